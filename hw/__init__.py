@@ -1,0 +1,1 @@
+"""Spikeloom's hardware: an accumulate-only, spike-driven accelerator generator in Amaranth."""

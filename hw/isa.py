@@ -1,0 +1,172 @@
+"""Instructions and the program's header, as data layouts: one description for everyone.
+
+A program is a header of two slots and then instructions of one slot each, 32 bytes a slot, little endian. Instructions take effect in order.
+"""
+
+from amaranth import unsigned
+from amaranth.lib import data, enum
+
+from hw.params import VECTOR_WIDTH
+
+__all__ = [
+    "CHANNEL_WORDS",
+    "Coding",
+    "HEADER",
+    "INSTRUCTIONS",
+    "MAGIC",
+    "Opcode",
+    "PSEUDOCODE",
+    "Rule",
+    "SCALE",
+    "SLOT_BYTES",
+    "assemble",
+    "disassemble",
+    "pack",
+    "unpack",
+]
+
+SLOT_BYTES = 32
+MAGIC = int.from_bytes(b"SPKL", "little")
+
+
+class Opcode(enum.Enum, shape=8):
+    """What an instruction does."""
+
+    END = 1
+    ENCODE = 2
+    MATMUL = 3
+
+
+class Rule(enum.Enum, shape=2):
+    """Which potential A sets a site's threshold (numerics, section 2)."""
+
+    ABSMAX = 0
+    MEAN = 1
+    STATIC = 2
+
+
+class Coding(enum.Enum, shape=2):
+    """How counts become spikes (numerics, section 3)."""
+
+    UNARY = 0
+    BITWISE = 1
+    CSD = 2
+
+
+_ADDRESS = 40  # byte address bits in instructions; an accelerator's own port may have fewer
+
+
+HEADER = data.StructLayout(
+    {
+        "magic": 32,
+        "slots": 32,  # instructions that follow the header
+        "reserved": 192,
+        "fingerprint": 256,  # of parameters, instructions and registers
+    }
+)
+
+_BODY = {
+    Opcode.END: {},
+    Opcode.ENCODE: {
+        "rule": Rule,
+        "tokens": 7,
+        "channels": 16,
+        "max_count": 7,
+        "multiplier": 9,
+        "divisor": 24,
+        "peak": VECTOR_WIDTH,
+        "dead_zone": VECTOR_WIDTH,
+        "source": _ADDRESS,  # of the first token's vector
+        "source_stride": 24,  # bytes from one token's vector to the next
+    },
+    Opcode.MATMUL: {
+        "coding": Coding,
+        "weight_width": 4,  # bits of a weight: 2, 4 or 8
+        "has_bias": 1,
+        "outputs": 24,
+        "weights": _ADDRESS,
+        "channel_words": _ADDRESS,
+        "destination": _ADDRESS,
+        "destination_stride": 24,  # bytes from one token's vector to the next
+    },
+}
+
+PSEUDOCODE = {
+    Opcode.END: "wait until every write has been acknowledged; set done; raise irq",
+    Opcode.ENCODE: """\
+for m in range(tokens):
+    x = vector[channels] at source + m * source_stride
+    V[m] = threshold(x, rule, multiplier, divisor, peak)
+    for k in range(channels):
+        n[m, k] = fire(x[k], V[m], max_count, dead_zone)""",
+    Opcode.MATMUL: """\
+for tile in tiles(outputs):                       # tile_outputs channels, the last one ragged
+    for k in range(channels) if any(n[:, k]):     # events, in channel order
+        for beat in row segment k of the tile:    # lanes weights
+            for t in steps where any(s[:, k, t]):
+                acc[:, beat] += s[:, k, t] * (beat << weight(t))
+    for m in range(tokens):
+        destination + m * destination_stride, tile's channels = requantize(acc[m], V[m], channel_words)""",
+}
+
+INSTRUCTIONS = {
+    opcode: data.StructLayout(
+        {"opcode": Opcode, **body}
+    )
+    for opcode, body in _BODY.items()
+}
+"""Layout of each instruction; the bits of its slot above the layout are zero."""
+
+SCALE = data.StructLayout({"mantissa": 16, "exponent": 8, "reserved": 8})
+"""One output channel's scale: code 1 is worth mantissa * 2^-exponent (numerics, section 4)."""
+
+CHANNEL_WORDS = {False: ("scale",), True: ("scale", "bias")}
+"""32-bit words of one output channel at `channel_words`, by `has_bias`; bias is signed Q15.16."""
+
+assert all(layout.size <= 8 * SLOT_BYTES for layout in INSTRUCTIONS.values())
+
+
+def pack(layout: data.StructLayout, **values: int) -> bytes:
+    """Encode `values` (one for each field, enumerations by value) by `layout`, little endian.
+
+    Raises
+    ------
+    ValueError
+        Where a field is missing, unknown or out of its range; it names the field.
+    """
+    fields = dict(layout)
+    if wrong := sorted(fields.keys() ^ values.keys()):
+        raise ValueError(f"fields must be {', '.join(fields)}: {', '.join(wrong)} is missing or unknown")
+    word = 0
+    for name, field in fields.items():
+        value = int(getattr(values[name], "value", values[name]))
+        width = unsigned(field.width).width
+        if not 0 <= value < 1 << width:
+            raise ValueError(f"{name} must be 0 to {(1 << width) - 1}, not {value}")
+        word |= value << field.offset
+    return word.to_bytes(-(-layout.size // 8), "little")
+
+
+def unpack(layout: data.StructLayout, raw: bytes) -> dict[str, int]:
+    """Decode `raw` by `layout` into plain integers."""
+    word = int.from_bytes(raw, "little")
+    return {
+        name: (word >> field.offset) & ((1 << field.width) - 1) for name, field in layout
+    }
+
+
+def assemble(opcode: Opcode, **values: int) -> bytes:
+    """Encode one instruction into its slot of `SLOT_BYTES` bytes; raises as `pack` does."""
+    raw = pack(INSTRUCTIONS[opcode], opcode=opcode, **values)
+    return raw.ljust(SLOT_BYTES, b"\0")
+
+
+def disassemble(slot: bytes) -> tuple[Opcode, dict[str, int]]:
+    """Decode one slot; raises ValueError where its opcode is unknown."""
+    try:
+        opcode = Opcode(slot[0])
+    except ValueError:
+        raise ValueError(f"opcode must be one of {[o.value for o in Opcode]}, not {slot[0]}") from None
+    values = unpack(INSTRUCTIONS[opcode], slot)
+    del values["opcode"]
+    return opcode, values

@@ -1,0 +1,174 @@
+"""The dimensions of one accelerator: choices are fields, consequences are properties."""
+
+from dataclasses import asdict, dataclass
+
+__all__ = ["FRACTION_BITS", "HwParams", "THRESHOLD_FRACTION_BITS", "VECTOR_WIDTH"]
+
+VECTOR_WIDTH = 32
+"""Bits of a vector element (Q15.16)."""
+FRACTION_BITS = 16
+"""Fraction bits of a vector element."""
+THRESHOLD_FRACTION_BITS = 24
+"""Fraction bits of a threshold below one lsb of a vector element."""
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HwParams:
+    """Parameters of one accelerator.
+
+    Attributes
+    ----------
+    tokens : int
+        Rows of the array: tokens that share each fetched weight.
+    lanes : int
+        Columns of the array: output channels of one beat.
+    banks : int
+        Beats of one output tile; ``lanes * banks`` accumulators a token.
+    weight_widths : tuple of int
+        Supported bits of a weight, of 8, 4 and 2.
+    max_count : int
+        Largest spike count of a channel (D).
+    max_channels : int
+        Largest number of input channels (K).
+    axi_data_width, axi_addr_width : int
+        Bits of the memory port's data and byte addresses.
+    max_burst_words : int
+        Longest AXI burst, in data words.
+    fetch_depth : int
+        Words of weights that may be under way or waiting.
+    event_depth : int
+        Events that may run ahead of the array.
+    scan_width : int
+        Channels that the event queue looks at in one cycle.
+
+    Raises
+    ------
+    ValueError
+        Naming the first field out of its range.
+    """
+
+    tokens: int
+    lanes: int
+    banks: int
+    weight_widths: tuple[int, ...] = (8, 4, 2)
+    max_count: int = 127
+    max_channels: int
+    axi_data_width: int
+    axi_addr_width: int = 40
+    max_burst_words: int
+    fetch_depth: int
+    event_depth: int
+    scan_width: int
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("tokens", 1, 64),
+            ("banks", 1, 256),
+            ("max_count", 1, 127),
+            ("axi_addr_width", 16, 40),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be {low} to {high}, not {value}")
+        for name, low, high in (
+            ("lanes", 4, 256),
+            ("max_channels", 64, 1 << 15),
+            ("axi_data_width", 32, 512),
+            ("max_burst_words", 4, 256),
+            ("fetch_depth", 16, 4096),
+            ("event_depth", 4, 512),
+            ("scan_width", 16, 128),
+        ):
+            value = getattr(self, name)
+            if not _is_power_of_two(value) or not low <= value <= high:
+                raise ValueError(f"{name} must be a power of two from {low} to {high}, not {value}")
+        widths = self.weight_widths
+        if not widths or not set(widths) <= {8, 4, 2} or len(set(widths)) != len(widths):
+            raise ValueError(f"weight_widths must be distinct values of 8, 4, 2, not {widths}")
+        if self.scan_width < self.encode_lanes:
+            raise ValueError(
+                f"scan_width must be at least axi_data_width / 32 = {self.encode_lanes}, "
+                f"not {self.scan_width}"
+            )
+        if self.max_burst_words * self.axi_bytes > 4096:
+            raise ValueError(
+                f"max_burst_words must be at most {4096 // self.axi_bytes} "
+                f"(4 KiB), not {self.max_burst_words}"
+            )
+        if self.fetch_depth < 2 * self.max_burst_words:
+            raise ValueError(
+                f"fetch_depth must be at least 2 x max_burst_words = {2 * self.max_burst_words}, "
+                f"not {self.fetch_depth}"
+            )
+
+    @property
+    def axi_bytes(self) -> int:
+        """Bytes of one memory word."""
+        return self.axi_data_width // 8
+
+    @property
+    def encode_lanes(self) -> int:
+        """Channels that the encoder takes in one cycle: a memory word of vector elements."""
+        return self.axi_data_width // VECTOR_WIDTH
+
+    @property
+    def tile_outputs(self) -> int:
+        """Output channels of one full tile."""
+        return self.lanes * self.banks
+
+    @property
+    def count_width(self) -> int:
+        """Bits of a signed spike count."""
+        return self.max_count.bit_length() + 1
+
+    @property
+    def step_width(self) -> int:
+        """Digits of a spike train in the positional codings (csd needs one more than bitwise)."""
+        return self.max_count.bit_length() + 1
+
+    @property
+    def acc_width(self) -> int:
+        """Bits of an accumulator: signed, holds ``max_count * 127 * max_channels`` exactly."""
+        return (self.max_count * 127 * self.max_channels).bit_length() + 1
+
+    @property
+    def threshold_width(self) -> int:
+        """Bits of a threshold: a 32-bit magnitude with its extra fraction bits."""
+        return VECTOR_WIDTH + THRESHOLD_FRACTION_BITS
+
+    def tiles(self, outputs: int) -> list[int]:
+        """Output channels of each tile of a matrix of `outputs` channels."""
+        full, tail = divmod(outputs, self.tile_outputs)
+        return [self.tile_outputs] * full + [tail] * (tail > 0)
+
+    def row_beats(self, tile_outputs: int) -> int:
+        """Beats of `lanes` weights in one row segment of a tile."""
+        return -(-tile_outputs // self.lanes)
+
+    def row_words(self, tile_outputs: int, weight_width: int) -> int:
+        """Memory words of one row segment: its beats, padded to whole words."""
+        return -(-self.row_beats(tile_outputs) * self.lanes * weight_width // self.axi_data_width)
+
+    def row_bytes(self, tile_outputs: int, weight_width: int) -> int:
+        """Bytes of one row segment in memory."""
+        return self.row_words(tile_outputs, weight_width) * self.axi_bytes
+
+    def vector_bytes(self, elements: int) -> int:
+        """Bytes of a stored vector of Q15.16 elements, padded to whole memory words."""
+        return -(-elements * VECTOR_WIDTH // self.axi_data_width) * self.axi_bytes
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the choices as plain JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, choices: dict[str, object]) -> "HwParams":
+        """Rebuild from `as_dict`'s result; raises ValueError where a field is missing or unknown."""
+        try:
+            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in choices.items()})
+        except TypeError as error:
+            raise ValueError(f"hardware parameters are not of this version: {error}") from None
