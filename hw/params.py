@@ -67,7 +67,6 @@ class HwParams:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("tokens", 1, 64),
-            ("banks", 1, 256),
             ("max_count", 1, 127),
             ("axi_addr_width", 16, 40),
         ):
@@ -76,6 +75,7 @@ class HwParams:
                 raise ValueError(f"{name} must be {low} to {high}, not {value}")
         for name, low, high in (
             ("lanes", 4, 256),
+            ("banks", 1, 256),
             ("max_channels", 64, 1 << 15),
             ("axi_data_width", 32, 512),
             ("max_burst_words", 4, 256),
@@ -93,6 +93,11 @@ class HwParams:
             raise ValueError(
                 f"scan_width must be at least axi_data_width / 32 = {self.encode_lanes}, "
                 f"not {self.scan_width}"
+            )
+        if self.tile_outputs * min(widths) < self.axi_data_width:
+            raise ValueError(
+                f"lanes * banks must be at least axi_data_width / {min(widths)} = "
+                f"{self.axi_data_width // min(widths)}, not {self.tile_outputs}"
             )
         if self.max_burst_words * self.axi_bytes > 4096:
             raise ValueError(
@@ -145,13 +150,15 @@ class HwParams:
         full, tail = divmod(outputs, self.tile_outputs)
         return [self.tile_outputs] * full + [tail] * (tail > 0)
 
-    def row_beats(self, tile_outputs: int) -> int:
-        """Beats of `lanes` weights in one row segment of a tile."""
-        return -(-tile_outputs // self.lanes)
-
     def row_words(self, tile_outputs: int, weight_width: int) -> int:
-        """Memory words of one row segment: its beats, padded to whole words."""
-        return -(-self.row_beats(tile_outputs) * self.lanes * weight_width // self.axi_data_width)
+        """Memory words of one row segment: whole beats, and whole words."""
+        beats = -(-tile_outputs // self.lanes)
+        return -(-beats * self.lanes * weight_width // self.axi_data_width)
+
+    def row_beats(self, tile_outputs: int, weight_width: int) -> int:
+        """Beats of `lanes` weights in one row segment; padding to whole words is passed over too."""
+        words = self.row_words(tile_outputs, weight_width)
+        return words * self.axi_data_width // (self.lanes * weight_width)
 
     def row_bytes(self, tile_outputs: int, weight_width: int) -> int:
         """Bytes of one row segment in memory."""

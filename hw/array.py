@@ -1,0 +1,143 @@
+"""The PE array: tokens x lanes conditional adders over banked accumulators. It only adds."""
+
+from amaranth import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.params import HwParams
+from hw.pe import accumulate
+from hw.sequencer import operation_layout
+
+__all__ = ["PEArray"]
+
+
+class PEArray(wiring.Component):
+    """Add spikes times weights into accumulators.
+
+    Each operation passes two stages: the beat is shifted to its step's place, then every token's lanes add it. An accumulator word is loaded at a beat's first
+    step and stored after its last; a beat that returns at once is taken from the adder instead of memory.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+
+    Members
+    -------
+    i : In(stream)
+        Operations; one is taken each cycle.
+    idle : Out(1)
+        No operation is inside.
+    half, bank, token, lane, enable : In
+        The accumulator to read.
+    psum : Out(signed)
+        Its value, one cycle later, kept while not enabled.
+    synaptic_operations : Out
+        Additions made in this cycle into accumulators that count.
+
+    Timing:      latency 3 cycles from an operation to the stored accumulators; one operation a cycle.
+    Arithmetic:  exact; acc_width cannot overflow up to max_count x 127 x max_channels.
+    Golden:      golden.ops.accumulate
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = p = params
+        super().__init__(
+            {
+                "i": In(stream.Signature(operation_layout(p), always_ready=True)),
+                "idle": Out(1),
+                "half": In(1),
+                "bank": In(range(max(p.banks, 2))),
+                "token": In(range(max(p.tokens, 2))),
+                "lane": In(range(p.lanes)),
+                "enable": In(1),
+                "psum": Out(signed(p.acc_width)),
+                "synaptic_operations": Out(range(p.tokens * p.lanes + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        p = self._params
+        row = data.ArrayLayout(data.ArrayLayout(signed(p.acc_width), p.lanes), p.tokens)
+        m.submodules.accumulators = accumulators = memory.Memory(
+            shape=row, depth=2 * p.banks, init=[]
+        )
+        store = accumulators.write_port()
+        load = accumulators.read_port(transparent_for=(store,))
+        drain = accumulators.read_port()
+
+        def address(half, bank):
+            return bank + Mux(half, p.banks, 0)
+
+        # Stage 1: the shifted beat, while its accumulators are read.
+        operation = self.i.payload
+        weight_width = operation.beat[0].shape().width
+        shifted_width = min(weight_width + p.step_width - 1, p.acc_width)
+        shifted = Signal(data.ArrayLayout(signed(shifted_width), p.lanes))
+        spikes = Signal(data.StructLayout({"plus": p.tokens, "minus": p.tokens}))
+        place = Signal(range(2 * p.banks))
+        flags = Signal(data.StructLayout({"valid": 1, "clear": 1, "load": 1, "store": 1}))
+        m.d.comb += [
+            load.addr.eq(address(operation.half, operation.bank)),
+            load.en.eq(self.i.valid),
+        ]
+        m.d.sync += flags.valid.eq(self.i.valid)
+        with m.If(self.i.valid):
+            m.d.sync += [
+                shifted[lane].eq(operation.beat[lane] << operation.shift)
+                for lane in range(p.lanes)
+            ]
+            m.d.sync += [
+                spikes.plus.eq(operation.plus),
+                spikes.minus.eq(operation.minus),
+                place.eq(load.addr),
+                flags.clear.eq(operation.first_event & operation.first_step),
+                flags.load.eq(operation.first_step),
+                flags.store.eq(operation.last_step),
+            ]
+
+        # Stage 2: the additions. Stage 3: the store.
+        v_mem = Signal(row)
+        held_place = Signal(range(2 * p.banks))
+        store_valid = Signal()
+        m.d.comb += [
+            store.addr.eq(held_place),
+            store.data.eq(v_mem),
+            store.en.eq(store_valid),
+            self.idle.eq(~flags.valid & ~store_valid & ~self.i.valid),
+        ]
+        m.d.sync += store_valid.eq(flags.valid & flags.store)
+        keep = ~flags.load | (held_place == place)
+        with m.If(flags.valid):
+            m.d.sync += held_place.eq(place)
+            for token in range(p.tokens):
+                for lane in range(p.lanes):
+                    base = Signal(signed(p.acc_width), name=f"base_{token}_{lane}")
+                    m.d.comb += base.eq(
+                        Mux(
+                            flags.clear,
+                            0,
+                            Mux(keep, v_mem[token][lane], load.data[token][lane]),
+                        )
+                    )
+                    m.d.sync += v_mem[token][lane].eq(
+                        accumulate(base, shifted[lane], spikes.plus[token], spikes.minus[token])
+                    )
+
+        adds = sum(
+            Mux(operation.plus[token] | operation.minus[token], operation.lanes, 0)
+            for token in range(p.tokens)
+        )
+        m.d.comb += self.synaptic_operations.eq(Mux(self.i.valid, adds, 0))
+
+        token, lane = Signal.like(self.token), Signal.like(self.lane)
+        with m.If(self.enable):
+            m.d.sync += [token.eq(self.token), lane.eq(self.lane)]
+        m.d.comb += [
+            drain.addr.eq(address(self.half, self.bank)),
+            drain.en.eq(self.enable),
+            self.psum.eq(Array(Array(drain.data[t][n] for n in range(p.lanes))[lane] for t in range(p.tokens))[token]),
+        ]
+        return m

@@ -1,0 +1,105 @@
+"""Turns an event's counts into its spike train, in the coding asked for."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.events import event_layout
+from hw.isa import Coding
+from hw.params import HwParams
+
+__all__ = ["SpikeTrain", "train_layout"]
+
+
+def train_layout(params: HwParams) -> data.StructLayout:
+    """Return one event's spike train.
+
+    `plus` and `minus` hold, for each token, the positional digits that are +1 and -1. In unary coding `plus` is the magnitude and bit 0 of
+    `minus` the sign. `steps` is the set of digits that fire for any token; in unary coding, the number of steps.
+    """
+    digits = data.ArrayLayout(params.step_width, params.tokens)
+    return data.StructLayout(
+        {"plus": digits, "minus": digits, "steps": params.step_width, "end": 1}
+    )
+
+
+class SpikeTrain(wiring.Component):
+    """Expand counts into digits.
+
+    The non-adjacent form of a magnitude a has digit +1 where 3a has a bit that a has not, and -1 where a has one that 3a has not, one place further down.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+
+    Members
+    -------
+    i : In(stream)
+        Events and end marks.
+    coding : In
+        How to expand; steady while an event is inside.
+    o : Out(stream)
+        Their spike trains.
+
+    Timing:      latency 1 cycle; one event a cycle.
+    Arithmetic:  exact.
+    Golden:      golden.encoding.encode
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = p = params
+        super().__init__(
+            {
+                "i": In(stream.Signature(event_layout(p))),
+                "coding": In(Coding),
+                "o": Out(stream.Signature(train_layout(p))),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        p = self._params
+        expanded = Signal(train_layout(p))
+        magnitudes = []
+        for token in range(p.tokens):
+            count = self.i.payload.counts[token]
+            negative = count < 0
+            magnitude = Signal(p.step_width + 1, name=f"magnitude{token}")
+            triple = Signal(p.step_width + 1, name=f"triple{token}")
+            above = Signal(p.step_width, name=f"above{token}")
+            below = Signal(p.step_width, name=f"below{token}")
+            m.d.comb += [
+                magnitude.eq(Mux(negative, -count, count)),
+                triple.eq(magnitude + (magnitude << 1)),
+            ]
+            with m.Switch(self.coding):
+                with m.Case(Coding.CSD):
+                    m.d.comb += [
+                        above.eq((triple & ~magnitude) >> 1),
+                        below.eq((magnitude & ~triple) >> 1),
+                    ]
+                with m.Case(Coding.BITWISE):
+                    m.d.comb += above.eq(magnitude)
+            with m.If(self.coding == Coding.UNARY):
+                m.d.comb += [expanded.plus[token].eq(magnitude), expanded.minus[token].eq(negative)]
+            with m.Else():
+                m.d.comb += [
+                    expanded.plus[token].eq(Mux(negative, below, above)),
+                    expanded.minus[token].eq(Mux(negative, above, below)),
+                ]
+            magnitudes.append(magnitude)
+
+        longest, firing = magnitudes[0], expanded.plus[0] | expanded.minus[0]
+        for token in range(1, p.tokens):
+            longest = Mux(magnitudes[token] > longest, magnitudes[token], longest)
+            firing = firing | expanded.plus[token] | expanded.minus[token]
+        m.d.comb += [
+            expanded.steps.eq(Mux(self.coding == Coding.UNARY, longest, firing)),
+            expanded.end.eq(self.i.payload.end),
+            self.i.ready.eq(~self.o.valid | self.o.ready),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(expanded)]
+        return m
