@@ -14,8 +14,9 @@ __all__ = ["PEArray"]
 class PEArray(wiring.Component):
     """Add spikes times weights into accumulators.
 
-    Each operation passes two stages: the beat is shifted to its step's place, then every token's lanes add it. An accumulator word is loaded at a beat's first
-    step and stored after its last; a beat that returns at once is taken from the adder instead of memory.
+    Each operation passes two stages: the beat is shifted to its step's place, then every token's
+    lanes add it. An accumulator word is loaded at a beat's first step and stored after its last; a
+    beat that returns at once is taken from the adder instead of memory.
 
     Parameters
     ----------
@@ -35,7 +36,8 @@ class PEArray(wiring.Component):
     synaptic_operations : Out
         Additions made in this cycle into accumulators that count.
 
-    Timing:      latency 3 cycles from an operation to the stored accumulators; one operation a cycle.
+    Timing:      latency 3 cycles from an operation to the stored accumulators; one operation a
+                 cycle.
     Arithmetic:  exact; acc_width cannot overflow up to max_count x 127 x max_channels.
     Golden:      golden.ops.accumulate
     """
@@ -86,8 +88,7 @@ class PEArray(wiring.Component):
         m.d.sync += flags.valid.eq(self.i.valid)
         with m.If(self.i.valid):
             m.d.sync += [
-                shifted[lane].eq(operation.beat[lane] << operation.shift)
-                for lane in range(p.lanes)
+                shifted[lane].eq(operation.beat[lane] << operation.shift) for lane in range(p.lanes)
             ]
             m.d.sync += [
                 spikes.plus.eq(operation.plus),
@@ -138,6 +139,10 @@ class PEArray(wiring.Component):
         m.d.comb += [
             drain.addr.eq(address(self.half, self.bank)),
             drain.en.eq(self.enable),
-            self.psum.eq(Array(Array(drain.data[t][n] for n in range(p.lanes))[lane] for t in range(p.tokens))[token]),
+            self.psum.eq(
+                Array(
+                    Array(drain.data[t][n] for n in range(p.lanes))[lane] for t in range(p.tokens)
+                )[token]
+            ),
         ]
         return m

@@ -56,9 +56,7 @@ class Beats(wiring.Component):
         most_words, most_beats = max(words_per_beat.values()), max(beats_per_word.values())
 
         # Earlier words of the beat that is being gathered, the latest one last.
-        earlier = [
-            Signal(p.axi_data_width, name=f"word{index}") for index in range(most_words - 1)
-        ]
+        earlier = [Signal(p.axi_data_width, name=f"word{index}") for index in range(most_words - 1)]
         gathered = Cat(*earlier, self.i.payload)
         word_index = Signal(range(max(most_words, 2)))
         beat_index = Signal(range(max(most_beats, 2)))

@@ -13,8 +13,9 @@ __all__ = ["Bursts"]
 class Bursts(wiring.Component):
     """Cut and merge segments into bursts.
 
-    A segment that begins where the one before it ended joins its burst, as long as that burst has not been handed over.
-    A burst is handed over when it is as long as allowed, when the next segment does not join it, or when none waits.
+    A segment that begins where the one before it ended joins its burst, as long as that burst has
+    not been handed over. A burst is handed over when it is as long as allowed, when the next
+    segment does not join it, or when none waits.
 
     Parameters
     ----------

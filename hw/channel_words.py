@@ -92,9 +92,7 @@ class ChannelWords(wiring.Component):
         last_tile = tile == self.tiling.tiles - 1
         m.d.comb += [
             outputs.eq(Mux(last_tile, self.tiling.last.outputs, self.tiling.full.outputs)),
-            words.eq(
-                ((outputs << self.has_bias) + p.encode_lanes - 1) >> log2(p.encode_lanes)
-            ),
+            words.eq(((outputs << self.has_bias) + p.encode_lanes - 1) >> log2(p.encode_lanes)),
         ]
 
         scale = Signal(SCALE)

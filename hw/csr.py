@@ -129,9 +129,7 @@ class Csr(wiring.Component):
         counters = {}
         for name in COUNTERS:
             counters[name] = counter = Signal(64, name=f"counter_{name}")
-            m.d.sync += counter.eq(
-                Mux(self.start, 0, counter + getattr(self, f"count_{name}"))
-            )
+            m.d.sync += counter.eq(Mux(self.start, 0, counter + getattr(self, f"count_{name}")))
 
         # Reads.
         values = {f"ID{i}": (self._fingerprint >> 32 * i) & 0xFFFF_FFFF for i in range(8)}

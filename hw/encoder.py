@@ -26,7 +26,8 @@ def scale_layout(params: HwParams) -> data.StructLayout:
 class Encoder(wiring.Component):
     """Execute ENCODE.
 
-    For each token: read its vector into a buffer while its potential is found, derive the threshold, pass the buffer through the neurons.
+    For each token: read its vector into a buffer while its potential is found, derive the
+    threshold, pass the buffer through the neurons.
 
     Parameters
     ----------
@@ -102,9 +103,7 @@ class Encoder(wiring.Component):
         for lane in range(lanes):
             element = self.i_words.payload.word_select(lane, VECTOR_WIDTH).as_signed()
             magnitude = Signal(VECTOR_WIDTH, name=f"magnitude{lane}")
-            m.d.comb += magnitude.eq(
-                Mux(inside(lane), Mux(element < 0, -element, element), 0)
-            )
+            m.d.comb += magnitude.eq(Mux(inside(lane), Mux(element < 0, -element, element), 0))
             magnitudes.append(magnitude)
         largest = potential
         for magnitude in magnitudes:

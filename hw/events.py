@@ -41,7 +41,8 @@ class EventQueue(wiring.Component):
     o : Out(stream)
         For each tile: every firing channel once, in order, no silent one; then the end mark.
 
-    Timing:      latency 4 cycles from the start; an event, or `scan_width` silent channels, a cycle.
+    Timing:      latency 4 cycles from the start; an event, or `scan_width` silent channels, a
+                 cycle.
     Arithmetic:  none.
     Golden:      golden.counts
     """

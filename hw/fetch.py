@@ -14,7 +14,8 @@ __all__ = ["Fetcher"]
 class Fetcher(wiring.Component):
     """Ask for the row segment of each event.
 
-    A tile's segments lie channel after channel from the tile's base, so the address of the channel count, which the end mark carries, is the next tile's base.
+    A tile's segments lie channel after channel from the tile's base, so the address of the channel
+    count, which the end mark carries, is the next tile's base.
 
     Parameters
     ----------
@@ -60,7 +61,11 @@ class Fetcher(wiring.Component):
         tile = Signal(24)
         row_words = Signal(words_width)
         m.d.comb += row_words.eq(
-            Mux(tile == self.tiling.tiles - 1, self.tiling.last.row_words, self.tiling.full.row_words)
+            Mux(
+                tile == self.tiling.tiles - 1,
+                self.tiling.last.row_words,
+                self.tiling.full.row_words,
+            )
         )
 
         product = Signal(len(self.i.payload.channel) + len(row_words))

@@ -19,7 +19,9 @@ def fingerprint(params: HwParams) -> str:
         "params": params.as_dict(),
         "isa": {
             "header": _layout(isa.HEADER),
-            "instructions": {op.name: [op.value, _layout(isa.INSTRUCTIONS[op])] for op in isa.Opcode},
+            "instructions": {
+                op.name: [op.value, _layout(isa.INSTRUCTIONS[op])] for op in isa.Opcode
+            },
             "enums": {e.__name__: {m.name: m.value for m in e} for e in (isa.Rule, isa.Coding)},
             "scale": _layout(isa.SCALE),
             "channel_words": [isa.CHANNEL_WORDS[False], isa.CHANNEL_WORDS[True]],

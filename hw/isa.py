@@ -1,6 +1,7 @@
 """Instructions and the program's header, as data layouts: one description for everyone.
 
-A program is a header of two slots and then instructions of one slot each, 32 bytes a slot, little endian. Instructions take effect in order.
+A program is a header of two slots and then instructions of one slot each, 32 bytes a slot, little
+endian. Instructions take effect in order.
 """
 
 from amaranth import unsigned
@@ -106,14 +107,12 @@ for tile in tiles(outputs):                       # tile_outputs channels, the l
             for t in steps where any(s[:, k, t]):
                 acc[:, beat] += s[:, k, t] * (beat << weight(t))
     for m in range(tokens):
-        destination + m * destination_stride, tile's channels = requantize(acc[m], V[m], channel_words)""",
+        y = requantize(acc[m], V[m], channel_words of the tile)
+        vector at destination + m * destination_stride, the tile's channels = y""",
 }
 
 INSTRUCTIONS = {
-    opcode: data.StructLayout(
-        {"opcode": Opcode, **body}
-    )
-    for opcode, body in _BODY.items()
+    opcode: data.StructLayout({"opcode": Opcode, **body}) for opcode, body in _BODY.items()
 }
 """Layout of each instruction; the bits of its slot above the layout are zero."""
 
@@ -136,7 +135,9 @@ def pack(layout: data.StructLayout, **values: int) -> bytes:
     """
     fields = dict(layout)
     if wrong := sorted(fields.keys() ^ values.keys()):
-        raise ValueError(f"fields must be {', '.join(fields)}: {', '.join(wrong)} is missing or unknown")
+        raise ValueError(
+            f"fields must be {', '.join(fields)}: {', '.join(wrong)} is missing or unknown"
+        )
     word = 0
     for name, field in fields.items():
         value = int(getattr(values[name], "value", values[name]))
@@ -150,9 +151,7 @@ def pack(layout: data.StructLayout, **values: int) -> bytes:
 def unpack(layout: data.StructLayout, raw: bytes) -> dict[str, int]:
     """Decode `raw` by `layout` into plain integers."""
     word = int.from_bytes(raw, "little")
-    return {
-        name: (word >> field.offset) & ((1 << field.width) - 1) for name, field in layout
-    }
+    return {name: (word >> field.offset) & ((1 << field.width) - 1) for name, field in layout}
 
 
 def assemble(opcode: Opcode, **values: int) -> bytes:
@@ -166,7 +165,9 @@ def disassemble(slot: bytes) -> tuple[Opcode, dict[str, int]]:
     try:
         opcode = Opcode(slot[0])
     except ValueError:
-        raise ValueError(f"opcode must be one of {[o.value for o in Opcode]}, not {slot[0]}") from None
+        raise ValueError(
+            f"opcode must be one of {[o.value for o in Opcode]}, not {slot[0]}"
+        ) from None
     values = unpack(INSTRUCTIONS[opcode], slot)
     del values["opcode"]
     return opcode, values

@@ -165,7 +165,8 @@ class MatrixPath(wiring.Component):
             drain.loaded.eq(channel_words.loaded),
         ]
 
-        # Spikes to events; each event goes to the fetcher and, to wait for its weights, to the queue.
+        # Spikes to events; each event goes to the fetcher and, to wait for its weights, to the
+        # queue.
         connect(m, flipped(self.i_counts), spikes.i)
         both = Signal()
         m.d.comb += [

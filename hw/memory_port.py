@@ -52,6 +52,4 @@ def read_data_layout(params: HwParams) -> data.StructLayout:
 
 def write_data_layout(params: HwParams) -> data.StructLayout:
     """Return one word to write, the bytes of it that count, and whether the burst ends."""
-    return data.StructLayout(
-        {"data": params.axi_data_width, "strobe": params.axi_bytes, "last": 1}
-    )
+    return data.StructLayout({"data": params.axi_data_width, "strobe": params.axi_bytes, "last": 1})

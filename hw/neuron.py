@@ -12,8 +12,9 @@ __all__ = ["Neuron"]
 class Neuron(wiring.Component):
     """Count the signed spikes of a stream of inputs under one threshold.
 
-    The membrane starts at half a threshold. It is compared with 2^b thresholds for falling b, and where it holds as many, it fires 2^b spikes
-    and is reset by them (soft reset). What it holds beyond the largest count is clipped; inputs inside the dead zone do not fire.
+    The membrane starts at half a threshold. It is compared with 2^b thresholds for falling b, and
+    where it holds as many, it fires 2^b spikes and is reset by them (soft reset). What it holds
+    beyond the largest count is clipped; inputs inside the dead zone do not fire.
 
     Parameters
     ----------

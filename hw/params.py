@@ -156,7 +156,7 @@ class HwParams:
         return -(-beats * self.lanes * weight_width // self.axi_data_width)
 
     def row_beats(self, tile_outputs: int, weight_width: int) -> int:
-        """Beats of `lanes` weights in one row segment; padding to whole words is passed over too."""
+        """Beats of `lanes` weights in one row segment, those of its padding included."""
         words = self.row_words(tile_outputs, weight_width)
         return words * self.axi_data_width // (self.lanes * weight_width)
 
@@ -174,7 +174,7 @@ class HwParams:
 
     @classmethod
     def from_dict(cls, choices: dict[str, object]) -> "HwParams":
-        """Rebuild from `as_dict`'s result; raises ValueError where a field is missing or unknown."""
+        """Rebuild from `as_dict`'s result; a field missing or unknown raises ValueError."""
         try:
             return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in choices.items()})
         except TypeError as error:

@@ -8,8 +8,9 @@ __all__ = ["accumulate"]
 def accumulate(v_mem: Value, weight: Value, plus: Value, minus: Value) -> Value:
     """Return ``v_mem + weight`` where `plus`, ``v_mem - weight`` where `minus`, else ``v_mem``.
 
-    One carry chain: a subtraction adds the complement, and the sign spike is the carry into the lowest bit. `plus` and `minus` exclude each
-    other. The result is as wide as `v_mem`, which the caller makes wide enough.
+    One carry chain: a subtraction adds the complement, and the sign spike is the carry into the
+    lowest bit. `plus` and `minus` exclude each other. The result is as wide as `v_mem`, which the
+    caller makes wide enough.
 
     Parameters
     ----------

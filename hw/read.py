@@ -15,8 +15,9 @@ __all__ = ["ReadPort"]
 class ReadPort(wiring.Component):
     """Serve the clients' segments from memory.
 
-    A burst is asked for only when its client's queue has room for all of it, so data never waits at the port and a slow client
-    cannot hold up another. Where two clients have a burst ready, the one with the lower index goes first.
+    A burst is asked for only when its client's queue has room for all of it, so data never waits at
+    the port and a slow client cannot hold up another. Where two clients have a burst ready, the one
+    with the lower index goes first.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Control and status registers, at byte offsets of the AXI4-Lite port: one description for everyone."""
+"""Control and status registers of the AXI4-Lite port: one description for everyone."""
 
 from dataclasses import dataclass
 

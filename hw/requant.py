@@ -85,9 +85,7 @@ class Requantizer(wiring.Component):
                 magnitude.eq(Mux(inputs.psum < 0, -inputs.psum, inputs.psum)),
                 v_mantissa.eq(inputs.threshold.mantissa),
                 mantissas[0].eq(channel.mantissa),
-                shift[0].eq(
-                    channel.exponent + THRESHOLD_FRACTION_BITS - inputs.threshold.exponent
-                ),
+                shift[0].eq(channel.exponent + THRESHOLD_FRACTION_BITS - inputs.threshold.exponent),
                 bias[0].eq(channel.bias),
                 # multiply by the threshold
                 product.eq(magnitude * v_mantissa),
@@ -124,9 +122,7 @@ class Requantizer(wiring.Component):
             value = Signal(signed(VECTOR_WIDTH + 2))
             total = Signal(signed(VECTOR_WIDTH + 2))
             m.d.comb += [
-                value.eq(
-                    Mux(negative[3], -rounded, Mux(rounded == limit, limit - 1, rounded))
-                ),
+                value.eq(Mux(negative[3], -rounded, Mux(rounded == limit, limit - 1, rounded))),
                 total.eq(value + bias[3]),
             ]
             m.d.sync += [

@@ -62,7 +62,8 @@ class Sequencer(wiring.Component):
     stalled : Out(1)
         In this cycle an event waits for its weights.
 
-    Timing:      latency 0 from beat to operation; one step a cycle; stalls only for weights or a half that drains.
+    Timing:      latency 0 from beat to operation; one step a cycle; stalls only for weights or
+                 a half that drains.
     Arithmetic:  none.
     Golden:      golden.counts
     """
@@ -78,9 +79,7 @@ class Sequencer(wiring.Component):
                 "start": In(1),
                 "o": Out(stream.Signature(operation_layout(p), always_ready=True)),
                 "array_idle": In(1),
-                "o_tile": Out(
-                    stream.Signature(data.StructLayout({"half": 1, "empty": 1}))
-                ),
+                "o_tile": Out(stream.Signature(data.StructLayout({"half": 1, "empty": 1}))),
                 "release": In(2),
                 "stalled": Out(1),
             }
@@ -104,7 +103,8 @@ class Sequencer(wiring.Component):
             m.d.comb += extent.eq(self.tiling.full)
         half_free = ~occupied.bit_select(half, 1)
 
-        # The step to make now. Positional codings: the lowest digit not yet spent; unary: the next spike of the longest train.
+        # The step to make now. Positional codings: the lowest digit not yet spent; unary: the next
+        # spike of the longest train.
         fresh = Signal(init=1)
         pending = Signal(p.step_width)
         unary = self.coding == Coding.UNARY

@@ -32,7 +32,8 @@ def spike_write_layout(params: HwParams) -> data.StructLayout:
 class SpikeBuffer(wiring.Component):
     """Hold a batch's spike counts; written token by token, read channel by channel.
 
-    Channels beyond the last one written, up to the end of its bitmap word, read as silent; so do tokens at or above `tokens`.
+    Channels beyond the last one written, up to the end of its bitmap word, read as silent; so do
+    tokens at or above `tokens`.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class SpikeBuffer(wiring.Component):
     tokens : In
         Tokens of the batch that count.
     scan_address, scan_enable, scan_fires : In, In(1), Out
-        Bitmap word `scan_address`: bit k is set where channel k of the word fires for any token; one cycle later, kept while not enabled.
+        Bitmap word `scan_address`: bit k is set where channel k of the word fires for any token;
+        one cycle later, kept while not enabled.
     channel, channel_enable, counts : In, In(1), Out
         The counts of a channel, one cycle later, kept while not enabled.
 

@@ -74,7 +74,8 @@ class SpikeloomTop(wiring.Component):
     s_axil_… : AXI4-Lite slave
         The registers of `hw.regs`.
     m_axi_… : AXI4 master
-        Memory. Read data of different IDs may come in any order, of one ID in order; writes have ID 0.
+        Memory. Read data of different IDs may come in any order, of one ID in order; writes have ID
+        0.
     irq : Out(1)
         A program ended.
 

@@ -14,8 +14,9 @@ __all__ = ["SpikeTrain", "train_layout"]
 def train_layout(params: HwParams) -> data.StructLayout:
     """Return one event's spike train.
 
-    `plus` and `minus` hold, for each token, the positional digits that are +1 and -1. In unary coding `plus` is the magnitude and bit 0 of
-    `minus` the sign. `steps` is the set of digits that fire for any token; in unary coding, the number of steps.
+    `plus` and `minus` hold, for each token, the positional digits that are +1 and -1. In unary
+    coding `plus` is the magnitude and bit 0 of `minus` the sign. `steps` is the set of digits that
+    fire for any token; in unary coding, the number of steps.
     """
     digits = data.ArrayLayout(params.step_width, params.tokens)
     return data.StructLayout(
@@ -26,7 +27,8 @@ def train_layout(params: HwParams) -> data.StructLayout:
 class SpikeTrain(wiring.Component):
     """Expand counts into digits.
 
-    The non-adjacent form of a magnitude a has digit +1 where 3a has a bit that a has not, and -1 where a has one that 3a has not, one place further down.
+    The non-adjacent form of a magnitude a has digit +1 where 3a has a bit that a has not, and -1
+    where a has one that 3a has not, one place further down.
 
     Parameters
     ----------

@@ -1,0 +1,47 @@
+# Names and passes on; what each target does is in the Python module it calls.
+PYTHON  ?= python3
+WORKERS ?= 2
+RUN     := .venv/bin/python -m
+MODEL_OF_TESTS := smollm2-135m
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sim fetch test test-full bench lint docs clean
+
+# The shell, not make, expands the variables of a run: a prompt may hold any quote or blank.
+export LAYER MODEL PRESET CODING RECIPE PROMPT SEED STALLS WAVES ROWS TOKENS
+override WAVES := $(filter-out 0,$(WAVES))
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' Makefile
+
+setup:  ## make .venv and the system's tools ready; the targets below do that first
+	@$(PYTHON) tools/setup.py $${WAVES:+--waves}
+
+sim: setup  ## LAYER=mlp0 [MODEL= PRESET= CODING= RECIPE= PROMPT= SEED= STALLS= WAVES= ROWS= TOKENS=]
+	@$(RUN) sim run $${LAYER:+--layer "$$LAYER"} $${MODEL:+--model "$$MODEL"} \
+	  $${PRESET:+--preset "$$PRESET"} $${CODING:+--coding "$$CODING"} \
+	  $${RECIPE:+--recipe "$$RECIPE"} $${PROMPT:+--prompt "$$PROMPT"} \
+	  $${SEED:+--seed "$$SEED"} $${STALLS:+--stalls "$$STALLS"} $${WAVES:+--waves} \
+	  $${ROWS:+--rows "$$ROWS"} $${TOKENS:+--tokens "$$TOKENS"}
+
+fetch: setup  ## the model that the tests use; where there is no network, its tests are skipped
+	@$(RUN) golden fetch $(MODEL_OF_TESTS) || echo "fetch: tests of $(MODEL_OF_TESTS) are skipped"
+
+test: fetch  ## everything a contributor must keep green
+	@$(RUN) pytest -n $(WORKERS) --dist worksteal
+
+test-full: fetch  ## the same, and the tests that take minutes each
+	@$(RUN) pytest -n $(WORKERS) --dist worksteal -m ""
+
+bench: setup  ## measure; nothing is checked
+	@$(RUN) bench
+
+lint: setup  ## ruff, and pyright on the contract files
+	@$(RUN) ruff check .
+	@$(RUN) pyright
+
+docs: setup  ## write docs/isa.md and docs/regs.md anew from the contract
+	@$(RUN) hw docs
+
+clean:  ## remove what was built; .venv and the fetched models stay
+	rm -rf build .pytest_cache .ruff_cache .hypothesis

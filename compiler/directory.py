@@ -1,0 +1,91 @@
+"""Write a compiled directory as a whole or not at all."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["MANIFEST", "PROGRAM", "replacing", "shard_name"]
+
+MANIFEST = "manifest.json"
+PROGRAM = "program.bin"
+
+
+def shard_name(index: int) -> str:
+    """Return the file name of a shard of weights."""
+    return f"weights-{index:05}.bin"
+
+
+_FILE = re.compile(rf"{re.escape(MANIFEST)}|{re.escape(PROGRAM)}|weights-\d{{5}}\.bin")
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give an empty directory to write to, which becomes `target` if the block ends well.
+
+    Parameters
+    ----------
+    target : Path
+        Must not exist, or be a compiled directory, which stays as it is until the end.
+
+    Yields
+    ------
+    Path
+        A directory beside `target`, removed if the block raises.
+
+    Raises
+    ------
+    ValueError
+        Where `target` is something else, which is left alone.
+    """
+    target = target.absolute()
+    _refuse_foreign(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The kind of name that no glob for results matches, on the file system of the target.
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        work.chmod(0o777 & ~_umask())
+        yield work
+        _refuse_foreign(target)
+        _swap(work, target)
+    finally:
+        # After the swap it holds the old directory, if there was one.
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _swap(work: Path, target: Path) -> None:
+    """Rename `work` to `target`; what was there ends up in `work`."""
+    if not target.exists():
+        os.rename(work, target)
+        return
+    old = work.with_suffix(".old")
+    os.rename(target, old)
+    try:
+        os.rename(work, target)
+    except BaseException:
+        os.rename(old, target)
+        raise
+    os.rename(old, work)
+
+
+def _refuse_foreign(target: Path) -> None:
+    if target.is_symlink():
+        raise ValueError(f"{target} must be a directory, not a link: name what it points to")
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ValueError(f"{target} must be a directory, not a file: name another with -o")
+    names = {entry.name for entry in target.iterdir()}
+    if MANIFEST not in names or not all(_FILE.fullmatch(name) for name in names):
+        raise ValueError(
+            f"{target} exists and is no compiled model, so it is left alone: name another directory"
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

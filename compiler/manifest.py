@@ -1,0 +1,114 @@
+"""The manifest: what a compiled directory says of itself (docs/compiled.md)."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from compiler.directory import MANIFEST
+from compiler.lower import Stage
+from compiler.place import weight_bytes
+from compiler.schedule import Instruction
+from compiler.tile import tile
+from hw.params import HwParams
+
+__all__ = ["FORMAT", "operations", "read", "write"]
+
+FORMAT = 1
+"""Version of the manifest and of the files it describes."""
+
+
+def operations(
+    stages: list[Stage], instructions: list[Instruction], params: HwParams
+) -> list[dict[str, object]]:
+    """Return what is computed, for the manifest: each ENCODE and MATMUL once, whatever its rounds.
+
+    ``instructions`` of an operation are the indices of its rounds' instructions. A MATMUL's
+    ``dense_cycles`` are the fewest cycles that it can take while no channel is silent: a word of
+    weights a cycle from memory, a beat a cycle into the array.
+    """
+    listed = []
+    for stage in stages:
+        of_stage = [i for i, step in enumerate(instructions) if step.stage is stage]
+        encodes = [i for i in of_stage if instructions[i].matrix is None]
+        listed.append(
+            {
+                "operation": "ENCODE",
+                "site": stage.name,
+                "channels": stage.channels,
+                **vars(stage.site),
+                "input": f"{stage.name}.input",
+                "instructions": encodes,
+            }
+        )
+        for matrix in stage.matrices:
+            tiles = tile(matrix, params)
+            width = matrix.weight_width
+            own = [i for i in of_stage if instructions[i].matrix is matrix]
+            slowest = sum(
+                max(params.row_words(part.outputs, width), params.row_beats(part.outputs, width))
+                for part in tiles
+            )
+            listed.append(
+                {
+                    "operation": "MATMUL",
+                    "matrix": matrix.name,
+                    "site": stage.name,
+                    "channels": matrix.channels,
+                    "outputs": matrix.outputs,
+                    "first_row": matrix.first_row,
+                    "weight_width": matrix.weight_width,
+                    "has_bias": matrix.has_bias,
+                    "tiles": len(tiles),
+                    "weight_bytes": weight_bytes(matrix, params),
+                    "dense_cycles": matrix.channels * slowest * len(own),
+                    "weights": f"{matrix.name}.weights",
+                    "channel_words": f"{matrix.name}.channel_words",
+                    "output": f"{matrix.name}.output",
+                    "instructions": own,
+                }
+            )
+    return listed
+
+
+def write(manifest: dict[str, object], directory: Path) -> None:
+    """Write the manifest with a checksum of itself."""
+    whole = {**manifest, "sha256": _digest(manifest)}
+    (directory / MANIFEST).write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def _digest(manifest: dict[str, object]) -> str:
+    """Return the SHA-256, in hex, of a manifest's entries without its own checksum."""
+    entries = {name: value for name, value in manifest.items() if name != "sha256"}
+    text = json.dumps(entries, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read(directory: Path) -> dict:
+    """Return a directory's manifest.
+
+    Raises
+    ------
+    ValueError
+        Where there is none, it is damaged, or it is of another format.
+    """
+    path = directory / MANIFEST
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(
+            f"{directory} is no compiled model (it has no {MANIFEST}): make one with "
+            "python -m compiler build"
+        ) from None
+    try:
+        manifest = json.loads(text)
+        intact = manifest["sha256"] == _digest(manifest)
+    except (ValueError, TypeError, KeyError):
+        intact = False
+    if not intact:
+        raise ValueError(f"{path} is damaged (its checksum differs): build the model again")
+    if manifest.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} must be of format {FORMAT}, not {manifest.get('format')}: build the model "
+            "again with this version"
+        )
+    return manifest

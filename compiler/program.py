@@ -1,0 +1,221 @@
+"""A compiled directory, read back: verified, laid out in memory, or printed for people."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compiler import manifest as manifests
+from compiler.place import Region
+from hw import isa
+from hw.fingerprint import fingerprint
+from hw.params import HwParams
+
+__all__ = ["Compiled", "load"]
+
+_CHUNK_BYTES = 1 << 22
+_ADDRESSES = ("source", "weights", "channel_words", "destination")
+_ENUMS = {"rule": isa.Rule, "coding": isa.Coding}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """A compiled model, checked against its checksums.
+
+    Attributes
+    ----------
+    directory : Path
+        Where it lies.
+    manifest : dict
+        As written (docs/compiled.md).
+    params : HwParams
+        The hardware it is for.
+    fingerprint : str
+        Of that hardware, in hex.
+    tokens : int
+        Rows of every vector region.
+    memory_bytes : int
+        First address beyond the last region.
+    regions : dict of str to Region
+        By name, in the order of their addresses.
+    """
+
+    directory: Path
+    manifest: dict
+    params: HwParams
+    fingerprint: str
+    tokens: int
+    memory_bytes: int
+    regions: dict[str, Region]
+
+    @property
+    def program_address(self) -> int:
+        """Byte address of the program's header."""
+        return self.regions["program"].address
+
+    @property
+    def inputs(self) -> dict[str, Region]:
+        """Regions that the host fills before the start."""
+        return self._of_kind("input")
+
+    @property
+    def outputs(self) -> dict[str, Region]:
+        """Regions that the program fills."""
+        return self._of_kind("output")
+
+    def _of_kind(self, kind: str) -> dict[str, Region]:
+        return {name: region for name, region in self.regions.items() if region.kind == kind}
+
+    def image(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the memory's contents before the start.
+
+        Parameters
+        ----------
+        inputs : mapping of str to ndarray
+            For each input region its vectors, (tokens, channels) in int32 (Q15.16).
+
+        Returns
+        -------
+        ndarray of uint8
+            `memory_bytes` long; what no region fills is zero.
+
+        Raises
+        ------
+        ValueError
+            Where an input is missing, unknown, or not of its region's shape and type.
+        """
+        if wrong := sorted(inputs.keys() ^ self.inputs.keys()):
+            names = ", ".join(self.inputs)
+            raise ValueError(f"inputs must be {names}: {wrong[0]} is missing or unknown")
+        memory = np.zeros(self.memory_bytes, np.uint8)
+        for name in self.regions:
+            if contents := self._contents(name):
+                region = self.regions[name]
+                path = self.directory / contents["file"]
+                memory[region.address : region.address + region.bytes] = np.fromfile(
+                    path, np.uint8, region.bytes, offset=contents["offset"]
+                )
+        for name, vectors in inputs.items():
+            self._rows(memory, name)[:] = self._checked(name, vectors)
+        return memory
+
+    def read(self, memory: np.ndarray, name: str) -> np.ndarray:
+        """Return a copy of the vectors of a region of `memory`: int32, (tokens, channels)."""
+        return self._rows(memory, name).astype(np.int32)
+
+    def _rows(self, memory: np.ndarray, name: str) -> np.ndarray:
+        """View the vectors of a region, without their padding."""
+        region = self.regions[name]
+        raw = memory[region.address : region.address + region.bytes]
+        return raw.view("<i4").reshape(self.tokens, -1)[:, : region.channels]
+
+    def _checked(self, name: str, vectors: np.ndarray) -> np.ndarray:
+        shape = (self.tokens, self.regions[name].channels)
+        vectors = np.asarray(vectors)
+        if vectors.shape != shape or vectors.dtype != np.int32:
+            raise ValueError(
+                f"input {name} must be int32 of shape {shape}, not {vectors.dtype} of shape "
+                f"{vectors.shape}"
+            )
+        return vectors
+
+    def _contents(self, name: str) -> dict | None:
+        entry = self.manifest["regions"][name]
+        return entry if "file" in entry else None
+
+    def place_of(self, address: int) -> str:
+        """Return an address as a region's name, with an offset unless it is the region's start."""
+        for region in self.regions.values():
+            if 0 <= (offset := address - region.address) < region.bytes:
+                return f"{region.name}+{offset:#x}" if offset else region.name
+        return f"{address:#x}"
+
+    def instructions(self) -> list[tuple[isa.Opcode, dict[str, int]]]:
+        """Return the program's instructions, decoded."""
+        raw = (self.directory / self._contents("program")["file"]).read_bytes()
+        first = isa.HEADER.size // 8
+        slots = range(first, len(raw), isa.SLOT_BYTES)
+        return [isa.disassemble(raw[at : at + isa.SLOT_BYTES]) for at in slots]
+
+    def listing(self) -> str:
+        """Return the program for people: a line an instruction, addresses as regions."""
+        lines = [f"# {self.directory.name}: {', '.join(self.manifest['layers'])}"]
+        for index, (opcode, fields) in enumerate(self.instructions()):
+            shown = []
+            for name, value in fields.items():
+                if name in _ADDRESSES:
+                    shown.append(f"{name}={self.place_of(value)}")
+                elif name in _ENUMS:
+                    shown.append(f"{name}={_ENUMS[name](value).name.lower()}")
+                else:
+                    shown.append(f"{name}={value}")
+            lines.append(f"{index:4} {opcode.name:7} {' '.join(shown)}".rstrip())
+        return "\n".join(lines)
+
+
+def load(directory: str | Path, params: HwParams | None = None) -> Compiled:
+    """Read a compiled directory and verify all of it.
+
+    Parameters
+    ----------
+    directory : path
+        Written by ``python -m compiler build``.
+    params : HwParams, optional
+        The hardware at hand; by default the one it was compiled for.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where it is no compiled directory, a file is missing, truncated or
+        damaged (naming the region), or it is for other hardware (naming both fingerprints).
+    """
+    directory = Path(directory)
+    manifest = manifests.read(directory)
+    compiled = Compiled(
+        directory=directory,
+        manifest=manifest,
+        params=HwParams.from_dict(manifest["params"]),
+        fingerprint=manifest["fingerprint"],
+        tokens=manifest["tokens"],
+        memory_bytes=manifest["memory_bytes"],
+        regions={
+            name: Region(
+                name=name,
+                **{field: entry[field] for field in ("kind", "address", "bytes", "channels")},
+            )
+            for name, entry in manifest["regions"].items()
+        },
+    )
+    device = fingerprint(params or compiled.params)
+    if compiled.fingerprint != device:
+        raise ValueError(
+            f"{directory} is compiled for hardware {compiled.fingerprint}, not for {device}: "
+            "build it again for this hardware"
+        )
+    for name, region in compiled.regions.items():
+        if contents := compiled._contents(name):
+            _verify(directory / contents["file"], region, contents)
+    return compiled
+
+
+def _verify(path: Path, region: Region, contents: dict) -> None:
+    digest, left = hashlib.sha256(), region.bytes
+    try:
+        with path.open("rb") as file:
+            file.seek(contents["offset"])
+            while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+                digest.update(chunk)
+                left -= len(chunk)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: build the model again") from None
+    if left:
+        raise ValueError(
+            f"{path} ends {left:,} bytes before region {region.name} does: build the model again"
+        )
+    if digest.hexdigest() != contents["sha256"]:
+        raise ValueError(
+            f"{path} is damaged in region {region.name} (its checksum differs): build the model "
+            "again"
+        )

@@ -1,0 +1,180 @@
+"""Command line of the golden model: `python -m golden`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from golden import fetch
+from golden.checkpoints import load
+from golden.encoding import CODINGS
+from golden.firing import FiringStatistics
+from golden.perplexity import DOCUMENT_END, Measurement, measure, read_text, windows
+from golden.recipe import known_recipes, load_recipe
+
+_PERPLEXITY = f"""\
+The text is cut into windows of --context tokens that do not overlap (a line {DOCUMENT_END} ends a
+document, and no window spans two). In each window every token but the first is predicted from those
+before it; perplexity is e to the mean cross-entropy of all predictions. The model runs twice on the
+same windows: in fp32, and with every matrix driven by spikes as the recipe says.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns its exit status."""
+    parser = _Parser(prog="python -m golden", description="The golden model of Spikeloom.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_perplexity(commands)
+    _add_fetch(commands)
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except ValueError as error:  # checkpoints', recipes' and texts': each is one sentence
+        print(f"python -m golden: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _add_perplexity(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "perplexity",
+        help="perplexity in fp32 and by spikes, and how each site fires",
+        description=_PERPLEXITY,
+    )
+    parser.add_argument(
+        "--model",
+        required=True,
+        help=f"{', '.join(fetch.KNOWN)}, or the path of a Hugging Face directory, a .gguf or a "
+        "llama2.c .bin file",
+    )
+    parser.add_argument("--text", required=True, type=Path, help="a UTF-8 text file")
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        default=4096,
+        help="tokens of the text to use, from its start; 0 for all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--context",
+        type=int,
+        help="tokens of a window (default: 1024, or what the model holds if that is less)",
+    )
+    parser.add_argument(
+        "--recipe",
+        default="w8",
+        help=f"{', '.join(known_recipes())}, or a TOML file (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--per-layer", action="store_true", help="in the table, a row for each site of each layer"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of the table"
+    )
+    parser.set_defaults(run=_perplexity)
+
+
+def _perplexity(options: argparse.Namespace) -> None:
+    if options.tokens < 0 or options.tokens == 1:
+        raise ValueError(f"--tokens must be 0 or at least 2, not {options.tokens}")
+    recipe = load_recipe(options.recipe)
+    documents = read_text(options.text)
+    checkpoint = load(options.model)
+    limit = checkpoint.config.max_positions
+    context = min(1024, limit) if options.context is None else options.context
+    if not 2 <= context <= limit:
+        raise ValueError(f"--context must be from 2 to {limit} for this model, not {context}")
+    encode = checkpoint.tokenizer.encode
+    batches = list(windows(documents, encode, context, options.tokens or None))
+    if not batches:
+        raise ValueError(f"text {options.text} must have at least 2 tokens to predict one")
+
+    with _progress(MofNCompleteColumn()) as progress:
+        task = progress.add_task("windows", total=len(batches))
+        found = measure(checkpoint, recipe, batches, lambda: progress.advance(task))
+    about = {
+        "model": options.model,
+        "text": str(options.text),
+        "recipe": options.recipe,
+        "context": context,
+        "windows": len(batches),
+        "tokens": sum(len(ids) for ids in batches),
+    }
+    if options.json:
+        print(json.dumps(about | found.as_dict()))
+    else:
+        _print_table(about, found, options.per_layer)
+
+
+def _print_table(about: dict[str, object], found: Measurement, per_layer: bool) -> None:
+    lines = [", ".join(f"{key} {value}" for key, value in about.items())]
+    for name, loss in (("fp32", found.fp32), ("spiking", found.spiking)):
+        figures = f"perplexity {loss.perplexity:.3f}, {loss.nats_per_token:.4f} nats a token"
+        lines.append(f"{name:8}{figures}")
+    operations = ", ".join(f"{coding} {found.spikes_per_weight(coding):.2f}" for coding in CODINGS)
+    lines.append(f"spikes per weight: {operations}")
+    console = Console()
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    title = "Spikes per value, and shares of the values"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    table.add_column("site", no_wrap=True)
+    for heading in (*CODINGS, "silent", "clipped", "|n|<8"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    rows = (found.sites if per_layer else {}) | found.by_kind()
+    for name, statistics in rows.items():
+        table.add_row(name, *_cells(statistics))
+    console.print(table)
+
+
+def _cells(statistics: FiringStatistics) -> list[str]:
+    values, histogram = statistics.values, statistics.histogram()
+    spikes = [f"{statistics.spikes(coding) / values:.2f}" for coding in CODINGS]
+    shares = [histogram[0], statistics.clipped, sum(histogram[:8])]
+    return spikes + [f"{share / values:.1%}" for share in shares]
+
+
+def _add_fetch(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("fetch", help="get a known model into the cache, and check it")
+    parser.add_argument("model", metavar="MODEL", help=", ".join(fetch.KNOWN))
+    parser.set_defaults(run=_fetch)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    with _progress(DownloadColumn()) as progress:
+        task = progress.add_task("fetching", total=None)
+        path = fetch.fetch(
+            options.model, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    print(path)
+
+
+def _progress(amount: MofNCompleteColumn | DownloadColumn) -> Progress:
+    """Return a progress bar on stderr, silent where that is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Trained checkpoints of the LLaMA family, read from any of three formats into one description."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from golden import fetch
+from golden.config import ModelConfig
+from golden.errors import CheckpointError, CheckpointNotFoundError
+from golden.names import tensor_shapes
+from golden.readers import Contents, gguf, hf, llama2c
+from golden.tokenizer import Tokenizer
+
+__all__ = ["Checkpoint", "CheckpointError", "CheckpointNotFoundError", "ModelConfig", "load"]
+
+
+class Checkpoint:
+    """A checkpoint on disk: its configuration at once, its tensors one by one when asked for.
+
+    Parameters
+    ----------
+    path : Path
+        Where it lies.
+    contents : Contents
+        What its reader found there.
+
+    Raises
+    ------
+    CheckpointError
+        If a tensor is missing or does not have the shape that the configuration asks for.
+    """
+
+    def __init__(self, path: Path, contents: Contents) -> None:
+        self.path = path
+        self.config = contents.config
+        self._contents = contents
+        self._shapes = tensor_shapes(self.config)
+        extra = contents.tensors.keys() - self._shapes.keys() - {"lm_head"}
+        if extra:
+            raise CheckpointError(
+                f"{path} holds the tensor {min(extra)}, which its configuration has no place for: "
+                "configuration and weights do not belong together"
+            )
+        for name, shape in self._shapes.items():
+            stored = contents.tensors.get(name)
+            if stored is None:
+                raise CheckpointError(
+                    f"{path} lacks the tensor {name}: it is incomplete, get it again"
+                )
+            if stored.shape != shape:
+                raise CheckpointError(
+                    f"{path}: {stored.name} must have the shape {list(shape)}, not "
+                    f"{list(stored.shape)}: configuration and weights do not belong together"
+                )
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer beside or in the checkpoint; `CheckpointError` where there is none."""
+        return self._contents.tokenizer()
+
+    def names(self) -> list[str]:
+        """Return the canonical names of the tensors; a tied output head is not among them."""
+        return list(self._shapes)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor without reading it; a matrix is (outputs, inputs)."""
+        return self._shapes[self._resolve(name)]
+
+    def tensor(self, name: str) -> Tensor:
+        """Read a tensor in float32.
+
+        Parameters
+        ----------
+        name : str
+            `embed`, `layers.{i}.` followed by attn_norm, q, k, v, o, q_bias, k_bias, v_bias,
+            q_norm, k_norm, ffn_norm, gate, up or down, `final_norm`, or `lm_head` (the embedding
+            where the head is tied).
+
+        Returns
+        -------
+        Tensor
+            Of shape `shape(name)`. It is read anew on every call, and may be a read-only view
+            of the file, so it must not be changed in place.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such tensor.
+        CheckpointError
+            If its values cannot be read, or are not all finite.
+        """
+        stored = self._contents.tensors[self._resolve(name)]
+        try:
+            tensor = stored.read()
+        except ValueError as error:
+            raise CheckpointError(f"{self.path}: {stored.name} cannot be read: {error}") from error
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"{self.path}: {stored.name} holds values that are not finite: "
+                "the file is damaged, get it again"
+            )
+        return tensor
+
+    def _resolve(self, name: str) -> str:
+        """Return the name of the tensor that is stored; the tied head is the embedding."""
+        if name == "lm_head" and self.config.tied_head:
+            return "embed"
+        if name not in self._shapes:
+            raise ValueError(f"{self.config.name} has no tensor {name}")
+        return name
+
+
+def load(model: str | Path, progress: Callable[[int, int], None] | None = None) -> Checkpoint:
+    """Open a checkpoint; its weights are read later, when they are asked for.
+
+    Parameters
+    ----------
+    model : str or Path
+        `smollm2-135m` (fetched when it is not cached), `stories260k`, a Hugging Face directory, a
+        `.gguf` file or a llama2.c `.bin` file.
+    progress : callable, optional
+        Called with the bytes that have come and those to come in all, while a model is fetched.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not there, is damaged, or is not of the LLaMA, Mistral, Qwen2 or Qwen3 family.
+        The message is one sentence that says what, where and what to do.
+    """
+    if str(model) in fetch.KNOWN:
+        path = fetch.locate(str(model), progress)
+        name = str(model)
+    else:
+        path, name = Path(model), None
+    if not path.exists():
+        raise CheckpointNotFoundError(
+            f"there is no checkpoint {path}: name a Hugging Face directory, a .gguf file, a "
+            f"llama2.c .bin file, or one of {', '.join(fetch.KNOWN)}"
+        )
+    try:
+        return Checkpoint(path, _reader(path)(path, name))
+    except OSError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _reader(path: Path) -> Callable[[Path, str | None], Contents]:
+    """Return the reader for what lies at `path`, by its first bytes rather than by its name."""
+    if path.is_dir():
+        return hf.read
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic == gguf.MAGIC or path.suffix == ".gguf":
+        return gguf.read
+    if path.suffix == ".bin":
+        return llama2c.read
+    raise CheckpointError(
+        f"{path} is no checkpoint: name a Hugging Face directory, a .gguf file or a llama2.c "
+        ".bin file"
+    )

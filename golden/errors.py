@@ -1,0 +1,11 @@
+"""Errors of the golden model that a user can do something about."""
+
+__all__ = ["CheckpointError", "CheckpointNotFoundError"]
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the message is one sentence: what, where and what to do."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """A checkpoint, or a file that belongs to it, is not there."""

@@ -1,0 +1,185 @@
+"""Perplexity of a model in float and by spikes, with the firing statistics of every site."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from golden.checkpoints import Checkpoint
+from golden.encoding import CODINGS
+from golden.firing import FiringStatistics
+from golden.model import Model
+from golden.names import matrices, site_of
+from golden.recipe import Recipe
+from golden.spiking import Encoded, SpikingLinear
+
+__all__ = ["DOCUMENT_END", "Loss", "Measurement", "measure", "read_text", "windows"]
+
+DOCUMENT_END = "<|endoftext|>"
+"""The line that stands between two documents of a text."""
+
+
+@dataclass
+class Loss:
+    """Cross-entropy of predicted tokens, added up."""
+
+    nats: float = 0.0
+    predictions: int = 0
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean cross-entropy of a prediction."""
+        return self.nats / self.predictions
+
+    @property
+    def perplexity(self) -> float:
+        """Exponential of the mean cross-entropy; infinite where that is too large."""
+        return math.exp(self.nats_per_token) if self.nats_per_token < 700 else math.inf
+
+    def add(self, model: Model, ids: Sequence[int]) -> None:
+        """Take in a model's predictions of every token of a window but the first."""
+        log_p = model.forward(ids)[:-1].log_softmax(dim=1)  # (tokens - 1, vocabulary)
+        self.nats -= float(log_p.gather(1, torch.tensor(ids[1:])[:, None]).double().sum())
+        self.predictions += len(ids) - 1
+
+    def as_dict(self) -> dict[str, float]:
+        """Return mean and perplexity as plain JSON values."""
+        return {"nats_per_token": self.nats_per_token, "perplexity": self.perplexity}
+
+
+@dataclass
+class Measurement:
+    """What one run found.
+
+    Attributes
+    ----------
+    fp32, spiking : Loss
+        Of the two forms of the model on the same windows.
+    sites : dict of str to FiringStatistics
+        By site in the order they are reached, such as `layers.3.qkv` or `head`.
+    fan_out : dict of str to int
+        Output channels that each site's vectors feed.
+    """
+
+    fp32: Loss = field(default_factory=Loss)
+    spiking: Loss = field(default_factory=Loss)
+    sites: dict[str, FiringStatistics] = field(default_factory=dict)
+    fan_out: dict[str, int] = field(default_factory=dict)
+
+    def observe(self, site: str, encoded: Encoded) -> None:
+        """Take in a batch that a site has encoded."""
+        if site not in self.sites:
+            self.sites[site] = FiringStatistics(encoded.site.max_count)
+        self.sites[site].add(encoded)
+
+    def by_kind(self) -> dict[str, FiringStatistics]:
+        """Return the statistics of each kind of site over all layers, and of `all` together."""
+        kinds: dict[str, list[FiringStatistics]] = {}
+        for name, statistics in self.sites.items():
+            kinds.setdefault(name.rpartition(".")[2], []).append(statistics)
+        kinds["all"] = list(self.sites.values())
+        return {kind: FiringStatistics.total(parts) for kind, parts in kinds.items()}
+
+    def spikes_per_weight(self, coding: str) -> float:
+        """Return synaptic operations per multiply-accumulate of the dense model."""
+        operations = sum(s.spikes(coding) * self.fan_out[n] for n, s in self.sites.items())
+        return operations / sum(s.values * self.fan_out[n] for n, s in self.sites.items())
+
+    def as_dict(self) -> dict[str, object]:
+        """Return everything as plain JSON values."""
+        sites = []
+        for name, statistics in self.sites.items():
+            place, _, kind = name.rpartition(".")
+            layer = int(place.rpartition(".")[2]) if place else None
+            sites.append({"layer": layer, "site": kind} | statistics.as_dict())
+        return {
+            "predictions": self.fp32.predictions,
+            "fp32": self.fp32.as_dict(),
+            "spiking": self.spiking.as_dict(),
+            "spikes_per_weight": {coding: self.spikes_per_weight(coding) for coding in CODINGS},
+            "sites": sites,
+            "by_site": {kind: total.as_dict() for kind, total in self.by_kind().items()},
+        }
+
+
+def read_text(path: Path) -> list[str]:
+    """Return the documents of a text file.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or is not UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"text {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"text {path} must be UTF-8, and byte {error.start} is not") from None
+    documents, lines = [], []
+    for line in [*text.splitlines(keepends=True), DOCUMENT_END]:
+        if line.strip() == DOCUMENT_END:
+            documents.append("".join(lines))
+            lines = []
+        else:
+            lines.append(line)
+    return [document for document in documents if document.strip()]
+
+
+def windows(
+    documents: Sequence[str],
+    encode: Callable[[str], list[int]],
+    context: int,
+    tokens: int | None,
+) -> Iterator[list[int]]:
+    """Yield windows of 2 to `context` tokens that do not overlap, in order.
+
+    A document is encoded as a whole and cut from its start; no window spans two. At most `tokens`
+    tokens are used, all where it is None.
+    """
+    left = math.inf if tokens is None else tokens
+    for document in documents:
+        ids = encode(document)
+        ids = ids[: int(min(left, len(ids)))]
+        left -= len(ids)
+        for start in range(0, len(ids), context):
+            window = ids[start : start + context]
+            if len(window) > 1:  # a token alone predicts nothing
+                yield window
+        if left == 0:
+            return
+
+
+def measure(
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    batches: Sequence[Sequence[int]],
+    progress: Callable[[], None] = lambda: None,
+) -> Measurement:
+    """Run a model in float and by spikes on the same windows.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The model.
+    recipe : Recipe
+        How its layers are made spike-driven.
+    batches : sequence
+        Windows of token ids.
+    progress : callable
+        Called after each window.
+    """
+    found = Measurement()
+    fp32 = Model(checkpoint)
+    linear = SpikingLinear(checkpoint.config, fp32.tensor, recipe, found.observe)
+    spiking = Model(checkpoint, linear)
+    for ids in batches:
+        found.fp32.add(fp32, ids)
+        found.spiking.add(spiking, ids)
+        progress()
+    for name in matrices(checkpoint.config):
+        site = site_of(name)
+        found.fan_out[site] = found.fan_out.get(site, 0) + checkpoint.shape(name)[0]
+    return found

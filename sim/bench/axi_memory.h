@@ -1,0 +1,284 @@
+// AXI4 memory over a mapped file: timing, random stalls, faults on request, the protocol's checks.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <tuple>
+#include <vector>
+
+constexpr size_t kOutstanding = 32;  // bursts a direction may have under way
+constexpr size_t kEarlyBeats = 64;   // words of write data that may come before their address
+constexpr int kOkay = 0, kSlaveError = 2, kIncrementing = 1;
+constexpr uint64_t kPage = 4096;
+
+struct Range {
+    uint64_t first, end;
+    bool meets(const Range& other) const { return first < other.end && other.first < end; }
+    bool holds(const Range& other) const { return first <= other.first && other.end <= end; }
+};
+
+struct Word {
+    uint32_t data[16];
+    uint64_t strobe;
+    bool last;
+    bool operator==(const Word& o) const {
+        return last == o.last && strobe == o.strobe && !std::memcmp(data, o.data, sizeof data);
+    }
+};
+
+struct Request {
+    int id;
+    uint64_t address;
+    int beats, size, burst;
+    bool operator==(const Request& o) const {
+        return std::tie(id, address, beats, size, burst) ==
+               std::tie(o.id, o.address, o.beats, o.size, o.burst);
+    }
+};
+
+struct Burst : Request {
+    int done = 0;      // beats sent, or received
+    uint64_t due = 0;  // cycle of its first beat or its response, once known
+    std::vector<Word> words;
+    Burst(const Request& request) : Request(request) {}
+    Range range(uint64_t word_bytes) const { return {address, address + beats * word_bytes}; }
+    bool complete() const { return done == beats; }
+};
+
+template <typename Payload>
+struct Channel {  // one that the accelerator drives
+    bool valid = false, ready = false, held = false;
+    Payload payload{}, before{};
+    bool taken() const { return valid && ready; }
+};
+
+struct Answer {
+    bool valid, last;
+    int id, response;
+    uint32_t data[16];
+};
+
+struct Counts {
+    uint64_t bytes_read, bytes_written, read_bursts, write_bursts, transfers, writes_under_way;
+};
+
+class Memory {
+  public:
+    Channel<Request> ar, aw;
+    Channel<Word> w;
+    Answer r{}, b{};
+    Counts counts{};
+    char fault[200] = "";
+    std::vector<Range> writable, failing[2];  // failing: reads, writes
+
+    bool open(const char* path, uint64_t bytes, uint64_t word_bytes, uint64_t latency,
+              double stalls, uint64_t seed) {
+        if (bytes_) munmap(bytes_, limit_);
+        *this = Memory();
+        const int file = ::open(path, O_RDWR);
+        if (file < 0) return false;
+        void* map = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        close(file);
+        if (map == MAP_FAILED) return false;
+        bytes_ = static_cast<uint8_t*>(map);
+        limit_ = bytes;
+        word_bytes_ = word_bytes;
+        latency_ = latency;
+        stall_below_ = static_cast<uint64_t>(stalls * 4294967296.0);
+        random_ = seed;
+        return true;
+    }
+
+    void reset() {
+        reads_.clear();
+        writes_.clear();
+        early_.clear();
+        ar = aw = Channel<Request>();
+        w = Channel<Word>();
+        r = b = Answer();
+    }
+
+    void cycle(bool r_ready, bool b_ready) {
+        ++now_;
+        check_held("AR", ar);
+        check_held("AW", aw);
+        check_held("W", w);
+        if (ar.taken()) take_read(ar.payload);
+        if (aw.taken()) take_write(aw.payload);
+        if (w.taken()) early_.push_back(w.payload), ++counts.transfers;
+        pair_words();
+        if (r.valid && r_ready) r.valid = false, ++counts.transfers;
+        if (b.valid && b_ready) b.valid = false, ++counts.transfers;
+        if (!r.valid && !stalled()) send_word();
+        if (!b.valid && !stalled()) send_response();
+        ar.ready = reads_.size() < kOutstanding && !stalled();
+        aw.ready = writes_.size() < kOutstanding && !stalled();
+        w.ready = early_.size() < kEarlyBeats && !stalled();
+        counts.writes_under_way = writes_.size() + early_.size() + b.valid;
+    }
+
+  private:
+    uint8_t* bytes_ = nullptr;
+    uint64_t limit_ = 0, word_bytes_ = 8, latency_ = 1, stall_below_ = 0, random_ = 0, now_ = 0;
+    std::deque<Burst> reads_, writes_;  // in the order of their addresses' handshakes
+    std::deque<Word> early_;
+
+    uint64_t random() {  // splitmix64
+        uint64_t z = random_ += 0x9e3779b97f4a7c15;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+        return z ^ (z >> 31);
+    }
+    bool stalled() { return stall_below_ && (random() >> 32) < stall_below_; }
+    // Outputs are registers: what is decided in cycle n is seen in cycle n + 1.
+    uint64_t due() { return now_ + latency_ - 1 + (stall_below_ ? random() % (latency_ + 1) : 0); }
+
+    __attribute__((format(printf, 2, 3))) void complain(const char* format, ...) {
+        if (*fault) return;  // the first one is the cause
+        const int used = snprintf(fault, sizeof fault, "cycle %" PRIu64 ": ", now_);
+        va_list values;
+        va_start(values, format);
+        vsnprintf(fault + used, sizeof fault - used, format, values);
+        va_end(values);
+    }
+
+    template <typename Payload>
+    void check_held(const char* name, Channel<Payload>& channel) {
+        if (channel.held && !channel.valid) complain("%sVALID fell before %sREADY", name, name);
+        if (channel.held && channel.valid && !(channel.payload == channel.before))
+            complain("the payload of %s changed before %sREADY", name, name);
+        channel.held = channel.valid && !channel.ready;
+        channel.before = channel.payload;
+    }
+
+    bool sound(const char* kind, const Request& q) {
+        const Range range = Burst(q).range(word_bytes_);
+        const uint64_t at = q.address;
+        if (q.burst != kIncrementing)
+            complain("%s burst at 0x%" PRIx64 " must be of type 1 (INCR), not %d", kind, at, q.burst);
+        else if (word_bytes_ != 1ull << q.size)
+            complain("%s burst at 0x%" PRIx64 " must have words of %" PRIu64 " bytes, not %d", kind,
+                     at, word_bytes_, 1 << q.size);
+        else if (at % word_bytes_)
+            complain("%s burst at 0x%" PRIx64 " must start at a whole word", kind, at);
+        else if (at / kPage != (range.end - 1) / kPage)
+            complain("%s burst of %d words at 0x%" PRIx64 " crosses 4 KiB", kind, q.beats, at);
+        else if (range.end > limit_)
+            complain("%s burst of %d words at 0x%" PRIx64 " ends beyond the memory's 0x%" PRIx64,
+                     kind, q.beats, at, limit_);
+        else
+            return true;
+        return false;
+    }
+
+    // Data must not depend on which of two bursts the memory serves first; AXI orders only writes
+    // of one ID among themselves.
+    void check_order(bool write, const Burst& burst) {
+        const Range range = burst.range(word_bytes_);
+        for (const Burst& other : writes_)
+            if (range.meets(other.range(word_bytes_)) && !(write && other.id == burst.id))
+                complain("%s burst at 0x%" PRIx64 " meets the unfinished write burst at 0x%" PRIx64,
+                         write ? "write" : "read", burst.address, other.address);
+        for (const Burst& other : reads_)
+            if (write && range.meets(other.range(word_bytes_)))
+                complain("write burst at 0x%" PRIx64 " meets the unfinished read burst at 0x%" PRIx64,
+                         burst.address, other.address);
+    }
+
+    void take_read(const Request& request) {
+        ++counts.transfers, ++counts.read_bursts;
+        if (!sound("read", request)) return;
+        Burst burst(request);
+        check_order(false, burst);
+        burst.due = due();
+        reads_.push_back(burst);
+    }
+
+    void take_write(const Request& request) {
+        ++counts.transfers, ++counts.write_bursts;
+        if (!sound("write", request)) return;
+        const Burst burst(request);
+        check_order(true, burst);
+        writes_.push_back(burst);
+    }
+
+    void pair_words() {
+        for (Burst& burst : writes_) {
+            while (!burst.complete() && !early_.empty()) {
+                burst.words.push_back(early_.front());
+                early_.pop_front();
+                if (burst.words.back().last != (++burst.done == burst.beats))
+                    complain("WLAST is %d in word %d of %d of the write burst at 0x%" PRIx64,
+                             burst.words.back().last, burst.done, burst.beats, burst.address);
+                if (burst.complete()) burst.due = due();
+            }
+        }
+    }
+
+    // In order without stalls; with them, any burst that is the oldest of its ID may come next.
+    int choose(const std::deque<Burst>& bursts, bool writes) {
+        size_t ready[kOutstanding], count = 0;
+        uint64_t seen = 0;
+        for (size_t i = 0; i < bursts.size(); ++i) {
+            const Burst& burst = bursts[i];
+            const bool oldest = !(seen >> burst.id & 1);
+            seen |= 1ull << burst.id;
+            if (oldest && (!writes || burst.complete()) && burst.due <= now_) ready[count++] = i;
+            if (!stall_below_) break;
+        }
+        if (!count) return -1;
+        return static_cast<int>(ready[stall_below_ ? random() % count : 0]);
+    }
+
+    int response(bool write, const Range& range) const {
+        const auto& bad = failing[write];
+        const auto hit = [&](const Range& f) { return f.meets(range); };
+        return std::any_of(bad.begin(), bad.end(), hit) ? kSlaveError : kOkay;
+    }
+
+    void send_word() {
+        const int index = choose(reads_, false);
+        if (index < 0) return;
+        Burst& burst = reads_[index];
+        const uint64_t at = burst.address + burst.done * word_bytes_;
+        std::memcpy(r.data, bytes_ + at, word_bytes_);
+        r.valid = true;
+        r.id = burst.id;
+        r.response = response(false, {at, at + word_bytes_});
+        r.last = ++burst.done == burst.beats;
+        counts.bytes_read += word_bytes_;
+        if (r.last) reads_.erase(reads_.begin() + index);
+    }
+
+    void send_response() {
+        const int index = choose(writes_, true);
+        if (index < 0) return;
+        const Burst& burst = writes_[index];
+        b.valid = true;
+        b.id = burst.id;
+        b.response = response(true, burst.range(word_bytes_));
+        for (int i = 0; i < burst.beats; ++i) store(burst.address + i * word_bytes_, burst.words[i]);
+        writes_.erase(writes_.begin() + index);
+    }
+
+    void store(uint64_t at, const Word& word) {
+        for (uint64_t i = 0; i < word_bytes_; ++i) {
+            if (!(word.strobe >> i & 1)) continue;
+            const Range byte{at + i, at + i + 1};
+            const auto hit = [&](const Range& range) { return range.holds(byte); };
+            if (!std::any_of(writable.begin(), writable.end(), hit))
+                complain("0x%" PRIx64 " was written and lies in no output", byte.first);
+            if (b.response == kOkay) bytes_[byte.first] = word.data[i / 4] >> (i % 4 * 8);
+            ++counts.bytes_written;
+        }
+    }
+};

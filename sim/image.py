@@ -1,0 +1,66 @@
+"""A memory image as a device sees it: whole words, counted, and errors beyond its end."""
+
+import numpy as np
+
+from hw.regs import Error
+
+__all__ = ["Fault", "Image"]
+
+
+class Fault(Exception):
+    """A program cannot go on; carries the `hw.regs.Error` that says why."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.name)
+        self.error = error
+
+
+class Image:
+    """Bytes of memory behind a port of whole words.
+
+    Parameters
+    ----------
+    memory : ndarray of uint8
+        The bytes, changed in place.
+    word_bytes : int
+        Bytes of a word.
+
+    Attributes
+    ----------
+    bytes_read, bytes_written : int
+        Bytes of the words read, and the bytes written, which strobes mark one by one.
+    """
+
+    def __init__(self, memory: np.ndarray, word_bytes: int) -> None:
+        self._memory, self._word_bytes = memory, word_bytes
+        self.bytes_read = self.bytes_written = 0
+
+    def read(self, address: int, length: int) -> np.ndarray:
+        """View `length` bytes at `address`; raises Fault where some are not there."""
+        self.bytes_read += self._words(address, length)
+        return self._view(address, length, Error.READ_FAILED)
+
+    def read_rows(self, address: int, row_bytes: int, rows: np.ndarray) -> np.ndarray:
+        """Return some of the rows, of `row_bytes` each, that begin at `address`: (rows, bytes)."""
+        if not rows.size:
+            return np.zeros((0, row_bytes), np.uint8)
+        length = (int(rows[-1]) + 1) * row_bytes
+        self.bytes_read += rows.size * row_bytes
+        return self._view(address, length, Error.READ_FAILED).reshape(-1, row_bytes)[rows]
+
+    def write(self, address: int, data: np.ndarray) -> None:
+        """Write the bytes of `data` at `address`; raises Fault where some do not fit."""
+        raw = data.view(np.uint8)
+        self._view(address, raw.size, Error.WRITE_FAILED)[:] = raw
+        self.bytes_written += raw.size
+
+    def _view(self, address: int, length: int, error: Error) -> np.ndarray:
+        if address + length > self._memory.size:
+            raise Fault(error)
+        return self._memory[address : address + length]
+
+    def _words(self, address: int, length: int) -> int:
+        """Return the bytes of the words that a run of bytes touches."""
+        first = address // self._word_bytes
+        end = -(-(address + length) // self._word_bytes)
+        return (end - first) * self._word_bytes

@@ -1,0 +1,180 @@
+"""The sequencer with the PE array: whole tiles against golden, and an operation a cycle."""
+
+import random
+
+import pytest
+import torch
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out, connect
+
+from golden.encoding import encode
+from golden.ops import accumulate
+from hw.array import PEArray
+from hw.isa import Coding
+from hw.presets import preset
+from hw.sequencer import Sequencer
+from hw.train import SpikeTrain
+from tests.harness.streams import feed, simulate
+
+PARAMS = preset("test")
+LANES, TOKENS = PARAMS.lanes, PARAMS.tokens
+
+
+class Core(wiring.Component):
+    """Spike trains, sequencer and array, as the matrix path ties them."""
+
+    def __init__(self):
+        self.train = SpikeTrain(PARAMS)
+        self.sequencer = Sequencer(PARAMS)
+        self.array = PEArray(PARAMS)
+        super().__init__({"unused": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.train = self.train
+        m.submodules.sequencer = self.sequencer
+        m.submodules.array = self.array
+        connect(m, self.train.o, self.sequencer.i)
+        connect(m, self.sequencer.o, self.array.i)
+        m.d.comb += self.sequencer.array_idle.eq(self.array.idle)
+        return m
+
+
+class Tile:
+    """Random events and weights of one tile, and what they must come to."""
+
+    def __init__(self, rng, outputs, events, coding, values):
+        self.outputs = outputs
+        self.beats = -(-outputs // LANES)
+        self.counts = []
+        while len(self.counts) < events:
+            column = [rng.choice(values) for _ in range(TOKENS)]
+            if any(column):
+                self.counts.append(column)
+        extremes = [-127, 127, 0, 1]
+        self.rows = [
+            [rng.choice([*extremes, rng.randint(-127, 127)]) for _ in range(self.beats * LANES)]
+            for _ in range(events)
+        ]
+        counts = torch.tensor(self.counts, dtype=torch.int8).reshape(events, TOKENS)
+        codes = torch.tensor(self.rows, dtype=torch.int8).reshape(events, self.beats * LANES)
+        psums = accumulate(counts.T.contiguous(), codes.T.contiguous())
+        self.psums = psums[:, :outputs].tolist()
+        spikes = encode(counts, coding.name.lower(), 127 if coding == Coding.UNARY else 8)
+        self.additions = int((spikes != 0).sum()) * outputs
+        # Steps in which any token fires, each of one cycle for each beat.
+        self.cycles = int((spikes != 0).any(dim=2).sum()) * self.beats
+
+
+def run(tiles, coding, rng, idle):
+    """Run the tiles of one MATMUL; return the psums read, the additions counted, the cycles."""
+    dut = Core()
+    full = PARAMS.tile_outputs
+    last = tiles[-1]
+    read, additions, cycles, finished = [], [0], [0], []
+
+    async def drive_events(ctx):
+        extent = {"outputs": full, "row_beats": full // LANES, "row_words": 0}
+        end = {"outputs": last.outputs, "row_beats": last.beats, "row_words": 0}
+        ctx.set(dut.sequencer.tiling, {"tiles": len(tiles), "full": extent, "last": end})
+        ctx.set(dut.sequencer.coding, coding)
+        ctx.set(dut.train.coding, coding)
+        ctx.set(dut.sequencer.start, 1)
+        await ctx.tick()
+        ctx.set(dut.sequencer.start, 0)
+        payloads = []
+        for tile in tiles:
+            payloads += [{"channel": 0, "counts": column, "end": 0} for column in tile.counts]
+            payloads.append({"channel": 0, "counts": [0] * TOKENS, "end": 1})
+        await feed(ctx, dut.train.i, payloads, rng, idle)
+
+    async def drive_beats(ctx):
+        beats = [
+            row[start : start + LANES]
+            for tile in tiles
+            for row in tile.rows
+            for start in range(0, len(row), LANES)
+        ]
+        await feed(ctx, dut.sequencer.i_beats, beats, rng, idle)
+
+    async def drain(ctx):
+        for tile in tiles:
+            ctx.set(dut.sequencer.o_tile.ready, 1)
+            half, empty = await finished_tile(ctx, dut.sequencer.o_tile)
+            ctx.set(dut.sequencer.o_tile.ready, 0)
+            psums = []
+            for token in range(TOKENS):
+                psums.append([])
+                for output in range(tile.outputs):
+                    ctx.set(dut.array.half, half)
+                    ctx.set(dut.array.bank, output // LANES)
+                    ctx.set(dut.array.lane, output % LANES)
+                    ctx.set(dut.array.token, token)
+                    ctx.set(dut.array.enable, 1)
+                    await ctx.tick()
+                    psums[-1].append(0 if empty else ctx.get(dut.array.psum))
+            ctx.set(dut.array.enable, 0)
+            ctx.set(dut.sequencer.release, 1 << half)
+            await ctx.tick()
+            ctx.set(dut.sequencer.release, 0)
+            read.append(psums)
+        finished.append(1)
+
+    async def count(ctx):
+        while not finished:
+            _, _, valid, adds = await ctx.tick().sample(
+                dut.sequencer.o.valid, dut.array.synaptic_operations
+            )
+            cycles[0] += valid
+            additions[0] += adds
+
+    simulate(dut, drive_events, drive_beats, drain, count)
+    return read, additions[0], cycles[0]
+
+
+async def finished_tile(ctx, o_tile):
+    """Wait for a tile; return its half and whether it is empty."""
+    while True:
+        _, _, valid, payload = await ctx.tick().sample(o_tile.valid, o_tile.payload)
+        if valid:
+            return payload.half, payload.empty
+
+
+@pytest.mark.parametrize("coding", list(Coding))
+@pytest.mark.parametrize("idle", [0.0, 0.5])
+def test_tiles_equal_golden(coding, idle, seed):
+    rng = random.Random(seed)
+    values = [0, 0, 1, -1, 2, -3, 5] if coding == Coding.UNARY else list(range(-127, 128))
+    full = PARAMS.tile_outputs
+    tiles = [
+        Tile(rng, full, 6, coding, values),
+        Tile(rng, full, 0, coding, values),
+        Tile(rng, full, 1, coding, values),
+        Tile(rng, full, 3, coding, values),
+        Tile(rng, rng.choice([1, LANES - 1, LANES, LANES + 1, full]), 9, coding, values),
+    ]
+    read, additions, cycles = run(tiles, coding, rng, idle)
+    assert read == [tile.psums for tile in tiles]
+    assert additions == sum(tile.additions for tile in tiles)
+    assert cycles == sum(tile.cycles for tile in tiles)
+
+
+@pytest.mark.parametrize("coding", list(Coding))
+@pytest.mark.parametrize("outputs", [1, LANES, LANES + 1, 2 * LANES + 1])
+def test_short_rows_return_to_the_same_bank_at_once(coding, outputs, seed):
+    rng = random.Random(seed)
+    tiles = [Tile(rng, outputs, 12, coding, [0, 1, -1, 2, -2, 3, 127])]
+    read, additions, _ = run(tiles, coding, rng, 0.0)
+    assert read == [tiles[0].psums]
+    assert additions == tiles[0].additions
+
+
+def test_the_accumulator_holds_the_largest_sum(seed):
+    """Every channel at D with every weight at its extreme, on the fewest channels that differ."""
+    assert 127 * 127 * PARAMS.max_channels < 1 << PARAMS.acc_width - 1
+    rng = random.Random(seed)
+    tile = Tile(rng, LANES, PARAMS.max_channels, Coding.CSD, [-127])
+    tile.rows = [[-127] * LANES for _ in tile.rows]
+    read, _, _ = run([tile], Coding.CSD, rng, 0.0)
+    assert read == [[[127 * 127 * PARAMS.max_channels] * LANES] * TOKENS]

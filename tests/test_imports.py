@@ -1,0 +1,123 @@
+"""Imports run one way: what golden and RTL shared beyond the contract, no test could catch."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Package: the modules of its siblings that it may import; a package stands for all its modules.
+ALLOWED = {
+    "hw": [],
+    "golden": ["hw.params"],
+    "compiler": ["hw.params", "hw.presets", "hw.isa", "hw.regs", "hw.fingerprint", "golden"],
+    "sim": ["hw", "golden", "compiler"],
+}
+# Of the project, only these may be imported by the files of the contract, which hold no logic.
+CONTRACT = ["hw.params", "hw.presets", "hw.isa", "hw.regs", "hw.fingerprint"]
+CONTRACT_LIBRARIES = ["amaranth"]
+
+
+def imported_modules(source: str, module: str) -> set[str]:
+    """Return the full names of all that a module imports, anywhere in its text.
+
+    `from a.b import c` counts as `a.b.c`, since c may be a module; relative names are resolved
+    against `module`, the importer's own name (`hw.pe`; a package's is `hw.__init__`).
+    """
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = module.split(".")[: -node.level] if node.level else []
+            base = ".".join([*parents, *filter(None, [node.module])])
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and node.args:
+            called = ast.unparse(node.func).rpartition(".")[2]
+            name = node.args[0]
+            if called in ("import_module", "__import__") and isinstance(name, ast.Constant):
+                found.add(str(name.value))
+    return found
+
+
+def is_within(name: str, allowed: list[str]) -> bool:
+    """Return whether a name is one of the allowed modules or lies in one."""
+    return any(name == module or name.startswith(module + ".") for module in allowed)
+
+
+def forbidden_imports(source: str, module: str) -> set[str]:
+    """Return the imports by which a module breaks the rule."""
+    package = module.split(".")[0]
+    outside = {*ALLOWED, "tests", "tools", "bench"} - {package}
+    imports = {name for name in imported_modules(source, module) if name.split(".")[0] in outside}
+    return {name for name in imports if not is_within(name, ALLOWED[package])}
+
+
+def modules(package: str) -> list[tuple[str, Path]]:
+    """Return the names and paths of a package's modules."""
+    paths = sorted((ROOT / package).rglob("*.py"))
+    return [(".".join(path.relative_to(ROOT).with_suffix("").parts), path) for path in paths]
+
+
+@cache
+def providers() -> Mapping[str, list[str]]:
+    """Return the distributions in this environment that hold a top-level module."""
+    return packages_distributions()
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_run_one_way(package):
+    found = modules(package)
+    assert found, f"{package} has no modules"
+    broken = {name: forbidden_imports(path.read_text(), name) for name, path in found}
+    assert not {name: sorted(imports) for name, imports in broken.items() if imports}
+
+
+@pytest.mark.parametrize("module", CONTRACT)
+def test_contract_needs_only_itself_and_amaranth(module):
+    path = ROOT / Path(*module.split(".")).with_suffix(".py")
+    allowed = [*CONTRACT, *CONTRACT_LIBRARIES, *sys.stdlib_module_names]
+    assert not {
+        name for name in imported_modules(path.read_text(), module) if not is_within(name, allowed)
+    }
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_libraries_are_requirements_of_the_project(package):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = {requirement.split("==")[0] for requirement in project["dependencies"]}
+    known = {*sys.stdlib_module_names, *ALLOWED}
+    for name, path in modules(package):
+        tops = {found.split(".")[0] for found in imported_modules(path.read_text(), name)}
+        strange = {top for top in tops - known if not pinned & {*providers().get(top, [])}}
+        assert not strange, f"{name} imports {strange}, which no requirement names"
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "forbidden"),
+    [
+        ("hw.pe", "from golden.encoding import encode", {"golden.encoding.encode"}),
+        ("hw.pe", "def f():\n    import sim", {"sim"}),
+        ("hw.pe", "import tests.harness.axi", {"tests.harness.axi"}),
+        ("hw.vector.silu", "from ..params import HwParams\nfrom hw import isa", set()),
+        ("golden.ops", "from hw import params", set()),
+        ("golden.ops", "from hw.params import HwParams", set()),
+        ("golden.ops", "from hw import isa", {"hw.isa"}),
+        ("golden.ops", "from hw.params_of_others import x", {"hw.params_of_others.x"}),
+        ("golden.ops", "import hw", {"hw"}),
+        ("golden.ops", "import importlib\nimportlib.import_module('hw.pe')", {"hw.pe"}),
+        ("compiler.emit", "from hw.isa import Linear\nfrom golden import quant", set()),
+        ("compiler.emit", "from hw.pe import Pe", {"hw.pe.Pe"}),
+        ("compiler.emit", "from sim import report", {"sim.report"}),
+        ("sim.rtl", "from hw.top import Top\nimport golden.model, compiler.program", set()),
+        ("sim.rtl", "from bench import speed", {"bench.speed"}),
+    ],
+)
+def test_the_rule_finds_what_breaks_it(module, source, forbidden):
+    assert forbidden_imports(source, module) == forbidden
