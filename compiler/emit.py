@@ -94,7 +94,7 @@ def emit_matrix(
         for part in tile(matrix, params)
     )
     shards.write(regions[f"{matrix.name}.weights"], segments)
-    words = pack_channel_words(weights.mantissa, weights.exponent, weights.bias)
+    words = pack_channel_words(weights.mantissa, weights.exponent, weights.bias, params)
     shards.write(regions[f"{matrix.name}.channel_words"], [words.astype("<u4")])
 
 

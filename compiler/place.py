@@ -44,7 +44,7 @@ def weight_bytes(matrix: Matrix, params: HwParams) -> int:
 
 def channel_word_bytes(matrix: Matrix, params: HwParams) -> int:
     """Return the bytes of all channel words of `matrix`, padded to whole memory words."""
-    return params.vector_bytes(matrix.outputs * len(isa.CHANNEL_WORDS[matrix.has_bias]))
+    return params.vector_bytes(matrix.outputs) * len(isa.CHANNEL_WORDS[matrix.has_bias])
 
 
 def place(
@@ -74,16 +74,12 @@ def place(
         bytes_ = tokens * params.vector_bytes(stage.channels)
         wanted.append((f"{stage.name}.input", "input", bytes_, stage.channels))
         for matrix in stage.matrices:
-            bytes_ = tokens * params.vector_bytes(matrix.outputs)
+            name, outputs = matrix.name, matrix.outputs
+            words = channel_word_bytes(matrix, params)
             wanted += [
-                (f"{matrix.name}.weights", "weights", weight_bytes(matrix, params), 0),
-                (
-                    f"{matrix.name}.channel_words",
-                    "channel_words",
-                    channel_word_bytes(matrix, params),
-                    0,
-                ),
-                (f"{matrix.name}.output", "output", bytes_, matrix.outputs),
+                (f"{name}.weights", "weights", weight_bytes(matrix, params), 0),
+                (f"{name}.channel_words", "channel_words", words, 0),
+                (f"{name}.output", "output", tokens * params.vector_bytes(outputs), outputs),
             ]
     regions, address, limit = {}, 0, 1 << params.axi_addr_width
     for name, kind, bytes_, channels in wanted:

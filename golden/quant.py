@@ -20,7 +20,9 @@ _MIN_EXPONENT, _MAX_EXPONENT = 8, 71
 # clip below 1 / (1 + K / (12 * q^2)) can be best: at 8 bits 0.70 serves K up to 82,000.
 _CLIPS = {8: range(100, 68, -2), 4: range(100, 8, -2), 2: range(100, 8, -2)}
 
-_BLOCK_ELEMENTS = 1 << 16  # weights worked on at once: they and their codes stay in the cache
+# Weights worked on at once: they stay in the cache, and are too few for PyTorch to share out among
+# threads, which for many short operations costs more than it gains.
+_BLOCK_ELEMENTS = 1 << 15
 
 
 @dataclass(frozen=True)

@@ -163,13 +163,18 @@ def _scored(path: Path, fields: dict[str, Any]) -> Tokenizer:
         )
     bos_id, eos_ids = _ends(fields)
     named = {tokens[i]: i for i, t in enumerate(types) if t in (_CONTROL, _USER_DEFINED)}
-    pieces = Pieces(
-        texts=tokens,
-        scores=scores,
-        byte_ids=[i for i, kind in enumerate(types) if kind == _BYTE],
-        named=named,
-        silent=[i for i, kind in enumerate(types) if kind == _CONTROL],
-        bos_id=bos_id if fields.get("add_bos_token", True) else None,
-        space_prefix=fields.get("add_space_prefix", True),
-    )
+    try:
+        pieces = Pieces(
+            texts=tokens,
+            scores=scores,
+            byte_ids=[i for i, kind in enumerate(types) if kind == _BYTE],
+            named=named,
+            silent=[i for i, kind in enumerate(types) if kind == _CONTROL],
+            bos_id=bos_id if fields.get("add_bos_token", True) else None,
+            space_prefix=fields.get("add_space_prefix", True),
+        )
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: the tokenizer is damaged ({error}): get it again"
+        ) from error
     return Tokenizer(pieces.encode, pieces.decode, bos_id, eos_ids)

@@ -1,6 +1,6 @@
 """The PE array: tokens x lanes conditional adders over banked accumulators. It only adds."""
 
-from amaranth import Array, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,10 +29,10 @@ class PEArray(wiring.Component):
         Operations; one is taken each cycle.
     idle : Out(1)
         No operation is inside.
-    half, bank, token, lane, enable : In
-        The accumulator to read.
-    psum : Out(signed)
-        Its value, one cycle later, kept while not enabled.
+    half, bank, token, group, enable : In
+        The accumulators to read: of a bank's lanes, the group that fills a memory word of results.
+    psums : Out(array)
+        Their values, one cycle later, kept while not enabled.
     synaptic_operations : Out
         Additions made in this cycle into accumulators that count.
 
@@ -51,9 +51,9 @@ class PEArray(wiring.Component):
                 "half": In(1),
                 "bank": In(range(max(p.banks, 2))),
                 "token": In(range(max(p.tokens, 2))),
-                "lane": In(range(p.lanes)),
+                "group": In(range(max(p.lanes // p.encode_lanes, 2))),
                 "enable": In(1),
-                "psum": Out(signed(p.acc_width)),
+                "psums": Out(data.ArrayLayout(signed(p.acc_width), p.encode_lanes)),
                 "synaptic_operations": Out(range(p.tokens * p.lanes + 1)),
             }
         )
@@ -133,16 +133,15 @@ class PEArray(wiring.Component):
         )
         m.d.comb += self.synaptic_operations.eq(Mux(self.i.valid, adds, 0))
 
-        token, lane = Signal.like(self.token), Signal.like(self.lane)
+        token, group = Signal.like(self.token), Signal.like(self.group)
         with m.If(self.enable):
-            m.d.sync += [token.eq(self.token), lane.eq(self.lane)]
+            m.d.sync += [token.eq(self.token), group.eq(self.group)]
+        tokens = Cat(drain.data[t].as_value() for t in range(p.tokens))
+        lanes = Signal(p.lanes * p.acc_width)
         m.d.comb += [
             drain.addr.eq(address(self.half, self.bank)),
             drain.en.eq(self.enable),
-            self.psum.eq(
-                Array(
-                    Array(drain.data[t][n] for n in range(p.lanes))[lane] for t in range(p.tokens)
-                )[token]
-            ),
+            lanes.eq(tokens.word_select(token, p.lanes * p.acc_width)),
+            self.psums.as_value().eq(lanes.word_select(group, p.encode_lanes * p.acc_width)),
         ]
         return m

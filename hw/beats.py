@@ -4,6 +4,7 @@ from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.fetch import row_words_layout
 from hw.params import HwParams
 
 __all__ = ["Beats", "beat_layout"]
@@ -24,10 +25,10 @@ class Beats(wiring.Component):
 
     Members
     -------
+    i_rows : In(stream)
+        The extent of each row segment.
     i : In(stream)
         Memory words of row segments.
-    weight_width : In
-        Bits of a weight; steady while words are inside.
     o : Out(stream)
         Beats, lane 0 from the lowest bits.
 
@@ -40,8 +41,8 @@ class Beats(wiring.Component):
         self._params = p = params
         super().__init__(
             {
+                "i_rows": In(stream.Signature(row_words_layout(p))),
                 "i": In(stream.Signature(p.axi_data_width)),
-                "weight_width": In(4),
                 "o": Out(stream.Signature(beat_layout(p))),
             }
         )
@@ -55,6 +56,16 @@ class Beats(wiring.Component):
         beats_per_word = {w: max(1, p.axi_data_width // bits) for w, bits in beat_bits.items()}
         most_words, most_beats = max(words_per_beat.values()), max(beats_per_word.values())
 
+        row = self.i_rows.payload
+        taken_words = Signal.like(row.words)  # of the row
+        word_taken = Signal()
+        m.d.comb += word_taken.eq(self.i.valid & self.i.ready)
+        with m.If(word_taken):
+            m.d.sync += taken_words.eq(taken_words + 1)
+            with m.If(taken_words == row.words - 1):
+                m.d.comb += self.i_rows.ready.eq(1)
+                m.d.sync += taken_words.eq(0)
+
         # Earlier words of the beat that is being gathered, the latest one last.
         earlier = [Signal(p.axi_data_width, name=f"word{index}") for index in range(most_words - 1)]
         gathered = Cat(*earlier, self.i.payload)
@@ -62,7 +73,7 @@ class Beats(wiring.Component):
         beat_index = Signal(range(max(most_beats, 2)))
         complete, exhausted = Signal(), Signal()
         beat = Signal(beat_layout(p))
-        with m.Switch(self.weight_width):
+        with m.Switch(row.weight_width):
             for width in p.weight_widths:
                 with m.Case(width):
                     m.d.comb += [
@@ -79,10 +90,11 @@ class Beats(wiring.Component):
                     for lane in range(p.lanes):
                         m.d.comb += beat[lane].eq(chosen.word_select(lane, width).as_signed())
 
-        move = Signal()
+        free, move = Signal(), Signal()
         m.d.comb += [
-            move.eq(self.i.valid & (~complete | ~self.o.valid | self.o.ready)),
-            self.i.ready.eq(Mux(complete, exhausted & (~self.o.valid | self.o.ready), 1)),
+            free.eq(~complete | ~self.o.valid | self.o.ready),
+            move.eq(self.i.valid & self.i_rows.valid & free),
+            self.i.ready.eq(self.i_rows.valid & (~complete | exhausted) & free),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)

@@ -15,7 +15,7 @@ class Bursts(wiring.Component):
 
     A segment that begins where the one before it ended joins its burst, as long as that burst has
     not been handed over. A burst is handed over when it is as long as allowed, when the next
-    segment does not join it, or when none waits.
+    segment does not join it, or, in a hurry, when none waits.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ class Bursts(wiring.Component):
     -------
     i : In(stream)
         Segments, at least one word each.
+    hurry : In(1)
+        Hand a burst over even where a later segment may still join it.
     o : Out(stream)
         Bursts, in order, covering the same words.
 
@@ -41,6 +43,7 @@ class Bursts(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(segment_layout(params))),
+                "hurry": In(1),
                 "o": Out(stream.Signature(burst_layout(params))),
             }
         )
@@ -69,7 +72,7 @@ class Bursts(wiring.Component):
         accept = Signal()
         m.d.comb += [
             joins.eq(self.i.payload.address == run_end),
-            complete.eq((run_words >= longest) | ~self.i.valid | ~joins),
+            complete.eq((run_words >= longest) | Mux(self.i.valid, ~joins, self.hurry)),
             hand_over.eq((run_words != 0) & complete & (~self.o.valid | self.o.ready)),
             rest_words.eq(run_words - Mux(hand_over, words, 0)),
             accept.eq((rest_words == 0) | (joins & (run_words <= self._max_words))),

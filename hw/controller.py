@@ -29,15 +29,19 @@ class Controller(wiring.Component):
     o_request, i_words : Out(stream), In(stream)
         The program's segments, and their words.
     o_encode, o_matmul : Out(stream)
-        Instructions, checked; each is taken when it has been executed.
-    tokens, channels : Out
-        Of the last ENCODE.
-    read_failed, write_failed, writing : In(1)
-        The memory port's state.
+        Instructions, checked.
+    tokens, bank : Out
+        Of the last ENCODE: its batch, and the bank its thresholds go to; with an ENCODE, of itself.
+    bank_busy : In(2)
+        Banks that a MATMUL still needs.
+    working : In(1)
+        An instruction that was handed over has not yet been executed to its end.
+    read_failed, write_failed : In(1)
+        The memory has reported an error in this cycle.
     busy, done, error : Out(1), Out(1), Out
         A program runs; it ended in this cycle, with this error.
 
-    Timing:      per instruction: a read of its slot from memory, 3 cycles.
+    Timing:      3 cycles an instruction; the first one waits for memory, the others are read ahead.
     Arithmetic:  none.
     Golden:      none.
     """
@@ -54,10 +58,11 @@ class Controller(wiring.Component):
                 "o_encode": Out(stream.Signature(INSTRUCTIONS[Opcode.ENCODE])),
                 "o_matmul": Out(stream.Signature(INSTRUCTIONS[Opcode.MATMUL])),
                 "tokens": Out(range(p.tokens + 1)),
-                "channels": Out(range(p.max_channels + 1)),
+                "bank": Out(1),
+                "bank_busy": In(2),
+                "working": In(1),
                 "read_failed": In(1),
                 "write_failed": In(1),
-                "writing": In(1),
                 "busy": Out(1),
                 "done": Out(1),
                 "error": Out(Error),
@@ -68,17 +73,40 @@ class Controller(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        slot_words = max(1, 8 * SLOT_BYTES // p.axi_data_width)
+        slot_words = 8 * SLOT_BYTES // p.axi_data_width
         header_words = HEADER.size // p.axi_data_width
+
+        # The reader runs ahead: the header with the first slot, then slot after slot.
+        reading = Signal()
+        address = Signal(word_address_width(p))
+        slots_wanted = Signal(32)
+        first_request = Signal()
+        words_under_way = Signal(range(4 * header_words + 1))
+        known = Signal()  # the header has come and is right
+        request, word = self.o_request, self.i_words
+        m.d.comb += [
+            request.payload.address.eq(address),
+            request.payload.words.eq(Mux(first_request, header_words + slot_words, slot_words)),
+            request.valid.eq(
+                reading
+                & (first_request | (known & (slots_wanted != 0)))
+                & (words_under_way <= 3 * header_words - slot_words)
+            ),
+        ]
+        asked = Mux(request.valid & request.ready, request.payload.words, 0)
+        m.d.sync += words_under_way.eq(words_under_way + asked - (word.valid & word.ready))
+        with m.If(request.valid & request.ready):
+            m.d.sync += [address.eq(address + request.payload.words), first_request.eq(0)]
+            with m.If(~first_request):
+                m.d.sync += slots_wanted.eq(slots_wanted - 1)
 
         # Words are shifted in from the top, so a slot or header ends aligned to the top.
         window = Signal(HEADER.size)
         header = HEADER(window)
         slot = window[-8 * SLOT_BYTES :]
-        address = Signal(word_address_width(p))
         words_left = Signal(range(header_words + 1))
         slots_left = Signal(32)
-        started = Signal()  # an ENCODE has filled the spike buffer
+        started = Signal()  # an ENCODE has come
         failure = Signal(Error)
         encode, matmul = (
             INSTRUCTIONS[opcode](slot[: INSTRUCTIONS[opcode].size])
@@ -118,11 +146,10 @@ class Controller(wiring.Component):
             ),
             self.o_encode.payload.eq(encode),
             self.o_matmul.payload.eq(matmul),
-            self.o_request.payload.address.eq(address),
         ]
-        with m.If(self.i_words.valid & self.i_words.ready):
+        with m.If(word.valid & word.ready):
             m.d.sync += [
-                window.eq(Cat(window, self.i_words.payload)[p.axi_data_width :]),
+                window.eq(Cat(window, word.payload)[p.axi_data_width :]),
                 words_left.eq(words_left - 1),
             ]
         with m.If(self.write_failed & (failure == Error.NONE)):
@@ -134,53 +161,46 @@ class Controller(wiring.Component):
             m.d.sync += failure.eq(Mux(failure == Error.NONE, error, failure))
             m.next = "FINISH"
 
-        m.d.comb += self.busy.eq(1)
+        bank = Signal()
+        m.d.comb += [self.busy.eq(1), self.bank.eq(bank)]
         with m.FSM(name="phase"):
             with m.State("IDLE"):
                 m.d.comb += self.busy.eq(0)
                 with m.If(self.start):
                     m.d.sync += [
                         address.eq(self.program >> byte_log2),
+                        reading.eq(1),
+                        first_request.eq(1),
+                        known.eq(0),
                         failure.eq(Error.NONE),
                         started.eq(0),
+                        words_left.eq(header_words),
                     ]
-                    m.next = "REQUEST_HEADER"
-            with m.State("REQUEST_HEADER"):
-                m.d.comb += [
-                    self.o_request.valid.eq(1),
-                    self.o_request.payload.words.eq(header_words),
-                ]
-                m.d.sync += words_left.eq(header_words)
-                with m.If(self.o_request.ready):
-                    m.d.sync += address.eq(address + header_words)
-                    m.next = "READ_HEADER"
-            with m.State("READ_HEADER"):
-                m.d.comb += self.i_words.ready.eq(words_left != 0)
+                    m.next = "HEADER"
+            with m.State("HEADER"):
+                m.d.comb += word.ready.eq(words_left != 0)
                 with m.If(words_left == 0):
-                    m.d.sync += slots_left.eq(header.slots)
+                    m.d.sync += [
+                        slots_left.eq(header.slots),
+                        slots_wanted.eq(header.slots - 1),
+                        known.eq(1),
+                    ]
                     m.next = "NEXT"
                     with m.If(header.magic != MAGIC):
                         fail(Error.BAD_MAGIC)
                     with m.Elif(header.fingerprint != self._fingerprint):
                         fail(Error.BAD_FINGERPRINT)
+                    with m.Elif(header.slots == 0):
+                        fail(Error.BAD_INSTRUCTION)
             with m.State("NEXT"):
-                m.d.comb += [
-                    self.o_request.valid.eq((failure == Error.NONE) & (slots_left != 0)),
-                    self.o_request.payload.words.eq(slot_words),
-                ]
-                m.d.sync += words_left.eq(slot_words)
+                m.d.sync += [words_left.eq(slot_words), slots_left.eq(slots_left - 1)]
+                m.next = "READ"
                 with m.If(failure != Error.NONE):
                     m.next = "FINISH"
                 with m.Elif(slots_left == 0):
                     fail(Error.BAD_INSTRUCTION)
-                with m.Elif(self.o_request.ready):
-                    m.d.sync += [
-                        address.eq(address + slot_words),
-                        slots_left.eq(slots_left - 1),
-                    ]
-                    m.next = "READ"
             with m.State("READ"):
-                m.d.comb += self.i_words.ready.eq(words_left != 0)
+                m.d.comb += word.ready.eq(words_left != 0)
                 with m.If(words_left == 0):
                     m.next = "DECODE"
             with m.State("DECODE"):
@@ -198,20 +218,24 @@ class Controller(wiring.Component):
                     with m.Default():
                         fail(Error.BAD_INSTRUCTION)
             with m.State("ENCODE"):
-                m.d.comb += self.o_encode.valid.eq(1)
-                with m.If(self.o_encode.ready):
-                    m.d.sync += [
-                        started.eq(1),
-                        self.tokens.eq(encode.tokens),
-                        self.channels.eq(encode.channels),
-                    ]
+                # The other bank: MATMULs of the ENCODE before may still need theirs.
+                fenced = encode.fence & self.working
+                m.d.comb += [
+                    self.bank.eq(~bank),
+                    self.o_encode.valid.eq(~fenced & ~self.bank_busy.bit_select(self.bank, 1)),
+                ]
+                with m.If(self.o_encode.valid & self.o_encode.ready):
+                    m.d.sync += [started.eq(1), self.tokens.eq(encode.tokens), bank.eq(~bank)]
                     m.next = "NEXT"
             with m.State("MATMUL"):
                 m.d.comb += self.o_matmul.valid.eq(1)
                 with m.If(self.o_matmul.ready):
                     m.next = "NEXT"
             with m.State("FINISH"):
-                with m.If(~self.writing):
+                # What was read ahead is thrown away.
+                m.d.sync += reading.eq(0)
+                m.d.comb += word.ready.eq(1)
+                with m.If(~reading & ~self.working & (words_under_way == 0)):
                     m.d.comb += [self.done.eq(1), self.error.eq(failure)]
                     m.next = "IDLE"
         return m

@@ -55,7 +55,7 @@ class Csr(wiring.Component):
     irq : Out(1)
         Interrupt, level.
 
-    Timing:      a write every 2 cycles, a read every 2 cycles.
+    Timing:      a write and a read a cycle.
     Arithmetic:  counters wrap at 64 bits.
     Golden:      golden.counts
     """

@@ -8,15 +8,38 @@ from hw.channel_words import channel_layout
 from hw.encoder import scale_layout
 from hw.memory_port import log2
 from hw.params import VECTOR_WIDTH, HwParams
-from hw.requant import psum_layout
 from hw.tiling import tiling_layout
 from hw.write import row_layout
 
-__all__ = ["Drain"]
+__all__ = ["Drain", "drain_layout", "drained_layout"]
+
+
+def drain_layout(params: HwParams) -> data.StructLayout:
+    """Return what the drain needs to know of a MATMUL; the destination is in bytes."""
+    return data.StructLayout(
+        {
+            "destination": params.axi_addr_width,
+            "destination_stride": 24,
+            "tokens": range(params.tokens + 1),
+            "bank": 1,  # of the thresholds
+            "tiling": tiling_layout(params),
+        }
+    )
+
+
+def drained_layout(params: HwParams) -> data.StructLayout:
+    """Return the accumulators of one memory word of results, with all that requantizes them."""
+    return data.StructLayout(
+        {
+            "psums": data.ArrayLayout(signed(params.acc_width), params.encode_lanes),
+            "channels": data.ArrayLayout(channel_layout(), params.encode_lanes),
+            "threshold": scale_layout(params),
+        }
+    )
 
 
 class Drain(wiring.Component):
-    """Walk a finished tile token by token, output by output.
+    """Walk finished tiles token by token, a memory word of results at a time.
 
     Parameters
     ----------
@@ -25,26 +48,28 @@ class Drain(wiring.Component):
 
     Members
     -------
-    start, destination : In(1), In
-        A MATMUL begins, and where its first token's outputs go (bytes).
-    destination_stride, tokens, tiling, scales : In
-        Of the MATMUL; steady while it lasts.
+    i_matmul : In(stream)
+        MATMULs, in order; taken when the last tile has left.
+    scales, scales_ready : In
+        Thresholds by bank and token, and which banks are complete.
     i_tile : In(stream)
         Finished tiles, in order; one is taken when it has left.
     loaded : In(2)
         Halves whose channel words are there.
-    half, bank, token, lane, index, enable : Out
-        The accumulator and the output channel to read, from the array and the channel words.
-    psum, channel : In
+    half, bank, token, group, channel_group, enable : Out
+        What to read: from the array, and (with `channel_group`, within the tile) channel words.
+    psums, channels : In
         What was read, one cycle later.
     o_row : Out(stream)
-        Where the row whose elements follow goes.
+        Where the row whose words follow goes.
     o : Out(stream)
         For the requantizer.
     release : Out(2)
         This half has left.
+    busy : Out(1)
+        A tile is being walked.
 
-    Timing:      latency 3 cycles from tile to first element; one element a cycle.
+    Timing:      latency 3 cycles from tile to first word; a word a cycle.
     Arithmetic:  none.
     Golden:      none.
     """
@@ -53,25 +78,23 @@ class Drain(wiring.Component):
         self._params = p = params
         super().__init__(
             {
-                "start": In(1),
-                "destination": In(p.axi_addr_width),
-                "destination_stride": In(24),
-                "tokens": In(range(p.tokens + 1)),
-                "tiling": In(tiling_layout(p)),
-                "scales": In(data.ArrayLayout(scale_layout(p), p.tokens)),
+                "i_matmul": In(stream.Signature(drain_layout(p))),
+                "scales": In(data.ArrayLayout(data.ArrayLayout(scale_layout(p), p.tokens), 2)),
+                "scales_ready": In(2),
                 "i_tile": In(stream.Signature(data.StructLayout({"half": 1, "empty": 1}))),
                 "loaded": In(2),
                 "half": Out(1),
                 "bank": Out(range(max(p.banks, 2))),
                 "token": Out(range(max(p.tokens, 2))),
-                "lane": Out(range(p.lanes)),
-                "index": Out(range(p.tile_outputs)),
+                "group": Out(range(max(p.lanes // p.encode_lanes, 2))),
+                "channel_group": Out(range(p.tile_outputs // p.encode_lanes)),
                 "enable": Out(1),
-                "psum": In(signed(p.acc_width)),
-                "channel": In(channel_layout()),
+                "psums": In(data.ArrayLayout(signed(p.acc_width), p.encode_lanes)),
+                "channels": In(data.ArrayLayout(channel_layout(), p.encode_lanes)),
                 "o_row": Out(stream.Signature(row_layout(p))),
-                "o": Out(stream.Signature(psum_layout(p))),
+                "o": Out(stream.Signature(drained_layout(p))),
                 "release": Out(2),
+                "busy": Out(1),
             }
         )
 
@@ -79,77 +102,88 @@ class Drain(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        lanes_log2 = log2(p.lanes)
+        matmul, tiling = self.i_matmul.payload, self.i_matmul.payload.tiling
+        groups_log2 = log2(p.lanes // p.encode_lanes)  # of a bank
         tile = Signal(24)
+        first = Signal(init=1)  # the next tile is its MATMUL's first
         tile_address = Signal(p.axi_addr_width)
         row_address = Signal(p.axi_addr_width)
         outputs = Signal(range(p.tile_outputs + 1))
         token = Signal(range(p.tokens + 1))
-        index = Signal(range(p.tile_outputs + 1))
+        group = Signal(range(p.tile_outputs // p.encode_lanes + 1))
+        last_tile = tile == tiling.tiles - 1
+        last_group = (group + 1) << log2(p.encode_lanes) >= outputs
         m.d.comb += [
-            outputs.eq(
-                Mux(
-                    tile == self.tiling.tiles - 1,
-                    self.tiling.last.outputs,
-                    self.tiling.full.outputs,
-                )
-            ),
+            outputs.eq(Mux(last_tile, tiling.last.outputs, tiling.full.outputs)),
             self.half.eq(self.i_tile.payload.half),
-            self.bank.eq(index >> lanes_log2),
-            self.lane.eq(index),
+            self.bank.eq(group >> groups_log2),
+            self.group.eq(group[:groups_log2] if groups_log2 else 0),
+            self.channel_group.eq(group),
             self.token.eq(token),
-            self.index.eq(index),
             self.o_row.payload.address.eq(row_address >> log2(p.axi_bytes)),
             self.o_row.payload.elements.eq(outputs),
         ]
 
         read_token = Signal.like(self.token)
+        read_bank = Signal()
         empty = Signal()
         move = ~self.o.valid | self.o.ready
+        thresholds = Array(self.scales[bank][t] for bank in range(2) for t in range(p.tokens))
         m.d.comb += [
-            self.o.payload.psum.eq(Mux(empty, 0, self.psum)),
-            self.o.payload.channel.eq(self.channel),
-            self.o.payload.threshold.eq(Array(self.scales[t] for t in range(p.tokens))[read_token]),
+            self.o.payload.channels.eq(self.channels),
+            self.o.payload.threshold.eq(thresholds[read_token + Mux(read_bank, p.tokens, 0)]),
         ]
+        for lane in range(p.encode_lanes):
+            m.d.comb += self.o.payload.psums[lane].eq(Mux(empty, 0, self.psums[lane]))
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
 
+        m.d.comb += self.busy.eq(1)
         with m.FSM(name="phase"):
             with m.State("TILE"):
-                m.d.sync += [token.eq(0), row_address.eq(tile_address)]
-                with m.If(self.i_tile.valid & self.loaded.bit_select(self.half, 1)):
+                m.d.comb += self.busy.eq(self.i_tile.valid | self.o.valid)
+                address = Signal.like(tile_address)
+                m.d.comb += address.eq(Mux(first, matmul.destination, tile_address))
+                m.d.sync += [token.eq(0), row_address.eq(address)]
+                ready = self.loaded.bit_select(self.half, 1) & self.scales_ready.bit_select(
+                    matmul.bank, 1
+                )
+                with m.If(self.i_matmul.valid & self.i_tile.valid & ready):
+                    m.d.sync += [
+                        first.eq(0),
+                        tile_address.eq(address + p.tile_outputs * VECTOR_WIDTH // 8),
+                    ]
                     m.next = "ROW"
             with m.State("ROW"):
                 m.d.comb += self.o_row.valid.eq(1)
-                m.d.sync += index.eq(0)
+                m.d.sync += group.eq(0)
                 with m.If(self.o_row.ready):
-                    m.next = "ELEMENTS"
-            with m.State("ELEMENTS"):
+                    m.next = "WORDS"
+            with m.State("WORDS"):
                 with m.If(move):
                     m.d.comb += self.enable.eq(1)
                     m.d.sync += [
                         self.o.valid.eq(1),
-                        index.eq(index + 1),
+                        group.eq(group + 1),
                         read_token.eq(token),
+                        read_bank.eq(matmul.bank),
                         empty.eq(self.i_tile.payload.empty),
                     ]
-                    with m.If(index == outputs - 1):
+                    with m.If(last_group):
                         m.d.sync += [
                             token.eq(token + 1),
-                            row_address.eq(row_address + self.destination_stride),
+                            row_address.eq(row_address + matmul.destination_stride),
                         ]
                         m.next = "ROW"
-                        with m.If(token == self.tokens - 1):
+                        with m.If(token == matmul.tokens - 1):
                             m.next = "RELEASE"
             with m.State("RELEASE"):
-                # The last element has been read when it has left.
+                # The last word has been read when it has left.
                 with m.If(move):
                     m.d.comb += [self.i_tile.ready.eq(1), self.release.eq(1 << self.half)]
-                    m.d.sync += [
-                        tile.eq(tile + 1),
-                        tile_address.eq(tile_address + p.tile_outputs * VECTOR_WIDTH // 8),
-                    ]
+                    m.d.sync += tile.eq(tile + 1)
+                    with m.If(last_tile):
+                        m.d.comb += self.i_matmul.ready.eq(1)
+                        m.d.sync += [tile.eq(0), first.eq(1)]
                     m.next = "TILE"
-        with m.If(self.start):
-            m.d.sync += [tile.eq(0), tile_address.eq(self.destination)]
         return m

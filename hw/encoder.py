@@ -8,7 +8,7 @@ from hw.isa import INSTRUCTIONS, Opcode, Rule
 from hw.memory_port import log2, segment_layout
 from hw.neuron import Neuron
 from hw.params import VECTOR_WIDTH, HwParams
-from hw.spikes import spike_write_layout
+from hw.spikes import batch_layout, spike_write_layout
 from hw.threshold import Threshold, potential_width
 
 __all__ = ["Encoder", "scale_layout"]
@@ -27,7 +27,8 @@ class Encoder(wiring.Component):
     """Execute ENCODE.
 
     For each token: read its vector into a buffer while its potential is found, derive the
-    threshold, pass the buffer through the neurons.
+    threshold, pass the buffer through the neurons. The vectors of all tokens are asked for at once.
+    Before the first count is written, the event queue must have given the spike buffer free.
 
     Parameters
     ----------
@@ -37,15 +38,21 @@ class Encoder(wiring.Component):
     Members
     -------
     i : In(stream)
-        An ENCODE instruction, in range; taken when its counts are all written.
+        An ENCODE instruction, in range.
+    bank : In(1)
+        Where its scales go; taken with the instruction.
     o_request, i_words : Out(stream), In(stream)
         The vectors' segments, and their words.
+    o_batch : Out(stream)
+        The batch's extent; taken when the spike buffer's former counts are not needed any more.
     o_counts : Out(stream)
-        Counts, for the spike buffer.
-    scales : Out(array)
-        Each token's threshold, as the requantizer takes it; steady between instructions.
+        Its counts, for the spike buffer.
+    scales, scales_ready : Out(array), Out(2)
+        Each token's threshold as the requantizer takes it, by bank, and which banks are complete.
+    busy : Out(1)
+        An instruction is being executed.
 
-    Timing:      per token: the vector's words twice, the threshold's division, 12 cycles.
+    Timing:      per token: the vector's words twice, `Threshold.latency`, and 3 cycles.
     Arithmetic:  exact.
     Golden:      golden.encoding.fire
     """
@@ -55,10 +62,14 @@ class Encoder(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(INSTRUCTIONS[Opcode.ENCODE])),
+                "bank": In(1),
                 "o_request": Out(stream.Signature(segment_layout(p))),
                 "i_words": In(stream.Signature(p.axi_data_width)),
+                "o_batch": Out(stream.Signature(batch_layout(p))),
                 "o_counts": Out(stream.Signature(spike_write_layout(p), always_ready=True)),
-                "scales": Out(data.ArrayLayout(scale_layout(p), p.tokens)),
+                "scales": Out(data.ArrayLayout(data.ArrayLayout(scale_layout(p), p.tokens), 2)),
+                "scales_ready": Out(2),
+                "busy": Out(1),
             }
         )
 
@@ -67,10 +78,10 @@ class Encoder(wiring.Component):
         m = Module()
         p = self._params
         lanes, lanes_log2 = p.encode_lanes, log2(p.encode_lanes)
-        site = self.i.payload
+        site = Signal(INSTRUCTIONS[Opcode.ENCODE])
+        bank = Signal()
 
         token = Signal(range(p.tokens + 1))
-        address = Signal(site.source.shape().width)
         group = Signal(range(p.max_channels // lanes + 1))
         groups = Signal.like(group)
         m.d.comb += groups.eq((site.channels + lanes - 1) >> lanes_log2)
@@ -78,6 +89,29 @@ class Encoder(wiring.Component):
 
         def inside(lane):
             return (group << lanes_log2) + lane < site.channels
+
+        # The requests, ahead of everything else.
+        requested = Signal(range(p.tokens + 1))
+        address = Signal(site.source.shape().width)
+        accept = Signal()
+        m.d.comb += [
+            self.o_request.valid.eq(self.busy & (requested != site.tokens)),
+            self.o_request.payload.address.eq(address >> log2(p.axi_bytes)),
+            self.o_request.payload.words.eq(groups),
+        ]
+        with m.If(self.o_request.valid & self.o_request.ready):
+            m.d.sync += [
+                requested.eq(requested + 1),
+                address.eq(address + site.source_stride),
+            ]
+        with m.If(accept):
+            m.d.sync += [
+                site.eq(self.i.payload),
+                bank.eq(self.bank),
+                requested.eq(0),
+                address.eq(self.i.payload.source),
+                self.scales_ready.eq(self.scales_ready & ~(1 << self.bank)),
+            ]
 
         m.submodules.vector = vector = memory.Memory(
             shape=p.axi_data_width, depth=p.max_channels // lanes, init=[]
@@ -89,16 +123,8 @@ class Encoder(wiring.Component):
             read.addr.eq(group),
         ]
 
-        potential = Signal(potential_width(p))
-        m.submodules.threshold = threshold = Threshold(p)
-        v_th = Signal(p.threshold_width)
-        m.d.comb += [
-            threshold.i.payload.potential.eq(potential),
-            threshold.i.payload.multiplier.eq(site.multiplier),
-            threshold.i.payload.divisor.eq(site.divisor),
-        ]
-
         # Magnitudes of the word that arrives; lanes beyond the last channel count as zero.
+        potential = Signal(potential_width(p))
         magnitudes = []
         for lane in range(lanes):
             element = self.i_words.payload.word_select(lane, VECTOR_WIDTH).as_signed()
@@ -108,15 +134,21 @@ class Encoder(wiring.Component):
         largest = potential
         for magnitude in magnitudes:
             largest = Mux(magnitude > largest, magnitude, largest)
+        start_potential = Mux(site.rule == Rule.STATIC, site.peak, 0)
+        m.submodules.threshold = threshold = Threshold(p)
+        m.d.comb += [
+            threshold.i.payload.potential.eq(potential),
+            threshold.i.payload.multiplier.eq(site.multiplier),
+            threshold.i.payload.divisor.eq(site.divisor),
+        ]
 
-        m.submodules.neurons = neurons = Module()
+        v_th = Signal(p.threshold_width)
         neuron_valid = Signal()
-        group_written = Signal.like(group)
-        outputs = []
+        written_token = Signal(range(p.tokens + 1))
+        written_group = Signal.like(group)
         lane_inside = Signal(lanes)
         for lane in range(lanes):
-            neuron = Neuron(p)
-            neurons.submodules[f"neuron{lane}"] = neuron
+            m.submodules[f"neuron{lane}"] = neuron = Neuron(p)
             x = Signal(signed(VECTOR_WIDTH), name=f"x{lane}")
             m.d.comb += [
                 x.eq(Mux(lane_inside[lane], read.data.word_select(lane, VECTOR_WIDTH), 0)),
@@ -127,37 +159,52 @@ class Encoder(wiring.Component):
                 neuron.dead_zone.eq(site.dead_zone),
                 self.o_counts.payload.counts[lane].eq(neuron.o),
             ]
-            outputs.append(neuron)
+            if lane == 0:
+                m.d.comb += self.o_counts.valid.eq(neuron.o_valid)
         m.d.comb += [
-            self.o_counts.valid.eq(outputs[0].o_valid),
-            self.o_counts.payload.token.eq(token),
-            self.o_counts.payload.group.eq(group_written),
+            self.o_counts.payload.token.eq(written_token),
+            self.o_counts.payload.group.eq(written_group),
+            self.o_batch.payload.tokens.eq(site.tokens),
+            self.o_batch.payload.channels.eq(site.channels),
         ]
         with m.If(self.o_counts.valid):
-            m.d.sync += group_written.eq(group_written + 1)
+            m.d.sync += written_group.eq(written_group + 1)
+            with m.If(written_group == groups - 1):
+                m.d.sync += [written_group.eq(0), written_token.eq(written_token + 1)]
 
         # The requantizer's view of the threshold: shifted right until 16 bits are left.
         shifted = Signal(p.threshold_width)
         exponent = Signal(range(p.threshold_width))
-        normalized = Signal()
-        m.d.comb += normalized.eq(~shifted[_MANTISSA_WIDTH:].any())
-        with m.If(~normalized):
-            m.d.sync += [shifted.eq(shifted >> 1), exponent.eq(exponent + 1)]
+        scaled_token = Signal(range(p.tokens + 1))
+        normalizing = Signal()
+        with m.If(normalizing):
+            with m.If(shifted[_MANTISSA_WIDTH:].any()):
+                m.d.sync += [shifted.eq(shifted >> 1), exponent.eq(exponent + 1)]
+            with m.Else():
+                m.d.sync += [normalizing.eq(0), scaled_token.eq(scaled_token + 1)]
+                for b in range(2):
+                    for index in range(p.tokens):
+                        with m.If((bank == b) & (scaled_token == index)):
+                            m.d.sync += [
+                                self.scales[b][index].mantissa.eq(shifted),
+                                self.scales[b][index].exponent.eq(exponent),
+                            ]
+                with m.If(scaled_token == site.tokens - 1):
+                    m.d.sync += self.scales_ready.eq(self.scales_ready | (1 << bank))
 
+        m.d.comb += self.busy.eq(1)
         m.d.sync += neuron_valid.eq(0)
         with m.FSM(name="phase"):
             with m.State("IDLE"):
-                m.d.sync += [token.eq(0), address.eq(site.source)]
-                with m.If(self.i.valid):
-                    m.next = "REQUEST"
-            with m.State("REQUEST"):
-                m.d.comb += [
-                    self.o_request.valid.eq(1),
-                    self.o_request.payload.address.eq(address >> log2(p.axi_bytes)),
-                    self.o_request.payload.words.eq(groups),
+                m.d.comb += [self.busy.eq(0), self.i.ready.eq(1), accept.eq(self.i.valid)]
+                m.d.sync += [
+                    token.eq(0),
+                    group.eq(0),
+                    written_token.eq(0),
+                    scaled_token.eq(0),
+                    potential.eq(Mux(self.i.payload.rule == Rule.STATIC, self.i.payload.peak, 0)),
                 ]
-                m.d.sync += [group.eq(0), potential.eq(Mux(site.rule == Rule.STATIC, site.peak, 0))]
-                with m.If(self.o_request.ready):
+                with m.If(self.i.valid):
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += [self.i_words.ready.eq(1), write.en.eq(self.i_words.valid)]
@@ -172,15 +219,19 @@ class Encoder(wiring.Component):
                         m.next = "POTENTIAL"
             with m.State("POTENTIAL"):
                 m.d.comb += threshold.i.valid.eq(1)
-                m.d.sync += [group.eq(0), group_written.eq(0)]
+                m.d.sync += group.eq(0)
                 m.next = "THRESHOLD"
             with m.State("THRESHOLD"):
-                m.d.comb += threshold.o.ready.eq(1)
-                with m.If(threshold.o.valid):
+                m.d.comb += [
+                    self.o_batch.valid.eq(threshold.o.valid & ~normalizing & (token == 0)),
+                    threshold.o.ready.eq(~normalizing & (self.o_batch.ready | (token != 0))),
+                ]
+                with m.If(threshold.o.valid & threshold.o.ready):
                     m.d.sync += [
                         v_th.eq(threshold.o.payload),
                         shifted.eq(threshold.o.payload),
                         exponent.eq(0),
+                        normalizing.eq(1),
                     ]
                     m.next = "FIRE"
             with m.State("FIRE"):
@@ -190,21 +241,12 @@ class Encoder(wiring.Component):
                     lane_inside.eq(sum(inside(lane) << lane for lane in range(lanes))),
                 ]
                 with m.If(last_group):
-                    m.next = "SETTLE"
-            with m.State("SETTLE"):
-                with m.If((group_written == groups) & normalized):
-                    for index in range(p.tokens):
-                        with m.If(token == index):
-                            m.d.sync += [
-                                self.scales[index].mantissa.eq(shifted),
-                                self.scales[index].exponent.eq(exponent),
-                            ]
-                    m.d.sync += [
-                        token.eq(token + 1),
-                        address.eq(address + site.source_stride),
-                    ]
-                    m.next = "REQUEST"
+                    m.d.sync += [group.eq(0), token.eq(token + 1), potential.eq(start_potential)]
+                    m.next = "LOAD"
                     with m.If(token == site.tokens - 1):
-                        m.d.comb += self.i.ready.eq(1)
-                        m.next = "IDLE"
+                        m.next = "SETTLE"
+            with m.State("SETTLE"):
+                # The site's limits must stand until its last count has left the neurons.
+                with m.If((written_token == site.tokens) & ~normalizing):
+                    m.next = "IDLE"
         return m

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from hw.memory_port import log2
 from hw.params import HwParams
-from hw.spikes import counts_layout
+from hw.spikes import batch_layout, counts_layout
 
-__all__ = ["EventQueue", "event_layout"]
+__all__ = ["EventQueue", "event_layout", "walk_layout"]
 
 
 def event_layout(params: HwParams) -> data.StructLayout:
@@ -17,13 +17,21 @@ def event_layout(params: HwParams) -> data.StructLayout:
         {
             "channel": range(params.max_channels + 1),
             "counts": counts_layout(params),
-            "end": 1,
+            "end": 1,  # of a tile
+            "last": 1,  # with `end`: of the MATMUL too
         }
     )
 
 
+def walk_layout() -> data.StructLayout:
+    """Return what to do next: let a new batch into the spike buffer, or walk it for a MATMUL."""
+    return data.StructLayout({"new_batch": 1, "tiles": 24})
+
+
 class EventQueue(wiring.Component):
     """Walk the spike buffer's bitmap once for each output tile and emit its events.
+
+    A walk follows the encoder: it waits where counts have not been written yet.
 
     Parameters
     ----------
@@ -32,27 +40,31 @@ class EventQueue(wiring.Component):
 
     Members
     -------
-    i_start : In(stream)
-        Number of tiles; taken when the last tile's end has been found.
-    channels : In
-        Channels of the spike buffer; steady while a start waits.
+    i : In(stream)
+        Walks, and new batches between them, in the program's order.
+    i_batch : In(stream)
+        A batch that the encoder is about to write; taken when every earlier walk has ended.
+    channels, ready_words : In
+        The spike buffer's extent, and how much of it is complete.
     scan_address, scan_enable, scan_fires, channel, channel_enable, counts
         The spike buffer's read ports.
     o : Out(stream)
         For each tile: every firing channel once, in order, no silent one; then the end mark.
 
-    Timing:      latency 4 cycles from the start; an event, or `scan_width` silent channels, a
-                 cycle.
+    Timing:      latency 4 cycles from the start; `scan_width` silent channels or an event a cycle.
     Arithmetic:  none.
     Golden:      golden.counts
     """
 
     def __init__(self, params: HwParams) -> None:
         self._params = p = params
+        words = range(p.max_channels // p.scan_width + 1)
         super().__init__(
             {
-                "i_start": In(stream.Signature(24)),
+                "i": In(stream.Signature(walk_layout())),
+                "i_batch": In(stream.Signature(batch_layout(p))),
                 "channels": In(range(p.max_channels + 1)),
+                "ready_words": In(words),
                 "scan_address": Out(range(p.max_channels // p.scan_width)),
                 "scan_enable": Out(1),
                 "scan_fires": In(p.scan_width),
@@ -75,12 +87,15 @@ class EventQueue(wiring.Component):
         tile = Signal(24)
         next_word = Signal(range(p.max_channels // p.scan_width + 1))
         word_valid, word_taken = Signal(), Signal()
-        scanning = Signal()
+        walking = Signal()
         with m.If(word_taken):
             m.d.sync += word_valid.eq(0)
         m.d.comb += [
+            walking.eq(self.i.valid & ~self.i.payload.new_batch),
             self.scan_address.eq(next_word),
-            self.scan_enable.eq(scanning & (next_word != words) & (~word_valid | word_taken)),
+            self.scan_enable.eq(
+                walking & (next_word < self.ready_words) & (~word_valid | word_taken)
+            ),
         ]
         with m.If(self.scan_enable):
             m.d.sync += [word_valid.eq(1), next_word.eq(next_word + 1)]
@@ -98,7 +113,7 @@ class EventQueue(wiring.Component):
         end_valid = Signal()
         m.d.comb += [
             event_valid.eq(fires != 0),
-            end_valid.eq(scanning & ~event_valid & ~word_valid & (searched == words)),
+            end_valid.eq(walking & ~event_valid & ~word_valid & (searched == words)),
             word_taken.eq(word_valid & ((fires == 0) | ((rest == 0) & event_taken))),
         ]
         with m.If(event_taken):
@@ -118,21 +133,19 @@ class EventQueue(wiring.Component):
             self.channel_enable.eq(event_taken),
             self.o.payload.counts.eq(self.counts),
         ]
+        last_tile = tile == self.i.payload.tiles - 1
         with m.If(free):
             m.d.sync += [
                 self.o.valid.eq(event_valid | end_valid),
                 self.o.payload.end.eq(~event_valid),
+                self.o.payload.last.eq(~event_valid & last_tile),
                 self.o.payload.channel.eq(Mux(event_valid, self.channel, self.channels)),
             ]
-
-        last_tile = tile == self.i_start.payload - 1
-        with m.If(~scanning):
-            m.d.sync += [tile.eq(0), next_word.eq(0), searched.eq(0)]
-            with m.If(self.i_start.valid):
-                m.d.sync += scanning.eq(1)
-        with m.Elif(end_valid & free):
+        with m.If(end_valid & free):
             m.d.sync += [tile.eq(tile + 1), next_word.eq(0), searched.eq(0)]
             with m.If(last_tile):
-                m.d.comb += self.i_start.ready.eq(1)
-                m.d.sync += scanning.eq(0)
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += tile.eq(0)
+        with m.If(self.i.valid & self.i.payload.new_batch):
+            m.d.comb += [self.i_batch.ready.eq(1), self.i.ready.eq(self.i_batch.valid)]
         return m

@@ -8,7 +8,24 @@ from hw.memory_port import segment_layout, word_address_width
 from hw.params import HwParams
 from hw.tiling import tiling_layout
 
-__all__ = ["Fetcher"]
+__all__ = ["Fetcher", "fetch_layout", "row_words_layout"]
+
+
+def fetch_layout(params: HwParams) -> data.StructLayout:
+    """Return what the fetcher needs of a MATMUL; `base` is the first tile's word address."""
+    return data.StructLayout(
+        {
+            "base": word_address_width(params),
+            "tiling": tiling_layout(params),
+            "weight_width": 4,
+        }
+    )
+
+
+def row_words_layout(params: HwParams) -> data.StructLayout:
+    """Return the extent of a row segment: its words, and the bits of a weight in them."""
+    words = params.row_words(params.tile_outputs, max(params.weight_widths))
+    return data.StructLayout({"words": range(words + 1), "weight_width": 4})
 
 
 class Fetcher(wiring.Component):
@@ -24,16 +41,16 @@ class Fetcher(wiring.Component):
 
     Members
     -------
+    i_matmul : In(stream)
+        MATMULs in the order of their events; taken with a MATMUL's last end mark.
     i : In(stream)
         Channels of events, and end marks.
-    start, base : In(1), In
-        At the start of a MATMUL: word address of its first tile.
-    tiling : In(struct)
-        Its tiling, steady.
     o : Out(stream)
         Row segments, in order.
+    o_rows : Out(stream)
+        The extent of each of them, for who takes their words.
 
-    Timing:      latency 2 cycles; one event a cycle.
+    Timing:      latency 1 cycle; one event or end mark a cycle.
     Arithmetic:  one address multiplication, channel by row length.
     Golden:      none.
     """
@@ -42,58 +59,74 @@ class Fetcher(wiring.Component):
         self._params = p = params
         super().__init__(
             {
+                "i_matmul": In(stream.Signature(fetch_layout(p))),
                 "i": In(
                     stream.Signature(
-                        data.StructLayout({"channel": range(p.max_channels + 1), "end": 1})
+                        data.StructLayout(
+                            {"channel": range(p.max_channels + 1), "end": 1, "last": 1}
+                        )
                     )
                 ),
-                "start": In(1),
-                "base": In(word_address_width(p)),
-                "tiling": In(tiling_layout(p)),
                 "o": Out(stream.Signature(segment_layout(p))),
+                "o_rows": Out(stream.Signature(row_words_layout(p))),
             }
         )
 
     def elaborate(self, platform):
         """Build it."""
         m = Module()
-        words_width = self.tiling.full.row_words.shape()
+        matmul = self.i_matmul.payload
         tile = Signal(24)
-        row_words = Signal(words_width)
-        m.d.comb += row_words.eq(
-            Mux(
-                tile == self.tiling.tiles - 1,
-                self.tiling.last.row_words,
-                self.tiling.full.row_words,
-            )
-        )
-
-        product = Signal(len(self.i.payload.channel) + len(row_words))
-        product_words = Signal(words_width)
-        product_end = Signal()
-        product_valid = Signal()
-        base = Signal(word_address_width(self._params))
-        move = Signal()
+        row = Signal(row_words_layout(self._params))
+        last_tile = tile == matmul.tiling.tiles - 1
         m.d.comb += [
-            self.i.ready.eq(~product_valid | move),
-            self.o.valid.eq(product_valid & ~product_end),
-            self.o.payload.address.eq(base + product),
-            self.o.payload.words.eq(product_words),
-            move.eq(product_end | self.o.ready),
+            row.words.eq(
+                Mux(last_tile, matmul.tiling.last.row_words, matmul.tiling.full.row_words)
+            ),
+            row.weight_width.eq(matmul.weight_width),
         ]
-        with m.If(product_valid & move):
-            m.d.sync += product_valid.eq(0)
-            with m.If(product_end):
-                m.d.sync += base.eq(base + product)
+
+        # Stage 1: the channel's distance from the tile's base.
+        valid = Signal()
+        distance = Signal(len(self.i.payload.channel) + len(row.words))
+        fetched = Signal.like(row)
+        end = Signal()
+        first = Signal(init=1)  # the next event or mark is its MATMUL's first
+        based = Signal()  # this one is: the base is the MATMUL's
+        base_of_matmul = Signal.like(matmul.base)
+        move = Signal()
+        m.d.comb += self.i.ready.eq(self.i_matmul.valid & (~valid | move))
+        with m.If(valid & move):
+            m.d.sync += valid.eq(0)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
-                product_valid.eq(1),
-                product.eq(self.i.payload.channel * row_words),
-                product_words.eq(row_words),
-                product_end.eq(self.i.payload.end),
+                valid.eq(1),
+                distance.eq(self.i.payload.channel * row.words),
+                fetched.eq(row),
+                end.eq(self.i.payload.end),
+                first.eq(0),
+                based.eq(first),
+                base_of_matmul.eq(matmul.base),
             ]
             with m.If(self.i.payload.end):
                 m.d.sync += tile.eq(tile + 1)
-        with m.If(self.start):
-            m.d.sync += [base.eq(self.base), tile.eq(0)]
+                with m.If(self.i.payload.last):
+                    m.d.comb += self.i_matmul.ready.eq(1)
+                    m.d.sync += [tile.eq(0), first.eq(1)]
+
+        # Stage 2: its address. The segment and its extent leave together.
+        base = Signal.like(matmul.base)
+        current_base = Signal.like(base)
+        both = self.o.ready & self.o_rows.ready
+        m.d.comb += [
+            current_base.eq(Mux(based, base_of_matmul, base)),
+            move.eq(end | both),
+            self.o.valid.eq(valid & ~end & self.o_rows.ready),
+            self.o.payload.address.eq(current_base + distance),
+            self.o.payload.words.eq(fetched.words),
+            self.o_rows.valid.eq(valid & ~end & self.o.ready),
+            self.o_rows.payload.eq(fetched),
+        ]
+        with m.If(valid & move):
+            m.d.sync += base.eq(current_base + Mux(end, distance, 0))
         return m

@@ -77,6 +77,7 @@ _BODY = {
         "divisor": 24,
         "peak": VECTOR_WIDTH,
         "dead_zone": VECTOR_WIDTH,
+        "fence": 1,  # wait until every earlier result has been written
         "source": _ADDRESS,  # of the first token's vector
         "source_stride": 24,  # bytes from one token's vector to the next
     },
@@ -95,6 +96,7 @@ _BODY = {
 PSEUDOCODE = {
     Opcode.END: "wait until every write has been acknowledged; set done; raise irq",
     Opcode.ENCODE: """\
+if fence: wait until every earlier MATMUL has been written
 for m in range(tokens):
     x = vector[channels] at source + m * source_stride
     V[m] = threshold(x, rule, multiplier, divisor, peak)
@@ -120,7 +122,8 @@ SCALE = data.StructLayout({"mantissa": 16, "exponent": 8, "reserved": 8})
 """One output channel's scale: code 1 is worth mantissa * 2^-exponent (numerics, section 4)."""
 
 CHANNEL_WORDS = {False: ("scale",), True: ("scale", "bias")}
-"""32-bit words of one output channel at `channel_words`, by `has_bias`; bias is signed Q15.16."""
+"""What the memory words at `channel_words` hold in turn, by `has_bias`: a word of scales, then one
+of the same output channels' biases (signed Q15.16)."""
 
 assert all(layout.size <= 8 * SLOT_BYTES for layout in INSTRUCTIONS.values())
 

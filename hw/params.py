@@ -77,7 +77,7 @@ class HwParams:
             ("lanes", 4, 256),
             ("banks", 1, 256),
             ("max_channels", 64, 1 << 15),
-            ("axi_data_width", 32, 512),
+            ("axi_data_width", 64, 256),
             ("max_burst_words", 4, 256),
             ("fetch_depth", 16, 4096),
             ("event_depth", 4, 512),
@@ -93,6 +93,11 @@ class HwParams:
             raise ValueError(
                 f"scan_width must be at least axi_data_width / 32 = {self.encode_lanes}, "
                 f"not {self.scan_width}"
+            )
+        if self.lanes < self.encode_lanes:
+            raise ValueError(
+                f"lanes must be at least axi_data_width / 32 = {self.encode_lanes}, "
+                f"not {self.lanes}"
             )
         if self.tile_outputs * min(widths) < self.axi_data_width:
             raise ValueError(

@@ -8,7 +8,7 @@ __all__ = ["PRESETS", "preset"]
 
 _EDGE = HwParams(
     tokens=2,
-    lanes=32,
+    lanes=64,
     banks=32,
     max_channels=8192,
     axi_data_width=128,

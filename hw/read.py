@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.bursts import Bursts
+from hw.isa import HEADER
 from hw.memory_port import READ_CLIENTS, read_address_layout, read_data_layout, segment_layout
 from hw.params import HwParams
 from hw.stream import Queue
@@ -37,7 +38,7 @@ class ReadPort(wiring.Component):
     o_failed : Out(1)
         In this cycle a word arrived that the memory marks as failed.
 
-    Timing:      latency 4 cycles from a segment to AR, 2 from R to the client; a word a cycle.
+    Timing:      latency 3 cycles from a segment to AR, 2 from R to the client; a word a cycle.
     Arithmetic:  addresses only.
     Golden:      none.
     """
@@ -61,7 +62,7 @@ class ReadPort(wiring.Component):
     def _depths(self) -> dict[str, int]:
         p = self._params
         return {
-            "program": 64 // p.axi_bytes + 1,
+            "program": 4 * HEADER.size // p.axi_data_width,
             "vectors": 2 * p.max_burst_words,
             "channel_words": p.max_burst_words,
             "weights": p.fetch_depth,
@@ -88,7 +89,9 @@ class ReadPort(wiring.Component):
             reserved = Signal(range(depth + 1), name=f"{name}_reserved")
             room = Signal(name=f"{name}_room")
             grant = Signal(name=f"{name}_grant")
+            # While enough is under way to hide memory's latency, a burst may wait to grow.
             m.d.comb += [
+                bursts.hurry.eq(reserved < depth // 2),
                 room.eq(reserved + bursts.o.payload.words <= depth),
                 grant.eq(bursts.o.valid & room & idle & ~Cat(*wants).any()),
                 bursts.o.ready.eq(grant),

@@ -40,11 +40,17 @@ COUNTERS = {
     "weight_bytes_read": "bytes read as weights",
     "dram_bytes_read": "bytes read in all",
     "dram_bytes_written": "bytes written in all",
-    "stall_cycles": "cycles in which an event waited at the array for its weights",
+    "read_bursts": "AXI read bursts",
     "array_cycles": "cycles in which the array added",
-    "encode_cycles": "cycles in which ENCODE was under way",
+    "stall_cycles": "further cycles in which an event waited at the array for its weights",
+    "encode_cycles": "further cycles in which a batch was being encoded",
+    "drain_cycles": "further cycles in which results were on their way to memory",
+    "idle_cycles": "all other cycles",
 }
-"""64-bit counters, cleared by start, in the order of their registers."""
+"""64-bit counters, cleared by start, in the order of their registers.
+
+The last five share out the cycles: they add up to `cycles`.
+"""
 
 
 def _registers() -> list[Register]:

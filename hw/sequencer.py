@@ -10,7 +10,12 @@ from hw.params import HwParams
 from hw.tiling import tiling_layout
 from hw.train import train_layout
 
-__all__ = ["Sequencer", "operation_layout"]
+__all__ = ["Sequencer", "operation_layout", "sequence_layout"]
+
+
+def sequence_layout(params: HwParams) -> data.StructLayout:
+    """Return what the sequencer needs to know of a MATMUL."""
+    return data.StructLayout({"coding": Coding, "tiling": tiling_layout(params)})
 
 
 def operation_layout(params: HwParams) -> data.StructLayout:
@@ -47,10 +52,8 @@ class Sequencer(wiring.Component):
         Spike trains and end marks.
     i_beats : In(stream)
         Beats of the events' row segments.
-    coding, tiling : In
-        Of the MATMUL; steady while it lasts.
-    start : In(1)
-        A MATMUL begins.
+    i_matmul : In(stream)
+        Coding and tiling of the events' MATMUL; taken with its last end mark.
     o : Out(stream)
         Array operations; the array takes one each cycle.
     array_idle : In(1)
@@ -74,9 +77,7 @@ class Sequencer(wiring.Component):
             {
                 "i": In(stream.Signature(train_layout(p))),
                 "i_beats": In(stream.Signature(beat_layout(p))),
-                "coding": In(Coding),
-                "tiling": In(tiling_layout(p)),
-                "start": In(1),
+                "i_matmul": In(stream.Signature(sequence_layout(p))),
                 "o": Out(stream.Signature(operation_layout(p), always_ready=True)),
                 "array_idle": In(1),
                 "o_tile": Out(stream.Signature(data.StructLayout({"half": 1, "empty": 1}))),
@@ -90,24 +91,25 @@ class Sequencer(wiring.Component):
         m = Module()
         p = self._params
         train, op = self.i.payload, self.o.payload
+        tiling = self.i_matmul.payload.tiling
         tile = Signal(24)
         half = Signal()
         untouched = Signal(init=1)
         occupied = Signal(2)
         bank = Signal(range(max(p.banks, 2)))
         outputs_left = Signal(range(p.tile_outputs + 1))
-        extent = Signal.like(self.tiling.full)
-        with m.If(tile == self.tiling.tiles - 1):
-            m.d.comb += extent.eq(self.tiling.last)
+        extent = Signal.like(tiling.full)
+        with m.If(tile == tiling.tiles - 1):
+            m.d.comb += extent.eq(tiling.last)
         with m.Else():
-            m.d.comb += extent.eq(self.tiling.full)
+            m.d.comb += extent.eq(tiling.full)
         half_free = ~occupied.bit_select(half, 1)
 
         # The step to make now. Positional codings: the lowest digit not yet spent; unary: the next
         # spike of the longest train.
         fresh = Signal(init=1)
         pending = Signal(p.step_width)
-        unary = self.coding == Coding.UNARY
+        unary = self.i_matmul.payload.coding == Coding.UNARY
         digits = Signal(p.step_width)
         lowest = Signal(p.step_width)
         rest = Signal(p.step_width)
@@ -142,7 +144,7 @@ class Sequencer(wiring.Component):
             op.lanes.eq(Mux(left < p.lanes, left, p.lanes)),
         ]
         last_bank = bank == extent.row_beats - 1
-        event = self.i.valid & ~train.end & half_free
+        event = self.i.valid & self.i_matmul.valid & ~train.end & half_free
         m.d.comb += [
             self.o.valid.eq(event & self.i_beats.valid),
             self.stalled.eq(event & ~self.i_beats.valid),
@@ -160,7 +162,9 @@ class Sequencer(wiring.Component):
                     m.d.sync += untouched.eq(0)
 
         m.d.comb += [
-            self.o_tile.valid.eq(self.i.valid & train.end & half_free & self.array_idle),
+            self.o_tile.valid.eq(
+                self.i.valid & self.i_matmul.valid & train.end & half_free & self.array_idle
+            ),
             self.o_tile.payload.half.eq(half),
             self.o_tile.payload.empty.eq(untouched),
         ]
@@ -173,6 +177,7 @@ class Sequencer(wiring.Component):
                 untouched.eq(1),
                 tile.eq(tile + 1),
             ]
-        with m.If(self.start):
-            m.d.sync += tile.eq(0)
+            with m.If(train.last):
+                m.d.comb += self.i_matmul.ready.eq(1)
+                m.d.sync += tile.eq(0)
         return m

@@ -10,12 +10,19 @@ from amaranth.lib.wiring import In, Out
 from hw.memory_port import log2
 from hw.params import HwParams
 
-__all__ = ["SpikeBuffer", "counts_layout", "spike_write_layout"]
+__all__ = ["SpikeBuffer", "batch_layout", "counts_layout", "spike_write_layout"]
 
 
 def counts_layout(params: HwParams) -> data.ArrayLayout:
     """Return one channel's counts, one for each token of the batch."""
     return data.ArrayLayout(signed(params.count_width), params.tokens)
+
+
+def batch_layout(params: HwParams) -> data.StructLayout:
+    """Return the extent of a batch."""
+    return data.StructLayout(
+        {"tokens": range(params.tokens + 1), "channels": range(params.max_channels + 1)}
+    )
 
 
 def spike_write_layout(params: HwParams) -> data.StructLayout:
@@ -32,8 +39,10 @@ def spike_write_layout(params: HwParams) -> data.StructLayout:
 class SpikeBuffer(wiring.Component):
     """Hold a batch's spike counts; written token by token, read channel by channel.
 
+    The last token's counts may be read while they are still being written, up to `ready_words`.
+
     Channels beyond the last one written, up to the end of its bitmap word, read as silent; so do
-    tokens at or above `tokens`.
+    tokens beyond the batch.
 
     Parameters
     ----------
@@ -44,8 +53,12 @@ class SpikeBuffer(wiring.Component):
     -------
     i : In(stream)
         Counts of a group of channels of one token, groups in order.
-    tokens : In
-        Tokens of the batch that count.
+    i_batch : In(stream)
+        Tokens and channels of the batch that is about to be written; what is held is forgotten.
+    channels : Out
+        Channels of the batch.
+    ready_words : Out
+        Bitmap words that hold all tokens' channels.
     scan_address, scan_enable, scan_fires : In, In(1), Out
         Bitmap word `scan_address`: bit k is set where channel k of the word fires for any token;
         one cycle later, kept while not enabled.
@@ -62,7 +75,9 @@ class SpikeBuffer(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(spike_write_layout(p), always_ready=True)),
-                "tokens": In(range(p.tokens + 1)),
+                "i_batch": In(stream.Signature(batch_layout(p), always_ready=True)),
+                "channels": Out(range(p.max_channels + 1)),
+                "ready_words": Out(range(p.max_channels // p.scan_width + 1)),
                 "scan_address": In(range(p.max_channels // p.scan_width)),
                 "scan_enable": In(1),
                 "scan_fires": Out(p.scan_width),
@@ -80,6 +95,21 @@ class SpikeBuffer(wiring.Component):
         lanes_log2 = log2(p.encode_lanes)
         write = self.i.payload
         fires = Cat(write.counts[lane] != 0 for lane in range(p.encode_lanes))
+
+        batch = Signal(batch_layout(p))
+        tokens = batch.tokens
+        last_group = Signal.like(write.group)
+        m.d.comb += [
+            self.channels.eq(batch.channels),
+            last_group.eq((batch.channels - 1) >> lanes_log2),
+        ]
+        with m.If(self.i.valid & (write.token == tokens - 1)):
+            with m.If(write.group == last_group):
+                m.d.sync += self.ready_words.eq((write.group >> groups_log2) + 1)
+            with m.Else():
+                m.d.sync += self.ready_words.eq((write.group + 1) >> groups_log2)
+        with m.If(self.i_batch.valid):
+            m.d.sync += [batch.eq(self.i_batch.payload), self.ready_words.eq(0)]
 
         # A bitmap word is written again with each of its groups, so the last writing is complete.
         position = write.group[:groups_log2] if groups_log2 else 0
@@ -105,7 +135,7 @@ class SpikeBuffer(wiring.Component):
             m.submodules[f"bitmap{token}"] = bitmap
             write_counts, read_counts = counts.write_port(), counts.read_port()
             write_bitmap, read_bitmap = bitmap.write_port(), bitmap.read_port()
-            active = token < self.tokens
+            active = token < tokens
             m.d.comb += [
                 write_counts.addr.eq(write.group),
                 write_counts.data.eq(write.counts),

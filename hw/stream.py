@@ -24,7 +24,8 @@ class Queue(wiring.Component):
     o : Out(stream)
         What leaves, in the same order.
 
-    Timing:      latency 2 cycles (1 where depth is 1); one payload a cycle.
+    Timing:      latency 2 cycles (1 where depth is 1); one payload a cycle (every second one where
+                 depth is 1 or 2).
     Arithmetic:  none.
     Golden:      none.
     """

@@ -13,6 +13,8 @@ _ENCODE = INSTRUCTIONS[Opcode.ENCODE]
 _MULTIPLIER_WIDTH = _ENCODE["multiplier"].width
 _DIVISOR_WIDTH = _ENCODE["divisor"].width
 _CLIP_FRACTION_BITS = 8
+_MULTIPLIER_BITS_A_CYCLE = 3
+_QUOTIENT_BITS_A_CYCLE = 2
 
 
 def potential_width(params: HwParams) -> int:
@@ -35,43 +37,50 @@ class Threshold(wiring.Component):
     o : Out(stream)
         Threshold V.
 
-    Timing:      latency 1 + 9 + (bits of A + 25) cycles; one token at a time.
+    Timing:      latency `Threshold.latency(params)` cycles; one token at a time.
     Arithmetic:  restoring division, rounded down; no multiplier.
     Golden:      golden.encoding.threshold
     """
 
+    @staticmethod
+    def latency(params: HwParams) -> int:
+        """Cycles from a potential to its threshold: take it, multiply, divide."""
+        multiply = -(-_MULTIPLIER_WIDTH // _MULTIPLIER_BITS_A_CYCLE)
+        return 1 + multiply + _dividend_width(params) // _QUOTIENT_BITS_A_CYCLE
+
     def __init__(self, params: HwParams) -> None:
-        self._potential_width = potential_width(params)
-        self._width = params.threshold_width
+        self._params = params
         super().__init__(
             {
                 "i": In(
                     stream.Signature(
                         data.StructLayout(
                             {
-                                "potential": self._potential_width,
+                                "potential": potential_width(params),
                                 "multiplier": _MULTIPLIER_WIDTH,
                                 "divisor": _DIVISOR_WIDTH,
                             }
                         )
                     )
                 ),
-                "o": Out(stream.Signature(self._width)),
+                "o": Out(stream.Signature(params.threshold_width)),
             }
         )
 
     def elaborate(self, platform):
         """Build it."""
         m = Module()
+        width = self._params.threshold_width
         shift = THRESHOLD_FRACTION_BITS - _CLIP_FRACTION_BITS
-        product_width = self._potential_width + _MULTIPLIER_WIDTH
-        dividend = Signal(product_width + shift)
+        product_width = potential_width(self._params) + _MULTIPLIER_WIDTH
+        dividend = Signal(_dividend_width(self._params))
         product = Signal(product_width)
         multiplicand = Signal(product_width)
         multiplier = Signal(_MULTIPLIER_WIDTH)
         divisor = Signal(_DIVISOR_WIDTH)
-        remainder = Signal(_DIVISOR_WIDTH + 1)
-        steps = Signal(range(max(dividend.shape().width, _MULTIPLIER_WIDTH) + 1))
+        remainder = Signal(_DIVISOR_WIDTH)
+        divide_cycles = len(dividend) // _QUOTIENT_BITS_A_CYCLE
+        steps = Signal(range(divide_cycles))
 
         with m.FSM(name="phase"):
             with m.State("IDLE"):
@@ -82,34 +91,48 @@ class Threshold(wiring.Component):
                     divisor.eq(self.i.payload.divisor),
                     product.eq(0),
                     remainder.eq(0),
-                    steps.eq(_MULTIPLIER_WIDTH - 1),
+                    steps.eq(-(-_MULTIPLIER_WIDTH // _MULTIPLIER_BITS_A_CYCLE) - 1),
                 ]
                 with m.If(self.i.valid):
                     m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
                 total = Signal.like(product)
-                m.d.comb += total.eq(product + Mux(multiplier[0], multiplicand, 0))
+                m.d.comb += total.eq(
+                    sum(
+                        (
+                            Mux(multiplier[bit], multiplicand << bit, 0)
+                            for bit in range(_MULTIPLIER_BITS_A_CYCLE)
+                        ),
+                        product,
+                    )
+                )
                 m.d.sync += [
                     product.eq(total),
-                    multiplicand.eq(multiplicand << 1),
-                    multiplier.eq(multiplier >> 1),
+                    multiplicand.eq(multiplicand << _MULTIPLIER_BITS_A_CYCLE),
+                    multiplier.eq(multiplier >> _MULTIPLIER_BITS_A_CYCLE),
                     steps.eq(steps - 1),
                     dividend.eq(total << shift),
                 ]
                 with m.If(steps == 0):
-                    m.d.sync += steps.eq(dividend.shape().width - 1)
+                    m.d.sync += steps.eq(divide_cycles - 1)
                     m.next = "DIVIDE"
             with m.State("DIVIDE"):
-                partial = Signal(_DIVISOR_WIDTH + 1)
-                fits = Signal()
                 # The quotient's bits move in from the right as the dividend's leave to the left.
-                m.d.comb += [
-                    partial.eq(Cat(dividend[-1], remainder)),
-                    fits.eq(partial >= divisor),
-                ]
+                rest, quotient = remainder, []
+                for bit in range(_QUOTIENT_BITS_A_CYCLE):
+                    partial = Signal(_DIVISOR_WIDTH + 1, name=f"partial{bit}")
+                    fits = Signal(name=f"fits{bit}")
+                    left = Signal(_DIVISOR_WIDTH, name=f"left{bit}")
+                    m.d.comb += [
+                        partial.eq(Cat(dividend[-1 - bit], rest)),
+                        fits.eq(partial >= divisor),
+                        left.eq(Mux(fits, partial - divisor, partial)),
+                    ]
+                    rest = left
+                    quotient.insert(0, fits)
                 m.d.sync += [
-                    remainder.eq(Mux(fits, partial - divisor, partial)),
-                    dividend.eq(Cat(fits, dividend[:-1])),
+                    remainder.eq(rest),
+                    dividend.eq(Cat(*quotient, dividend[:-_QUOTIENT_BITS_A_CYCLE])),
                     steps.eq(steps - 1),
                 ]
                 with m.If(steps == 0):
@@ -119,8 +142,14 @@ class Threshold(wiring.Component):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(dividend)]
                 with m.If(dividend < one_lsb):
                     m.d.comb += self.o.payload.eq(one_lsb)
-                with m.Elif(dividend[self._width :].any()):
-                    m.d.comb += self.o.payload.eq((1 << self._width) - 1)
+                with m.Elif(dividend[width:].any()):
+                    m.d.comb += self.o.payload.eq((1 << width) - 1)
                 with m.If(self.o.ready):
                     m.next = "IDLE"
         return m
+
+
+def _dividend_width(params: HwParams) -> int:
+    shift = THRESHOLD_FRACTION_BITS - _CLIP_FRACTION_BITS
+    bits = potential_width(params) + _MULTIPLIER_WIDTH + shift
+    return -(-bits // _QUOTIENT_BITS_A_CYCLE) * _QUOTIENT_BITS_A_CYCLE

@@ -1,6 +1,6 @@
 """The accelerator: AXI4-Lite slave `s_axil_*`, AXI4 master `m_axi_*`, `irq`."""
 
-from amaranth import Module
+from amaranth import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -104,6 +104,8 @@ class SpikeloomTop(wiring.Component):
         m.submodules.read = read = ReadPort(p)
         m.submodules.write = write = WritePort(p)
 
+        working = Signal()
+        causes = self._causes(m, controller, encoder, matrix, write)
         counts = {
             "cycles": controller.busy,
             "events": matrix.event,
@@ -113,9 +115,8 @@ class SpikeloomTop(wiring.Component):
             "weight_bytes_read": read.o_taken[READ_CLIENTS.index("weights")] << log2(p.axi_bytes),
             "dram_bytes_read": read.o_taken.any() << log2(p.axi_bytes),
             "dram_bytes_written": write.bytes,
-            "stall_cycles": matrix.stall,
-            "array_cycles": matrix.add,
-            "encode_cycles": controller.o_encode.valid,
+            "read_bursts": read.o_address.valid & read.o_address.ready,
+            **causes,
         }
         m.submodules.csr = csr = Csr(identity, {name: len(v) for name, v in counts.items()})
         m.d.comb += [getattr(csr, f"count_{name}").eq(v) for name, v in counts.items()]
@@ -123,8 +124,16 @@ class SpikeloomTop(wiring.Component):
             outside, inside = getattr(self, f"s_axil_{name}"), getattr(csr, name)
             m.d.comb += outside.eq(inside) if member.flow is Out else inside.eq(outside)
 
-        connect(m, controller.o_encode, encoder.i)
+        # An ENCODE goes to the encoder and, to keep the order, past the MATMULs before it.
+        both = encoder.i.ready & matrix.i_encode.ready
+        m.d.comb += [
+            encoder.i.payload.eq(controller.o_encode.payload),
+            encoder.i.valid.eq(controller.o_encode.valid & both),
+            matrix.i_encode.valid.eq(controller.o_encode.valid & both),
+            controller.o_encode.ready.eq(both),
+        ]
         connect(m, controller.o_matmul, matrix.i)
+        connect(m, encoder.o_batch, matrix.i_batch)
         connect(m, encoder.o_counts, matrix.i_counts)
         connect(m, controller.o_request, read.i_program)
         connect(m, read.o_program, controller.i_words)
@@ -137,22 +146,41 @@ class SpikeloomTop(wiring.Component):
         connect(m, matrix.o_row, write.i_row)
         connect(m, matrix.o, write.i)
         m.d.comb += [
+            working.eq(encoder.busy | matrix.bank_busy.any() | matrix.draining | write.busy),
             controller.start.eq(csr.start),
             controller.program.eq(csr.program),
             controller.read_failed.eq(read.o_failed),
             controller.write_failed.eq(write.failed),
-            controller.writing.eq(write.busy),
+            controller.working.eq(working),
+            controller.bank_busy.eq(matrix.bank_busy),
+            encoder.bank.eq(controller.bank),
             csr.busy.eq(controller.busy),
             csr.done.eq(controller.done),
             csr.error.eq(controller.error),
             matrix.tokens.eq(controller.tokens),
-            matrix.channels.eq(controller.channels),
+            matrix.bank.eq(controller.bank),
             matrix.scales.eq(encoder.scales),
-            matrix.writing.eq(write.busy),
+            matrix.scales_ready.eq(encoder.scales_ready),
             self.irq.eq(csr.irq),
         ]
         self._connect_memory(m, read, write)
         return m
+
+    def _causes(self, m: Module, controller, encoder, matrix, write) -> dict[str, Signal]:
+        """Share each busy cycle out to the first cause that holds."""
+        left = controller.busy
+        causes = {}
+        for name, holds in (
+            ("array_cycles", matrix.add),
+            ("stall_cycles", matrix.stall),
+            ("encode_cycles", encoder.busy),
+            ("drain_cycles", matrix.draining | write.busy),
+            ("idle_cycles", Const(1)),
+        ):
+            causes[name] = cause = Signal(name=name)
+            m.d.comb += cause.eq(left & holds)
+            left = left & ~holds
+        return causes
 
     def _connect_memory(self, m: Module, read: ReadPort, write: WritePort) -> None:
         byte_log2 = log2(self._params.axi_bytes)

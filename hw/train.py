@@ -20,7 +20,7 @@ def train_layout(params: HwParams) -> data.StructLayout:
     """
     digits = data.ArrayLayout(params.step_width, params.tokens)
     return data.StructLayout(
-        {"plus": digits, "minus": digits, "steps": params.step_width, "end": 1}
+        {"plus": digits, "minus": digits, "steps": params.step_width, "end": 1, "last": 1}
     )
 
 
@@ -39,8 +39,8 @@ class SpikeTrain(wiring.Component):
     -------
     i : In(stream)
         Events and end marks.
-    coding : In
-        How to expand; steady while an event is inside.
+    i_coding : In(stream)
+        How to expand the events of a MATMUL; taken with its last end mark.
     o : Out(stream)
         Their spike trains.
 
@@ -54,7 +54,7 @@ class SpikeTrain(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(event_layout(p))),
-                "coding": In(Coding),
+                "i_coding": In(stream.Signature(Coding)),
                 "o": Out(stream.Signature(train_layout(p))),
             }
         )
@@ -64,6 +64,7 @@ class SpikeTrain(wiring.Component):
         m = Module()
         p = self._params
         expanded = Signal(train_layout(p))
+        coding = self.i_coding.payload
         magnitudes = []
         for token in range(p.tokens):
             count = self.i.payload.counts[token]
@@ -76,7 +77,7 @@ class SpikeTrain(wiring.Component):
                 magnitude.eq(Mux(negative, -count, count)),
                 triple.eq(magnitude + (magnitude << 1)),
             ]
-            with m.Switch(self.coding):
+            with m.Switch(coding):
                 with m.Case(Coding.CSD):
                     m.d.comb += [
                         above.eq((triple & ~magnitude) >> 1),
@@ -84,7 +85,7 @@ class SpikeTrain(wiring.Component):
                     ]
                 with m.Case(Coding.BITWISE):
                     m.d.comb += above.eq(magnitude)
-            with m.If(self.coding == Coding.UNARY):
+            with m.If(coding == Coding.UNARY):
                 m.d.comb += [expanded.plus[token].eq(magnitude), expanded.minus[token].eq(negative)]
             with m.Else():
                 m.d.comb += [
@@ -98,10 +99,14 @@ class SpikeTrain(wiring.Component):
             longest = Mux(magnitudes[token] > longest, magnitudes[token], longest)
             firing = firing | expanded.plus[token] | expanded.minus[token]
         m.d.comb += [
-            expanded.steps.eq(Mux(self.coding == Coding.UNARY, longest, firing)),
+            expanded.steps.eq(Mux(coding == Coding.UNARY, longest, firing)),
             expanded.end.eq(self.i.payload.end),
-            self.i.ready.eq(~self.o.valid | self.o.ready),
+            expanded.last.eq(self.i.payload.last),
+            self.i.ready.eq(self.i_coding.valid & (~self.o.valid | self.o.ready)),
+            self.i_coding.ready.eq(self.i.valid & self.i.ready & self.i.payload.last),
         ]
-        with m.If(self.i.ready):
-            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(expanded)]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(expanded)]
         return m

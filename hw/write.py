@@ -1,6 +1,6 @@
-"""The write side of the memory port: rows of elements become AXI4 write bursts."""
+"""The write side of the memory port: rows of results become AXI4 write bursts."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +18,7 @@ def row_layout(params: HwParams) -> data.StructLayout:
 
 
 class WritePort(wiring.Component):
-    """Pack elements into words and write them; bytes beyond a row's last element are not touched.
+    """Write rows; bytes beyond a row's last element are not touched.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class WritePort(wiring.Component):
     i_row : In(stream)
         Rows, in order.
     i : In(stream)
-        Their elements.
+        Their words, each of `encode_lanes` elements, the last one of a row perhaps of fewer.
     o_address, o_data, i_response : Out(stream), Out(stream), In(stream)
         The channels AW, W and B (payload: the memory reports an error).
     busy : Out(1)
@@ -40,7 +40,7 @@ class WritePort(wiring.Component):
     bytes : Out
         Bytes that left in this cycle.
 
-    Timing:      one element a cycle, and one cycle a burst.
+    Timing:      a word a cycle, and 2 cycles a burst.
     Arithmetic:  addresses only.
     Golden:      none.
     """
@@ -50,7 +50,7 @@ class WritePort(wiring.Component):
         super().__init__(
             {
                 "i_row": In(stream.Signature(row_layout(p))),
-                "i": In(stream.Signature(VECTOR_WIDTH)),
+                "i": In(stream.Signature(p.axi_data_width)),
                 "o_address": Out(stream.Signature(burst_layout(p))),
                 "o_data": Out(stream.Signature(write_data_layout(p))),
                 "i_response": In(stream.Signature(1, always_ready=True)),
@@ -64,13 +64,12 @@ class WritePort(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        lanes, element_bytes = p.encode_lanes, VECTOR_WIDTH // 8
+        lanes = p.encode_lanes
         page_words = 4096 // p.axi_bytes
         address = Signal(word_address_width(p))
         elements = Signal(range(p.tile_outputs + 1))
         words = Signal(range(p.tile_outputs // lanes + 2))
         burst_words = Signal(range(p.max_burst_words + 1))
-        lane = Signal(range(max(lanes, 2)))
         pending = Signal(16)
 
         to_page_end = Signal(range(page_words + 1))
@@ -86,22 +85,18 @@ class WritePort(wiring.Component):
         sent = out.valid & out.ready
         take = Signal()
         with m.If(sent):
-            m.d.sync += [out.valid.eq(0), out.payload.strobe.eq(0)]
+            m.d.sync += out.valid.eq(0)
         with m.If(take):
-            for index in range(lanes):
-                with m.If(lane == index):
-                    m.d.sync += [
-                        out.payload.data.word_select(index, VECTOR_WIDTH).eq(self.i.payload),
-                        out.payload.strobe.word_select(index, element_bytes).eq(-1),
-                    ]
-            m.d.sync += [elements.eq(elements - 1), lane.eq(lane + 1)]
-            with m.If((lane == lanes - 1) | (elements == 1)):
-                m.d.sync += [
-                    lane.eq(0),
-                    out.valid.eq(1),
-                    out.payload.last.eq(burst_words == 1),
-                    burst_words.eq(burst_words - 1),
-                ]
+            m.d.sync += [
+                out.valid.eq(1),
+                out.payload.data.eq(self.i.payload),
+                out.payload.strobe.eq(
+                    Cat((elements > lane).replicate(VECTOR_WIDTH // 8) for lane in range(lanes))
+                ),
+                out.payload.last.eq(burst_words == 1),
+                burst_words.eq(burst_words - 1),
+                elements.eq(elements - lanes),
+            ]
 
         with m.FSM(name="phase") as fsm:
             with m.State("ROW"):

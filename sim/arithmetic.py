@@ -70,14 +70,14 @@ def unpack_weights(segments: np.ndarray, width: int, outputs: int) -> np.ndarray
     # Shift each code to the top of a byte of its own, and back down with its sign.
     ups = np.arange(8 - width, -1, -width, dtype=np.uint8)
     fields = (segments[:, :, None] << ups).view(np.int8) >> (8 - width)
-    return fields.reshape(len(segments), -1)[:, :outputs].astype(np.int32)
+    return fields.reshape(len(segments), segments.shape[1] * len(ups))[:, :outputs].astype(np.int32)
 
 
 def accumulate(counts: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return Y (section 5): (tokens, outputs) in int64.
 
-    `counts` are (tokens, channels) and `codes` (channels, outputs); |Y| <= 127 * 128 * 2^15 fits the
-    32 bits in which it is summed.
+    `counts` are (tokens, channels) and `codes` (channels, outputs). It is summed in 32 bits, which
+    hold 127 * 128 * 2^15.
     """
     return (counts.astype(np.int32) @ codes).astype(np.int64)
 
@@ -100,9 +100,9 @@ def requantize(
     product = y * (v >> e) * mantissa
     magnitude = np.abs(product)
     shift = THRESHOLD_FRACTION_BITS + exponent - e
-    # |product| is below 2^61, so shifts of 63 and more leave nothing.
+    # |product| is below 2^61, so a shift of 62 leaves nothing, as longer ones do.
     down = np.clip(shift, 1, 62)
-    rounded = np.where(shift > 62, 0, (magnitude + (1 << (down - 1))) >> down)
+    rounded = (magnitude + (1 << (down - 1))) >> down
     # A shift up loses nothing to this clip that saturation would not take.
     grown = np.minimum(magnitude, 1 << VECTOR_WIDTH) << np.clip(-shift, 0, VECTOR_WIDTH - 2)
     scaled = _saturate(np.sign(product) * np.where(shift > 0, rounded, grown))

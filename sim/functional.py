@@ -195,6 +195,7 @@ class _Machine:
         divisor: int,
         peak: int,
         dead_zone: int,
+        fence: int,  # instructions take effect one after the other here
         source: int,
         source_stride: int,
     ) -> None:
@@ -225,7 +226,7 @@ class _Machine:
         counted["silent_channels"] += channels - events.size
         counted["synaptic_operations"] += outputs * spikes(self.counts, isa.Coding(coding))
 
-        word_bytes = 4 * len(isa.CHANNEL_WORDS[bool(has_bias)])
+        words_of_channel = len(isa.CHANNEL_WORDS[bool(has_bias)])
         accumulators, first = [], 0
         for size in self.params.tiles(outputs):
             row_bytes = self.params.row_bytes(size, weight_width)
@@ -234,8 +235,11 @@ class _Machine:
             counted["row_segments"] += events.size
             counted["weight_bytes_read"] += segments.size
 
-            words = self.image.read(channel_words + first * word_bytes, size * word_bytes)
-            mantissa, exponent, bias = _channel_words(words, has_bias)
+            word_bytes = self.params.vector_bytes(size) * words_of_channel
+            words = self.image.read(channel_words, word_bytes)
+            channel_words += word_bytes
+            words = words.view("<u4").reshape(-1, words_of_channel, self.params.encode_lanes)
+            mantissa, exponent, bias = _channel_words(words, has_bias, size)
             codes = unpack_weights(segments, weight_width, size)
             y = accumulate(self.counts[:, events], codes)
             for token, v in enumerate(self.thresholds):
@@ -247,10 +251,12 @@ class _Machine:
         return np.concatenate(accumulators, axis=1)
 
 
-def _channel_words(raw: np.ndarray, has_bias: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _channel_words(
+    groups: np.ndarray, has_bias: int, outputs: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mantissas, exponents and biases of a tile's output channels, (outputs,) in int64."""
     names = isa.CHANNEL_WORDS[bool(has_bias)]
-    words = dict(zip(names, raw.view("<u4").reshape(-1, len(names)).T, strict=True))
+    words = {name: groups[:, i].reshape(-1)[:outputs] for i, name in enumerate(names)}
     scale = words["scale"].astype(np.int64)
     mantissa, exponent = (
         scale >> isa.SCALE[name].offset & (1 << isa.SCALE[name].width) - 1

@@ -97,7 +97,7 @@ def _config(file: GgufFile, name: str | None) -> ModelConfig:
     embedding = file.tensors.get("token_embd.weight")
     try:
         heads, hidden = field("attention.head_count"), field("embedding_length")
-        head_dim = field("attention.key_length", hidden // heads)
+        head_dim = field("attention.key_length", heads and hidden // heads)
         for key in ("attention.value_length", "rope.dimension_count"):
             if field(key, head_dim) != head_dim:
                 raise ValueError(f"{key} must be the head dimension {head_dim}, not {field(key)}")
@@ -140,11 +140,17 @@ def _rope_scaling(file: GgufFile, family: str) -> RopeScaling | None:
     if kind == "none":
         return None
     factor = fields.get("factor")
-    if factor is None or not factor > 0:
-        raise CheckpointError(f"{file.path}: {prefix}factor must be positive, not {factor}")
+    if not isinstance(factor, float) or not factor > 0:
+        raise CheckpointError(
+            f"{file.path}: {prefix}factor must be positive, not {factor}: get another file"
+        )
     if kind == "linear":
         return LinearScaling(factor=factor)
     if kind == "yarn":
+        if "original_context_length" not in fields:
+            raise CheckpointError(
+                f"{file.path} lacks the metadata {prefix}original_context_length: get another file"
+            )
         return YarnScaling(
             factor=factor,
             original_positions=fields["original_context_length"],
@@ -153,5 +159,6 @@ def _rope_scaling(file: GgufFile, family: str) -> RopeScaling | None:
             beta_slow=fields.get("yarn_beta_slow", 1.0),
         )
     raise CheckpointError(
-        f"{file.path}: the RoPE scaling must be linear, yarn or by {ROPE_FACTORS}, not {kind}"
+        f"{file.path}: the RoPE scaling must be linear, yarn or by {ROPE_FACTORS}, not {kind}: "
+        "use another model"
     )

@@ -85,7 +85,9 @@ class GgufFile:
         self._at = len(MAGIC)
         version = self._unpack("I")
         if version not in (2, 3):
-            raise CheckpointError(f"{path}: the GGUF version must be 2 or 3, not {version}")
+            raise CheckpointError(
+                f"{path}: the GGUF version must be 2 or 3, not {version}: get another file"
+            )
         tensor_count, key_count = self._unpack("Q"), self._unpack("Q")
         self.metadata: dict[str, Any] = {}
         for _ in range(key_count):

@@ -134,6 +134,14 @@ def test_absmax_spends_all_spikes_on_the_largest(max_count, seed):
     assert (counts * x >= 0).all()
 
 
+def test_a_membrane_exactly_at_threshold_fires():
+    x = torch.tensor([[254, 1, 3, -3, 251, 253, -253, 2]], dtype=torch.int32)
+    site = Site("absmax", 127, 256, 127)  # v_th is 2 lsb: every odd magnitude is half-way
+    v = threshold(x, site)
+    for counts in (fire(x, v, site), fire_neuron(x, v, site)):
+        assert counts.tolist() == [[127, 1, 2, -2, 126, 127, -127, 1]]
+
+
 def test_clip_reaches_the_largest_count_earlier():
     x = torch.tensor([[1000, 501, 500, 250, -250, -1000]], dtype=torch.int32)
     site = Site("absmax", 4, 128, 4)  # one spike per 125 lsb

@@ -143,6 +143,14 @@ def test_requantize_corners():
         requantize_one(1 << 31, 1 << 24, 1 << 15, 8, None)
 
 
+@pytest.mark.parametrize("v", [1 << 24, *((1 << b) - off for b in range(25, 56) for off in (0, 1))])
+def test_requantize_normalizes_thresholds_next_to_a_power_of_two(v):
+    exponent = v.bit_length() - 10
+    want = requantized(1 << 29, v, 40000, exponent, 0)
+    assert 1 << 28 < want < 1 << 31
+    assert requantize_one(1 << 29, v, 40000, exponent, None) == want
+
+
 @given(accumulators, thresholds, mantissas, st.integers(8, 71))
 def test_requantize_is_close_to_real_arithmetic(y, v, mantissa, exponent):
     real = Fraction(y * v * mantissa, 1 << 24 + exponent)

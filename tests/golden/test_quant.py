@@ -117,7 +117,7 @@ def test_weights_that_are_codes_already_stay_what_they_are(bits, seed):
 def test_a_channel_does_not_depend_on_its_neighbours(bits, seed):
     w = gaussian(600, 300, seed)  # several blocks
     whole = quantize_weight(w, bits)
-    for n in (0, 217, 218, 219, 599):
+    for n in (0, 108, 109, 110, 599):
         alone = quantize_weight(w[n : n + 1], bits)
         part = whole.rows(n, n + 1)
         assert torch.equal(part.codes, alone.codes)

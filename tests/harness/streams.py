@@ -1,14 +1,17 @@
 """Drives components in Amaranth's simulator: streams with random gaps and back-pressure."""
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from amaranth.hdl import Fragment
 from amaranth.sim import Simulator, SimulatorContext
 
-__all__ = ["collect", "feed", "simulate", "to_int"]
+__all__ = ["StreamRule", "collect", "feed", "latency", "simulate", "to_int"]
 
 _TIMEOUT_CYCLES = 200_000
+_PERIOD = 1e-6
+
+Testbench = Callable[[SimulatorContext], Awaitable[None]]
 
 
 def to_int(value) -> int:
@@ -16,8 +19,23 @@ def to_int(value) -> int:
     return value if isinstance(value, int) else value.as_value().value
 
 
+class StreamRule:
+    """The rule of streams: a payload that waits stays valid, and the same."""
+
+    def __init__(self) -> None:
+        self._waiting = None
+
+    def check(self, valid: int, ready: int, payload) -> bool:
+        """Look at one cycle; return whether the payload was transferred."""
+        payload = to_int(payload)
+        if self._waiting is not None:
+            assert valid and payload == self._waiting, "a payload changed while it waited"
+        self._waiting = payload if valid and not ready else None
+        return bool(valid and ready)
+
+
 async def feed(ctx: SimulatorContext, stream, payloads, rng: random.Random, idle: float) -> None:
-    """Offer `payloads` in order; before each, wait while ``rng`` says so with probability `idle`."""
+    """Offer `payloads` in order; before each, wait a while with probability `idle`."""
     for payload in payloads:
         while rng.random() < idle:
             await ctx.tick()
@@ -27,32 +45,53 @@ async def feed(ctx: SimulatorContext, stream, payloads, rng: random.Random, idle
         ctx.set(stream.valid, 0)
 
 
-async def collect(ctx: SimulatorContext, stream, count: int, rng: random.Random, stall: float) -> list:
-    """Take `count` payloads, each after not being ready with probability `stall`.
-
-    While a payload waits it must stay valid and the same: the rule of streams.
-    """
+async def collect(
+    ctx: SimulatorContext, stream, count: int, rng: random.Random, stall: float
+) -> list[int]:
+    """Take `count` payloads as integers, each after not being ready with probability `stall`."""
     taken = []
-    waiting = None
-    for _ in range(_TIMEOUT_CYCLES):
-        if len(taken) == count:
-            return taken
+    rule = StreamRule()
+    while len(taken) < count:
         ready = rng.random() >= stall
         ctx.set(stream.ready, ready)
         _, _, valid, payload = await ctx.tick().sample(stream.valid, stream.payload)
-        payload = to_int(payload)
-        if waiting is not None:
-            assert valid and payload == waiting, "a payload changed while it waited"
-        waiting = payload if valid and not ready else None
-        if valid and ready:
-            taken.append(payload)
-    raise AssertionError(f"{len(taken)} of {count} payloads after {_TIMEOUT_CYCLES} cycles")
+        if rule.check(valid, ready, payload):
+            taken.append(to_int(payload))
+    ctx.set(stream.ready, 0)
+    return taken
 
 
-def simulate(component, *testbenches: Callable[[SimulatorContext], Awaitable[None]]) -> None:
-    """Run until every test bench has ended."""
+async def latency(ctx: SimulatorContext, i, o, payload) -> int:
+    """Transfer one payload into `i`; return the cycles from then until `o` is valid."""
+    ctx.set(i.payload, payload)
+    ctx.set(i.valid, 1)
+    await ctx.tick().until(i.ready)
+    ctx.set(i.valid, 0)
+    cycles = 1
+    while not ctx.get(o.valid):
+        await ctx.tick()
+        cycles += 1
+    return cycles
+
+
+def simulate(component, *testbenches: Testbench, background: Sequence[Testbench] = ()) -> None:
+    """Run until every test bench has ended, those in the background aside.
+
+    Raises
+    ------
+    AssertionError
+        If they have not ended after `_TIMEOUT_CYCLES` cycles.
+    """
     simulator = Simulator(Fragment.get(component, None))
-    simulator.add_clock(1e-6)
+    simulator.add_clock(_PERIOD, if_exists=True)  # combinational components have none
     for testbench in testbenches:
         simulator.add_testbench(testbench)
+    for testbench in background:
+        simulator.add_testbench(testbench, background=True)
+
+    async def timeout(ctx):
+        await ctx.delay(_TIMEOUT_CYCLES * _PERIOD)
+        raise AssertionError(f"the test benches have not ended after {_TIMEOUT_CYCLES} cycles")
+
+    simulator.add_testbench(timeout, background=True)
     simulator.run()

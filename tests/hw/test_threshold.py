@@ -6,12 +6,11 @@ import torch
 
 from golden.encoding import Site, threshold
 from hw.presets import preset
-from hw.threshold import Threshold, potential_width
+from hw.threshold import Threshold
 from tests.harness.streams import collect, feed, simulate
 
 PARAMS = preset("test")
-# One multiplication bit or division bit a cycle, and one to take the operands.
-LATENCY = 1 + 9 + potential_width(PARAMS) + 9 + 16
+LATENCY = Threshold.latency(PARAMS)
 
 
 def cases(rng):

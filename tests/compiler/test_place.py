@@ -1,0 +1,69 @@
+"""The memory map and the order of instructions."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.lower import lower
+from compiler.place import place
+from compiler.schedule import instruction_count, rounds, schedule
+from hw.isa import Coding, Opcode
+from hw.presets import preset
+from tests.compiler.models import RandomCheckpoint, hardware, one_matrix, recipe
+
+STAGES = lower(RandomCheckpoint(0).config, ["attn0", "mlp1", "lm_head"], recipe())
+
+
+@given(params=hardware(), tokens=st.integers(1, 9))
+def test_regions_are_aligned_and_apart(params, tokens):
+    regions = place(STAGES, replace(params, max_channels=128), tokens=tokens, instructions=9)
+    end = 0
+    for region in regions.values():
+        assert region.address % 4096 == 0
+        assert region.address >= end
+        assert region.bytes > 0
+        end = region.address + region.bytes
+    kinds = [region.kind for region in regions.values()]
+    assert [kinds.count(k) for k in ("program", "input", "output")] == [1, 5, 8]
+    assert kinds.count("weights") == kinds.count("channel_words") == 8
+
+
+def test_memory_that_cannot_be_addressed_is_refused():
+    params = replace(preset("test"), axi_addr_width=16)
+    with pytest.raises(ValueError) as error:
+        place(one_matrix(300, 200), params, tokens=2, instructions=3)
+    assert str(error.value) == (
+        "region w.weights ends at byte 68,992, but this hardware addresses only 65,536 "
+        "(axi_addr_width = 16): compile fewer layers"
+    )
+    # A region may end with the very last byte.
+    exact = replace(preset("test"), axi_addr_width=16, max_channels=64, tokens=1)
+    stages = one_matrix(1024, 48)
+    regions = place(stages, exact, tokens=1, instructions=3)
+    assert regions["w.output"].address + regions["w.output"].bytes == 65536
+
+
+@given(tokens=st.integers(1, 40), at_once=st.integers(1, 8))
+def test_rounds_cover_every_token_once(tokens, at_once):
+    batches = rounds(tokens, replace(preset("test"), tokens=at_once))
+    assert [t for first, count in batches for t in range(first, first + count)] == list(
+        range(tokens)
+    )
+    assert all(count == at_once for _, count in batches[:-1])
+
+
+def test_each_round_encodes_once_for_all_matrices_of_a_site():
+    params = preset("edge")
+    count = instruction_count(STAGES, params, 5)
+    regions = place(STAGES, params, tokens=5, instructions=count)
+    program = schedule(STAGES, regions, params, coding=Coding.CSD, tokens=5)
+    assert len(program) == count
+    first = program[: 3 * 4]
+    assert [step.opcode for step in first] == [Opcode.ENCODE, *[Opcode.MATMUL] * 3] * 3
+    assert [step.fields["tokens"] for step in first[::4]] == [2, 2, 1]
+    stride = params.vector_bytes(36)
+    sources = [step.fields["source"] for step in first[::4]]
+    assert sources == [regions["layers.0.qkv.input"].address + stride * m for m in (0, 2, 4)]
+    assert program[-1].opcode is Opcode.END

@@ -1,0 +1,275 @@
+"""Compiled directories: written whole or not at all, and nothing damaged is taken for good."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compiler import directory as directories
+from compiler import emit, manifest
+from compiler.directory import replacing
+from compiler.program import load
+from hw.fingerprint import fingerprint
+from hw.isa import Opcode
+from hw.presets import preset
+from tests.compiler.models import compiled, one_matrix
+
+EDGE, TEST = preset("edge"), preset("test")
+
+
+@pytest.fixture
+def built(tmp_path, rng):
+    return compiled(tmp_path / "model", one_matrix(70, 33, 4, has_bias=True), TEST, rng, tokens=3)
+
+
+def refusal(directory, params=None) -> str:
+    with pytest.raises(ValueError) as error:
+        load(directory, params)
+    return str(error.value)
+
+
+def test_what_is_written_is_read_back(built):
+    again = load(built.directory, TEST)
+    assert again == built
+    assert again.params == TEST
+    assert list(again.regions) == ["program", "s.input", "w.weights", "w.channel_words", "w.output"]
+    assert [opcode for opcode, _ in again.instructions()] == [
+        *[Opcode.ENCODE, Opcode.MATMUL] * 2,
+        Opcode.END,
+    ]
+    files = sorted(path.name for path in built.directory.iterdir())
+    assert files == ["manifest.json", "program.bin", "weights-00000.bin"]
+
+
+def test_the_same_model_gives_the_same_files(tmp_path):
+    for name in ("a", "b"):
+        compiled(tmp_path / name, one_matrix(70, 33), TEST, np.random.default_rng(5))
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_the_image_holds_program_weights_and_inputs(built, rng):
+    x = rng.integers(-(1 << 31), 1 << 31, (3, 33)).astype(np.int32)
+    memory = built.image({"s.input": x})
+    assert memory.size == built.memory_bytes
+    for name in ("program", "w.weights", "w.channel_words"):
+        region, entry = built.regions[name], built.manifest["regions"][name]
+        raw = (built.directory / entry["file"]).read_bytes()
+        part = raw[entry["offset"] :][: region.bytes]
+        assert memory[region.address :][: region.bytes].tobytes() == part
+    assert np.array_equal(built.read(memory, "s.input"), x)
+    stride = TEST.vector_bytes(33)
+    last = built.regions["s.input"].address + 2 * stride
+    assert memory[last : last + 4 * 33].tobytes() == x[2].astype("<i4").tobytes()
+    assert not memory[last + 4 * 33 : last + stride].any()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "inputs must be s.input: s.input is missing or unknown"),
+        (
+            {"s.input": np.zeros((3, 33), np.int32), "t.input": 0},
+            "inputs must be s.input: t.input is missing or unknown",
+        ),
+        (
+            {"s.input": np.zeros((2, 33), np.int32)},
+            "input s.input must be int32 of shape (3, 33), not int32 of shape (2, 33)",
+        ),
+        (
+            {"s.input": np.zeros((3, 33))},
+            "input s.input must be int32 of shape (3, 33), not float64 of shape (3, 33)",
+        ),
+    ],
+)
+def test_wrong_inputs_are_refused(built, inputs, message):
+    with pytest.raises(ValueError) as error:
+        built.image(inputs)
+    assert str(error.value) == message
+
+
+def test_a_listing_names_regions(built):
+    lines = built.listing().splitlines()
+    assert lines[0] == "# model: w"
+    assert "source=s.input source_stride=136" in lines[1]
+    assert "rule=absmax tokens=2 channels=33" in lines[1]
+    assert "weights=w.weights channel_words=w.channel_words destination=w.output" in lines[2]
+    assert "destination=w.output+0x230 " in lines[4]
+    assert lines[5] == "   4 END"
+
+
+def test_shards_hold_whole_regions(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(emit.Shards.__init__, "__defaults__", (1,))
+    built = compiled(tmp_path / "m", one_matrix(70, 33), TEST, rng)
+    assert (built.directory / "weights-00001.bin").stat().st_size == TEST.vector_bytes(70)
+    (built.directory / "weights-00001.bin").unlink()
+    assert refusal(built.directory) == (
+        f"{built.directory}/weights-00001.bin is missing: build the model again"
+    )
+
+
+# --- Damage ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["w.weights", "w.channel_words", "program"])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_flipped_bit_is_found_and_its_region_named(built, name, place, rng):
+    entry, region = built.manifest["regions"][name], built.regions[name]
+    path = built.directory / entry["file"]
+    raw = bytearray(path.read_bytes())
+    raw[entry["offset"] + (0 if place == "first" else region.bytes - 1)] ^= 1 << rng.integers(8)
+    path.write_bytes(raw)
+    assert refusal(built.directory) == (
+        f"{path} is damaged in region {name} (its checksum differs): build the model again"
+    )
+
+
+def test_a_truncated_file_is_named(built):
+    path = built.directory / "weights-00000.bin"
+    path.write_bytes(path.read_bytes()[:-8])
+    assert refusal(built.directory) == (
+        f"{path} ends 8 bytes before region w.channel_words does: build the model again"
+    )
+
+
+def test_a_missing_program_is_named(built):
+    (built.directory / "program.bin").unlink()
+    assert refusal(built.directory) == (
+        f"{built.directory}/program.bin is missing: build the model again"
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:-30],
+        lambda text: "[]",
+        lambda text: "",
+        lambda text: text.replace('"tokens": 3', '"tokens": 4', 1),
+        lambda text: text.replace('"sha256"', '"sha257"'),
+        lambda text: "\xff",
+    ],
+)
+def test_a_damaged_manifest_is_refused(built, damage):
+    path = built.directory / "manifest.json"
+    path.write_text(damage(path.read_text()), encoding="latin-1")
+    assert refusal(built.directory) == (
+        f"{path} is damaged (its checksum differs): build the model again"
+    )
+
+
+def test_another_format_is_refused(built):
+    manifest.write({**built.manifest, "format": 2}, built.directory)
+    assert refusal(built.directory) == (
+        f"{built.directory}/manifest.json must be of format 1, not 2: build the model again with "
+        "this version"
+    )
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty", "file"])
+def test_what_is_no_compiled_model_is_refused(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    assert refusal(tmp_path / name) == (
+        f"{tmp_path / name} is no compiled model (it has no manifest.json): make one with "
+        "python -m compiler build"
+    )
+
+
+def test_other_hardware_is_refused_naming_both(built):
+    ours, theirs = fingerprint(TEST), fingerprint(EDGE)
+    assert refusal(built.directory, EDGE) == (
+        f"{built.directory} is compiled for hardware {ours}, not for {theirs}: build it again for "
+        "this hardware"
+    )
+    assert ours != fingerprint(replace(TEST, event_depth=16))
+
+
+def test_an_older_contract_is_refused_naming_both(built):
+    stale = "ab" * 32
+    manifest.write({**built.manifest, "fingerprint": stale}, built.directory)
+    assert f"hardware {stale}, not for {fingerprint(TEST)}" in refusal(built.directory)
+
+
+# --- Writing ---------------------------------------------------------------------------------
+
+
+def contents(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_a_failed_build_leaves_nothing(tmp_path, rng):
+    def fails():
+        with replacing(tmp_path / "deep" / "model") as work:
+            (work / "manifest.json").write_text("half")
+            raise KeyboardInterrupt
+
+    pytest.raises(KeyboardInterrupt, fails)
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_a_failed_build_leaves_the_old_model(built, rng, monkeypatch):
+    before = contents(built.directory)
+    monkeypatch.setattr(emit.Shards, "write", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        compiled(built.directory, one_matrix(8, 8), TEST, rng)
+    assert contents(built.directory) == before
+    assert list(built.directory.parent.iterdir()) == [built.directory]
+
+
+def test_an_old_model_is_replaced_whole(built, rng):
+    (built.directory / "weights-00001.bin").touch()  # of a larger model
+    compiled(built.directory, one_matrix(8, 8), TEST, rng)
+    assert load(built.directory).regions["w.output"].channels == 8
+    assert sorted(contents(built.directory)) == [
+        "manifest.json",
+        "program.bin",
+        "weights-00000.bin",
+    ]
+    assert list(built.directory.parent.iterdir()) == [built.directory]
+
+
+def test_a_swap_that_fails_brings_the_old_model_back(built, rng, monkeypatch):
+    before = contents(built.directory)
+    rename = directories.os.rename
+
+    def once(source, target):
+        if str(source).endswith(".partial"):
+            raise OSError("no")
+        rename(source, target)
+
+    monkeypatch.setattr(directories.os, "rename", once)
+    with pytest.raises(OSError, match="^no$"):
+        compiled(built.directory, one_matrix(8, 8), TEST, rng)
+    assert contents(built.directory) == before
+    assert list(built.directory.parent.iterdir()) == [built.directory]
+
+
+def test_nothing_else_is_replaced(tmp_path, built, rng):
+    (built.directory / "notes.txt").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    alone = "exists and is no compiled model, so it is left alone: name another directory"
+    for name, reason in {
+        "model": alone,
+        "empty": alone,
+        "file": "must be a directory, not a file: name another with -o",
+        "link": "must be a directory, not a link: name what it points to",
+    }.items():
+        with pytest.raises(ValueError) as error:
+            compiled(tmp_path / name, one_matrix(8, 8), TEST, rng)
+        assert str(error.value) == f"{tmp_path / name} {reason}"
+    assert (built.directory / "notes.txt").exists()
+
+
+def test_the_manifest_describes_the_operations(built):
+    encode, matmul = built.manifest["operations"]
+    assert encode["instructions"] == [0, 2]
+    assert matmul["instructions"] == [1, 3]
+    # 70 outputs of 4 bits: two tiles of 32 in 2 words (4 beats) each, one of 6 in 1 word (2 beats).
+    assert matmul["tiles"] == 3
+    assert matmul["weight_bytes"] == 33 * (2 + 2 + 1) * 8
+    assert matmul["dense_cycles"] == 2 * 33 * (4 + 4 + 2)
+    json.dumps(built.manifest)

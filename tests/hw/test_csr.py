@@ -1,0 +1,252 @@
+"""The registers: access as `hw.regs` says, counters, interrupt, whatever the bus's pace."""
+
+import random
+
+import pytest
+
+from hw.csr import Csr
+from hw.regs import COUNTERS, REGISTERS, Error, offset
+from tests.harness.axi_lite import AxiLite
+from tests.harness.streams import simulate
+
+FINGERPRINT = random.Random(1).getrandbits(256)
+WIDTHS = dict.fromkeys(COUNTERS, 40)  # so wide that 32 bits overflow within a few cycles
+DELAYS = [0.0, 0.6]
+
+
+class Bench:
+    """A register block, its bus, and how often it gave a start."""
+
+    def __init__(self, seed, delay=0.0):
+        self.rng = random.Random(seed)
+        self.dut = Csr(FINGERPRINT, WIDTHS)
+        self.bus = AxiLite(self.dut, self.rng, delay)
+        self.starts = 0
+
+    def run(self, *testbenches):
+        simulate(self.dut, *testbenches, background=[self._watch])
+
+    async def write(self, ctx, name, value, strobe=0xF):
+        await self.bus.write(ctx, offset(name), value, strobe)
+
+    async def read(self, ctx, name):
+        return await self.bus.read(ctx, offset(name))
+
+    async def finish(self, ctx, error=Error.NONE):
+        """Be the controller in the cycle in which a program ends."""
+        ctx.set(self.dut.done, 1)
+        ctx.set(self.dut.error, error)
+        await ctx.tick()
+        ctx.set(self.dut.done, 0)
+        ctx.set(self.dut.error, Error.NONE)
+
+    async def _watch(self, ctx):
+        async for _, _, start in ctx.tick().sample(self.dut.start):
+            self.starts += start
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_the_registers_after_reset(delay, seed):
+    bench = Bench(seed, delay)
+
+    async def check(ctx):
+        for name in REGISTERS:
+            got = await bench.read(ctx, name)
+            index = name.removeprefix("ID")
+            expected = FINGERPRINT >> 32 * int(index) & 0xFFFFFFFF if index.isdigit() else 0
+            assert got == expected, name
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_the_program_address_takes_the_bytes_of_the_strobe(delay, seed):
+    bench = Bench(seed, delay)
+
+    async def check(ctx):
+        held = {"PROGRAM_LOW": 0, "PROGRAM_HIGH": 0}
+        for _ in range(60):
+            name = bench.rng.choice(list(held))
+            value, strobe = bench.rng.getrandbits(32), bench.rng.getrandbits(4)
+            await bench.write(ctx, name, value, strobe)
+            mask = sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1)
+            held[name] = held[name] & ~mask | value & mask
+            assert {name: await bench.read(ctx, name) for name in held} == held
+            assert ctx.get(bench.dut.program) == held["PROGRAM_HIGH"] << 32 | held["PROGRAM_LOW"]
+
+    bench.run(check)
+    assert bench.starts == 0
+
+
+def test_writes_to_read_only_and_absent_registers_change_nothing(seed):
+    bench = Bench(seed)
+    last = max(register.offset for register in REGISTERS.values())
+    read_only = [r.offset for r in REGISTERS.values() if r.access == "ro"]
+    absent = [last + 4, 0xFC]
+
+    async def check(ctx):
+        before = {name: await bench.read(ctx, name) for name in REGISTERS}
+        for address in read_only + absent:
+            await bench.bus.write(ctx, address, 0xFFFFFFFF)
+        assert {name: await bench.read(ctx, name) for name in REGISTERS} == before
+        for address in absent:
+            assert await bench.bus.read(ctx, address) == 0
+
+    bench.run(check)
+    assert bench.starts == 0
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_start_is_one_pulse_and_ignored_while_busy(delay, seed):
+    bench = Bench(seed, delay)
+
+    async def check(ctx):
+        await bench.write(ctx, "CONTROL", 0xFFFFFFFE)
+        await bench.write(ctx, "CONTROL", 1, 0b1110)
+        assert bench.starts == 0
+        await bench.write(ctx, "CONTROL", 1, 0b0001)
+        assert bench.starts == 1
+        ctx.set(bench.dut.busy, 1)
+        await bench.write(ctx, "CONTROL", 1)
+        assert await bench.read(ctx, "STATUS") == 0b001
+        assert bench.starts == 1
+        ctx.set(bench.dut.busy, 0)
+        await bench.write(ctx, "CONTROL", 1)
+        assert bench.starts == 2
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("error", list(Error))
+def test_status_and_error_stand_until_the_next_start(error, seed):
+    bench = Bench(seed, 0.3)
+
+    async def check(ctx):
+        await bench.finish(ctx, error)
+        for _ in range(2):
+            assert await bench.read(ctx, "STATUS") == (0b010 if error is Error.NONE else 0b110)
+            assert await bench.read(ctx, "ERROR") == error.value
+        await bench.write(ctx, "CONTROL", 1)
+        assert await bench.read(ctx, "STATUS") == 0
+        assert await bench.read(ctx, "ERROR") == 0
+
+    bench.run(check)
+
+
+def test_the_interrupt(seed):
+    bench = Bench(seed)
+
+    async def check(ctx):
+        dut = bench.dut
+        await bench.finish(ctx)
+        assert await bench.read(ctx, "IRQ_STATUS") == 1
+        assert not ctx.get(dut.irq), "it is not enabled"
+        await bench.write(ctx, "IRQ_ENABLE", 1, 0b1110)
+        assert await bench.read(ctx, "IRQ_ENABLE") == 0
+        await bench.write(ctx, "IRQ_ENABLE", 0xFFFFFFFF)
+        assert await bench.read(ctx, "IRQ_ENABLE") == 1
+        assert ctx.get(dut.irq)
+        # Only a one in bit 0 clears, and a start does not.
+        await bench.write(ctx, "IRQ_STATUS", 0xFFFFFFFE)
+        await bench.write(ctx, "IRQ_STATUS", 1, 0b1110)
+        await bench.write(ctx, "CONTROL", 1)
+        assert ctx.get(dut.irq)
+        await bench.write(ctx, "IRQ_STATUS", 1)
+        assert await bench.read(ctx, "IRQ_STATUS") == 0
+        assert not ctx.get(dut.irq)
+        await bench.finish(ctx, Error.BAD_MAGIC)
+        assert ctx.get(dut.irq), "a program that failed ended too"
+        await bench.write(ctx, "IRQ_ENABLE", 0)
+        assert not ctx.get(dut.irq)
+
+    bench.run(check)
+
+
+def test_an_interrupt_that_meets_its_clearing_is_not_lost(seed):
+    bench = Bench(seed)
+
+    async def check(ctx):
+        ctx.set(bench.dut.done, 1)  # in every cycle of the writing
+        await bench.write(ctx, "IRQ_STATUS", 1)
+        ctx.set(bench.dut.done, 0)
+        assert await bench.read(ctx, "IRQ_STATUS") == 1
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_counters_read_as_one_value_of_64_bits(delay, seed):
+    """While they count, LOW and HIGH are of one cycle; when they stand still, they are exact."""
+    bench = Bench(seed, delay)
+    dut = bench.dut
+    totals = dict.fromkeys(COUNTERS, 0)
+    history = {name: [] for name in COUNTERS}
+    counting, finished = [1], []
+
+    async def count(ctx):
+        rng = random.Random(seed)
+        while not finished:
+            adds = {name: rng.getrandbits(40) * counting[0] for name in COUNTERS}
+            for name, value in adds.items():
+                ctx.set(getattr(dut, f"count_{name}"), value)
+                history[name].append(totals[name])
+            _, _, start = await ctx.tick().sample(dut.start)
+            for name, value in adds.items():
+                totals[name] = 0 if start else totals[name] + value
+
+    async def pair(ctx, name):
+        low = await bench.read(ctx, f"{name.upper()}_LOW")
+        return await bench.read(ctx, f"{name.upper()}_HIGH") << 32 | low
+
+    async def check(ctx):
+        await bench.write(ctx, "CONTROL", 1)
+        for name in COUNTERS:
+            first = len(history[name]) - 1
+            value = await pair(ctx, name)
+            assert value in history[name][first:], name
+        counting[0] = 0
+        await ctx.tick().repeat(2)
+        assert {name: await pair(ctx, name) for name in COUNTERS} == totals
+        assert min(totals.values()) > 1 << 32
+        await bench.write(ctx, "CONTROL", 1)
+        assert set([await pair(ctx, name) for name in COUNTERS]) == {0}
+        finished.append(1)
+
+    bench.run(count, check)
+
+
+def test_reads_and_writes_do_not_disturb_each_other(seed):
+    bench = Bench(seed, 0.5)
+    other = AxiLite(bench.dut, bench.rng, 0.5)
+
+    async def write(ctx):
+        for value in range(40):
+            await bench.write(ctx, "PROGRAM_LOW", value)
+
+    async def read(ctx):
+        for index in range(40):
+            expected = FINGERPRINT >> 32 * (index % 8) & 0xFFFFFFFF
+            assert await other.read(ctx, offset(f"ID{index % 8}")) == expected
+
+    bench.run(write, read)
+
+
+def test_a_write_and_a_read_a_cycle(seed):
+    bench = Bench(seed)
+    dut = bench.dut
+
+    async def check(ctx):
+        for signal in (dut.awvalid, dut.wvalid, dut.bready, dut.arvalid, dut.rready):
+            ctx.set(signal, 1)
+        for cycle in range(20):
+            assert ctx.get(dut.awready & dut.wready & dut.arready)
+            assert ctx.get(dut.bvalid & dut.rvalid) == (cycle > 0)
+            await ctx.tick()
+
+    bench.run(check)
+
+
+def test_every_counter_must_have_its_increment():
+    with pytest.raises(ValueError) as error:
+        Csr(0, {"cycles": 1})
+    assert str(error.value) == f"increments must be of {', '.join(COUNTERS)}"

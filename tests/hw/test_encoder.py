@@ -1,0 +1,211 @@
+"""The encoder: memory feeds vectors; counts and thresholds are golden's."""
+
+import random
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from golden.encoding import Site, fire, threshold
+from hw.encoder import Encoder
+from hw.isa import Opcode, Rule
+from hw.neuron import Neuron
+from hw.presets import preset
+from hw.threshold import potential_width
+from tests.harness.memory import serve
+from tests.harness.streams import simulate
+
+TEST = preset("test")
+VARIANTS = {
+    "test": TEST,
+    "one lane": replace(TEST, axi_data_width=32, banks=2),
+    "eight lanes, one token": replace(TEST, axi_data_width=256, banks=16, tokens=1),
+    "counts to 5, three tokens": replace(TEST, max_count=5, tokens=3),
+}
+LOWEST, HIGHEST = -(2**31), 2**31 - 1
+
+
+@dataclass
+class Encode:
+    """One ENCODE: its site, its tokens' vectors, and where they lie (bytes)."""
+
+    site: Site
+    vectors: list[list[int]]
+    source: int
+    stride: int
+
+    def instruction(self):
+        site = self.site
+        return {
+            "opcode": Opcode.ENCODE,
+            "rule": Rule[site.rule.upper()],
+            "tokens": len(self.vectors),
+            "channels": len(self.vectors[0]),
+            "max_count": site.max_count,
+            "multiplier": site.multiplier,
+            "divisor": site.divisor,
+            "peak": site.peak,
+            "dead_zone": site.dead_zone,
+            "source": self.source,
+            "source_stride": self.stride,
+        }
+
+    def expected(self):
+        """Return golden's thresholds and counts of each token."""
+        x = torch.tensor(self.vectors, dtype=torch.int64).to(torch.int32)
+        v = threshold(x, self.site)
+        return v.tolist(), fire(x, v, self.site).tolist()
+
+
+def vector_of(rng, channels):
+    """Elements of one magnitude, with some far smaller and now and then an extreme one."""
+    bits = rng.randint(1, 32)
+    extremes = [0, 1, -1, LOWEST, HIGHEST] if rng.random() < 0.3 else [0]
+    return [
+        rng.choice(extremes)
+        if rng.random() < 0.1
+        else max(LOWEST, min(HIGHEST, rng.randint(-(1 << bits), 1 << bits) >> rng.randint(0, 3)))
+        for _ in range(channels)
+    ]
+
+
+def site_of(params, rng):
+    rule = rng.choice(["absmax", "mean", "static"])
+    max_count = rng.choice([1, params.max_count, rng.randint(1, params.max_count)])
+    return Site(
+        rule,
+        max_count,
+        256 if rule == "mean" else rng.choice([256, rng.randint(1, 256)]),
+        rng.randint(1, 1 << 12) if rule == "mean" else max_count,
+        rng.getrandbits(rng.randint(1, 31)) if rule == "static" else 0,
+        rng.choice([0, 0, rng.getrandbits(rng.randint(1, 31))]),
+    )
+
+
+def encode_of(params, rng, channels, tokens, source):
+    stride = params.vector_bytes(channels) + params.axi_bytes * rng.choice([0, 1, 5])
+    vectors = [vector_of(rng, channels) for _ in range(tokens)]
+    return Encode(site_of(params, rng), vectors, source, stride)
+
+
+class Bench:
+    """An encoder in front of a memory that holds only the vectors, padded with noise."""
+
+    def __init__(self, params, encodes, rng, idle=0.0, stall=0.0):
+        self.params, self.encodes = params, encodes
+        self.dut = Encoder(params)
+        self.written, self.scales, self.cycles = [], [], []
+        self._rng, self._idle, self._stall = rng, idle, stall
+        self._words = {}
+        for encode in encodes:
+            for token, vector in enumerate(encode.vectors):
+                self._store(encode.source + token * encode.stride, vector)
+
+    def _store(self, address, vector):
+        lanes = self.params.encode_lanes
+        noise = [self._rng.choice([LOWEST, self._rng.getrandbits(31)]) for _ in range(lanes)]
+        for start in range(0, len(vector), lanes):
+            group = [*vector[start : start + lanes], *noise][:lanes]
+            word = sum((value % (1 << 32)) << 32 * lane for lane, value in enumerate(group))
+            self._words[address // self.params.axi_bytes + start // lanes] = word
+
+    def run(self):
+        simulate(self.dut, self._drive, background=[self._watch, self._memory])
+        return self
+
+    async def _memory(self, ctx):
+        request, words, rng = self.dut.o_request, self.dut.i_words, self._rng
+        read = self._words.__getitem__
+        await serve(ctx, request, words, read, rng, self._idle, self._stall)
+
+    async def _drive(self, ctx):
+        for encode in self.encodes:
+            self.written.append([])
+            ctx.set(self.dut.i.payload, encode.instruction())
+            ctx.set(self.dut.i.valid, 1)
+            taken = cycles = 0
+            while not taken:
+                _, _, taken = await ctx.tick().sample(self.dut.i.ready)
+                cycles += 1
+            ctx.set(self.dut.i.valid, 0)
+            self.cycles.append(cycles)
+            scales = [ctx.get(self.dut.scales[token]) for token in range(self.params.tokens)]
+            self.scales.append([(scale.mantissa, scale.exponent) for scale in scales])
+            if self._idle:
+                await ctx.tick().repeat(3)
+
+    async def _watch(self, ctx):
+        stream = self.dut.o_counts
+        async for _, _, valid, payload in ctx.tick().sample(stream.valid, stream.payload):
+            if valid:
+                counts = [payload.counts[lane] for lane in range(self.params.encode_lanes)]
+                self.written[-1].append((payload.token, payload.group, counts))
+
+
+def check(bench):
+    for index, encode in enumerate(bench.encodes):
+        thresholds, counts = encode.expected()
+        lanes = bench.params.encode_lanes
+        expected = [
+            (token, start // lanes, (row[start : start + lanes] + [0] * lanes)[:lanes])
+            for token, row in enumerate(counts)
+            for start in range(0, len(row), lanes)
+        ]
+        assert bench.written[index] == expected, (index, encode.site)
+        scales = [(v >> v.bit_length() - 16, v.bit_length() - 16) for v in thresholds]
+        assert bench.scales[index][: len(scales)] == scales, (index, encode.site)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("idle, stall", [(0.0, 0.0), (0.5, 0.5)])
+def test_counts_and_scales_equal_golden(name, idle, stall, seed):
+    rng = random.Random(seed)
+    params = VARIANTS[name]
+    encodes, source = [], 0
+    for channels in (1, 2, 3, params.encode_lanes + 1, 17, 64):
+        for _ in range(2):
+            tokens = rng.randint(1, params.tokens)
+            encodes.append(encode_of(params, rng, channels, tokens, source))
+            source += 1 << 16
+    check(Bench(params, encodes, rng, idle, stall).run())
+
+
+def corner(params, rule, vectors, peak=0, dead_zone=0, max_count=None, divisor=None):
+    max_count = max_count or params.max_count
+    site = Site(rule, max_count, 256, divisor or max_count, peak, dead_zone)
+    source = params.axi_bytes * (1 << 30)  # beyond 32 bits
+    return Encode(site, vectors, source, params.vector_bytes(len(vectors[0])))
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        corner(TEST, "absmax", [[0] * 9, [LOWEST] * 9]),
+        corner(TEST, "absmax", [[LOWEST] * 9, [HIGHEST] + [1] * 8], max_count=1),
+        corner(TEST, "absmax", [[5, -5, 4, 6, 0]], dead_zone=5),
+        corner(TEST, "absmax", [[1 << 20, LOWEST, HIGHEST]], dead_zone=1 << 31),
+        corner(TEST, "static", [[LOWEST, HIGHEST, 100]], peak=100),
+        corner(TEST, "static", [[LOWEST, HIGHEST, 100]], peak=0),
+        corner(TEST, "static", [[LOWEST, HIGHEST, 100]], peak=1 << 31),
+        corner(TEST, "mean", [[LOWEST] * TEST.max_channels], divisor=1),
+        corner(TEST, "mean", [[LOWEST] * TEST.max_channels], divisor=TEST.max_channels),
+    ],
+)
+def test_corners(encode, seed):
+    check(Bench(TEST, [encode], random.Random(seed)).run())
+
+
+@pytest.mark.parametrize("channels", [1, 16, 400])
+@pytest.mark.parametrize("largest", [0, 1 << 30])
+def test_timing(channels, largest):
+    """Memory answers in the next cycle; the scale is normalized one bit a cycle from FIRE on."""
+    tokens = 2
+    encode = corner(TEST, "absmax", [[largest] * channels] * tokens)
+    bench = Bench(TEST, [encode], random.Random(0)).run()
+    words = TEST.vector_bytes(channels) // TEST.axi_bytes
+    division = 1 + 9 + potential_width(TEST) + 9 + 16
+    settled = Neuron.latency(TEST) + 2
+    normalized = bench.scales[0][0][1] + 1
+    per_token = 2 + words + division + max(words + settled, normalized)
+    assert settled == 12
+    assert bench.cycles == [1 + tokens * per_token]

@@ -1,0 +1,147 @@
+"""The parameters: what they refuse, word for word, and what follows from them."""
+
+import json
+from dataclasses import FrozenInstanceError, asdict, fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw.params import HwParams
+from hw.presets import PRESETS, preset
+
+TEST = preset("test")
+
+REFUSED = {
+    "tokens must be 1 to 64, not 0": {"tokens": 0},
+    "tokens must be 1 to 64, not 65": {"tokens": 65},
+    "max_count must be 1 to 127, not 0": {"max_count": 0},
+    "max_count must be 1 to 127, not 128": {"max_count": 128},
+    "axi_addr_width must be 16 to 40, not 15": {"axi_addr_width": 15},
+    "axi_addr_width must be 16 to 40, not 41": {"axi_addr_width": 41},
+    "lanes must be a power of two from 4 to 256, not 12": {"lanes": 12},
+    "lanes must be a power of two from 4 to 256, not 2": {"lanes": 2},
+    "lanes must be a power of two from 4 to 256, not 512": {"lanes": 512},
+    "lanes must be a power of two from 4 to 256, not -8": {"lanes": -8},
+    "banks must be a power of two from 1 to 256, not 0": {"banks": 0},
+    "banks must be a power of two from 1 to 256, not 3": {"banks": 3},
+    "max_channels must be a power of two from 64 to 32768, not 32": {"max_channels": 32},
+    "max_channels must be a power of two from 64 to 32768, not 1536": {"max_channels": 1536},
+    "axi_data_width must be a power of two from 32 to 512, not 16": {"axi_data_width": 16},
+    "axi_data_width must be a power of two from 32 to 512, not 1024": {"axi_data_width": 1024},
+    "max_burst_words must be a power of two from 4 to 256, not 2": {"max_burst_words": 2},
+    "fetch_depth must be a power of two from 16 to 4096, not 33": {"fetch_depth": 33},
+    "event_depth must be a power of two from 4 to 512, not 2": {"event_depth": 2},
+    "scan_width must be a power of two from 16 to 128, not 256": {"scan_width": 256},
+    "weight_widths must be distinct values of 8, 4, 2, not ()": {"weight_widths": ()},
+    "weight_widths must be distinct values of 8, 4, 2, not (8, 3)": {"weight_widths": (8, 3)},
+    "weight_widths must be distinct values of 8, 4, 2, not (8, 8)": {"weight_widths": (8, 8)},
+    "lanes * banks must be at least axi_data_width / 2 = 32, not 16": {"banks": 2},
+    "lanes * banks must be at least axi_data_width / 4 = 16, not 8": {
+        "banks": 1,
+        "weight_widths": (8, 4),
+    },
+    "max_burst_words must be at most 64 (4 KiB), not 128": {
+        "axi_data_width": 512,
+        "banks": 64,
+        "max_burst_words": 128,
+    },
+    "fetch_depth must be at least 2 x max_burst_words = 64, not 32": {"max_burst_words": 32},
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refused(message):
+    with pytest.raises(ValueError) as error:
+        replace(TEST, **REFUSED[message])
+    assert str(error.value) == message
+
+
+def test_every_preset_is_a_valid_choice():
+    for params in PRESETS.values():
+        assert replace(params) == params
+
+
+def test_parameters_do_not_change():
+    with pytest.raises(FrozenInstanceError):
+        TEST.lanes = 16
+
+
+def test_dictionary_and_back():
+    for params in PRESETS.values():
+        plain = json.loads(json.dumps(params.as_dict()))
+        assert HwParams.from_dict(plain) == params
+        assert plain.keys() == asdict(params).keys() == {field.name for field in fields(params)}
+
+
+@pytest.mark.parametrize("change", [{"lanes": None}, {"columns": 8}])
+def test_a_dictionary_of_another_version(change):
+    choices = {k: v for k, v in (TEST.as_dict() | change).items() if v is not None}
+    with pytest.raises(ValueError, match="^hardware parameters are not of this version: .+"):
+        HwParams.from_dict(choices)
+
+
+def test_a_dictionary_with_a_bad_value():
+    with pytest.raises(ValueError, match="^lanes must be a power of two from 4 to 256, not 12$"):
+        HwParams.from_dict(TEST.as_dict() | {"lanes": 12})
+
+
+@st.composite
+def choices(draw):
+    """Draw parameters from all that are valid."""
+    widths = draw(st.sets(st.sampled_from((8, 4, 2)), min_size=1))
+    axi_data_width = draw(st.sampled_from((32, 64, 128, 256, 512)))
+    lanes = 1 << draw(st.integers(2, 8))
+    fewest_banks = max(1, axi_data_width // (lanes * min(widths)))
+    max_burst_words = 1 << draw(st.integers(2, 6))
+    return HwParams(
+        tokens=draw(st.integers(1, 64)),
+        lanes=lanes,
+        banks=draw(st.sampled_from([b for b in (1 << e for e in range(9)) if b >= fewest_banks])),
+        weight_widths=tuple(widths),
+        max_count=draw(st.integers(1, 127)),
+        max_channels=1 << draw(st.integers(6, 15)),
+        axi_data_width=axi_data_width,
+        max_burst_words=max_burst_words,
+        fetch_depth=max(16, 2 * max_burst_words),
+        event_depth=8,
+        scan_width=draw(st.sampled_from((16, 32, 64, 128))),
+    )
+
+
+@given(choices())
+def test_widths_hold_what_they_must(p):
+    assert p.max_count * 127 * p.max_channels < 1 << p.acc_width - 1
+    assert p.max_count * 127 * p.max_channels >= 1 << p.acc_width - 2, "a bit too many"
+    assert p.max_count < 1 << p.count_width - 1
+    # The digits of a non-adjacent form: 2/3 of 2^T is the largest sum.
+    assert p.max_count <= (1 << p.step_width + 1) // 3
+    assert p.encode_lanes * 32 == p.axi_data_width
+    assert p.threshold_width == 56
+
+
+@given(choices(), st.integers(1, 1 << 18))
+def test_tiles_cover_the_outputs(p, outputs):
+    tiles = p.tiles(outputs)
+    assert sum(tiles) == outputs
+    assert all(size == p.tile_outputs for size in tiles[:-1])
+    assert 1 <= tiles[-1] <= p.tile_outputs
+
+
+@given(choices(), st.data())
+def test_rows_are_whole_beats_and_whole_words(p, data):
+    size = data.draw(st.integers(1, p.tile_outputs))
+    width = data.draw(st.sampled_from(p.weight_widths))
+    words, beats = p.row_words(size, width), p.row_beats(size, width)
+    bits = words * p.axi_data_width
+    assert bits == beats * p.lanes * width == 8 * p.row_bytes(size, width)
+    unit = max(p.axi_data_width, p.lanes * width)  # both are powers of two
+    assert bits - unit < size * width <= bits
+    assert beats <= p.banks
+
+
+@given(choices(), st.integers(1, 5000))
+def test_vectors_are_whole_words(p, elements):
+    length = p.vector_bytes(elements)
+    assert length % p.axi_bytes == 0
+    assert length - p.axi_bytes < 4 * elements <= length
