@@ -55,20 +55,16 @@ class Shards:
         self.contents: dict[str, dict[str, object]] = {}
 
     def write(self, region: Region, chunks: Iterable[np.ndarray]) -> None:
-        """Append a region's contents, zeros up to its length included."""
+        """Append a region's contents, which are as long as the region."""
         if self._length >= self._shard_bytes:
             self._index, self._length = self._index + 1, 0
         name = shard_name(self._index)
-        digest, written = hashlib.sha256(), 0
+        digest = hashlib.sha256()
         with (self._directory / name).open("ab") as file:
             for chunk in chunks:
                 raw = np.ascontiguousarray(chunk).view(np.uint8).reshape(-1)
                 digest.update(raw)
                 file.write(raw)
-                written += raw.size
-            padding = bytes(region.bytes - written)
-            digest.update(padding)
-            file.write(padding)
         self.contents[region.name] = {
             "file": name,
             "offset": self._length,

@@ -1,6 +1,6 @@
 """The PE array: tokens x lanes conditional adders over banked accumulators. It only adds."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -136,12 +136,15 @@ class PEArray(wiring.Component):
         token, group = Signal.like(self.token), Signal.like(self.group)
         with m.If(self.enable):
             m.d.sync += [token.eq(self.token), group.eq(self.group)]
-        tokens = Cat(drain.data[t].as_value() for t in range(p.tokens))
-        lanes = Signal(p.lanes * p.acc_width)
         m.d.comb += [
             drain.addr.eq(address(self.half, self.bank)),
             drain.en.eq(self.enable),
-            lanes.eq(tokens.word_select(token, p.lanes * p.acc_width)),
-            self.psums.as_value().eq(lanes.word_select(group, p.encode_lanes * p.acc_width)),
         ]
+        groups = p.lanes // p.encode_lanes
+        for index in range(p.encode_lanes):
+            choices = Array(
+                Array(drain.data[t][g * p.encode_lanes + index] for g in range(groups))[group]
+                for t in range(p.tokens)
+            )
+            m.d.comb += self.psums[index].eq(choices[token])
         return m

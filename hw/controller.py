@@ -41,7 +41,8 @@ class Controller(wiring.Component):
     busy, done, error : Out(1), Out(1), Out
         A program runs; it ended in this cycle, with this error.
 
-    Timing:      3 cycles an instruction; the first one waits for memory, the others are read ahead.
+    Timing:      per instruction: a cycle a word of its slot, and 4 cycles; the first one waits for
+                 memory, the others are read ahead.
     Arithmetic:  none.
     Golden:      none.
     """
@@ -217,6 +218,8 @@ class Controller(wiring.Component):
                         m.next = "FINISH"
                     with m.Default():
                         fail(Error.BAD_INSTRUCTION)
+                with m.If(failure != Error.NONE):  # the slot may not be what memory holds
+                    m.next = "FINISH"
             with m.State("ENCODE"):
                 # The other bank: MATMULs of the ENCODE before may still need theirs.
                 fenced = encode.fence & self.working
@@ -232,8 +235,8 @@ class Controller(wiring.Component):
                 with m.If(self.o_matmul.ready):
                     m.next = "NEXT"
             with m.State("FINISH"):
-                # What was read ahead is thrown away.
-                m.d.sync += reading.eq(0)
+                # What was read ahead is thrown away; a request that waits stays.
+                m.d.sync += reading.eq(request.valid & ~request.ready)
                 m.d.comb += word.ready.eq(1)
                 with m.If(~reading & ~self.working & (words_under_way == 0)):
                     m.d.comb += [self.done.eq(1), self.error.eq(failure)]

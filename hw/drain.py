@@ -69,7 +69,8 @@ class Drain(wiring.Component):
     busy : Out(1)
         A tile is being walked.
 
-    Timing:      latency 3 cycles from tile to first word; a word a cycle.
+    Timing:      latency 3 cycles from tile to first word; a word a cycle, and besides one cycle a
+                 row and 2 a tile.
     Arithmetic:  none.
     Golden:      none.
     """

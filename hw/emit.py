@@ -2,13 +2,12 @@
 
 import json
 import os
-import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 from amaranth.back import rtlil
 
+from hw import yosys
 from hw.fingerprint import fingerprint
 from hw.params import HwParams
 from hw.top import SpikeloomTop
@@ -40,20 +39,6 @@ def describe(params: HwParams) -> dict[str, object]:
     return {"params": params.as_dict(), "fingerprint": fingerprint(params)}
 
 
-@contextmanager
-def _quiet():
-    """Yosys logs to the process's standard output; a warning of it would raise in any case."""
-    sys.stdout.flush()
-    saved = os.dup(1)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 1)
-            os.close(saved)
-
-
 def emit(params: HwParams, directory: Path) -> list[Path]:
     """Write ``spikeloom_top.v``, ``.vlt`` (lint waivers) and ``.json`` (parameters, fingerprint).
 
@@ -62,22 +47,18 @@ def emit(params: HwParams, directory: Path) -> list[Path]:
     list of Path
         The files, complete; a file is replaced only by a whole one.
     """
-    from pyosys import libyosys
-
     directory.mkdir(parents=True, exist_ok=True)
     verilog, waivers, about = (directory / f"{TOP}.{suffix}" for suffix in ("v", "vlt", "json"))
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         source, result = Path(scratch) / "top.il", Path(scratch) / "top.v"
         source.write_text(to_rtlil(params))
-        design = libyosys.Design()
-        with _quiet():
-            for command in (
-                f"read_rtlil {source}",
-                "proc -norom",
-                "memory_collect",
-                f"write_verilog -noattr -norename {result}",
-            ):
-                libyosys.run_pass(command, design)
+        commands = [
+            f"read_rtlil {source.name}",
+            "proc -norom",
+            "memory_collect",
+            f"write_verilog -noattr -norename {result.name}",
+        ]
+        yosys.run(commands, Path(scratch))
         os.replace(result, verilog)
         lines = ["`verilator_config"]
         for rule, reason in LINT_WAIVERS.items():

@@ -146,6 +146,7 @@ class EventQueue(wiring.Component):
             with m.If(last_tile):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += tile.eq(0)
-        with m.If(self.i.valid & self.i.payload.new_batch):
+        # The mark that still waits must not see another batch's counts.
+        with m.If(self.i.valid & self.i.payload.new_batch & ~self.o.valid):
             m.d.comb += [self.i_batch.ready.eq(1), self.i.ready.eq(self.i_batch.valid)]
         return m

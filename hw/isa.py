@@ -159,7 +159,7 @@ def unpack(layout: data.StructLayout, raw: bytes) -> dict[str, int]:
 
 def assemble(opcode: Opcode, **values: int) -> bytes:
     """Encode one instruction into its slot of `SLOT_BYTES` bytes; raises as `pack` does."""
-    raw = pack(INSTRUCTIONS[opcode], opcode=opcode, **values)
+    raw = pack(INSTRUCTIONS[opcode], opcode=opcode.value, **values)
     return raw.ljust(SLOT_BYTES, b"\0")
 
 

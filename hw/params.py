@@ -1,6 +1,7 @@
 """The dimensions of one accelerator: choices are fields, consequences are properties."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 __all__ = ["FRACTION_BITS", "HwParams", "THRESHOLD_FRACTION_BITS", "VECTOR_WIDTH"]
 
@@ -180,7 +181,10 @@ class HwParams:
     @classmethod
     def from_dict(cls, choices: dict[str, object]) -> "HwParams":
         """Rebuild from `as_dict`'s result; a field missing or unknown raises ValueError."""
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in choices.items()
+        }
         try:
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in choices.items()})
+            return cls(**fields)
         except TypeError as error:
             raise ValueError(f"hardware parameters are not of this version: {error}") from None

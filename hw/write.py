@@ -40,7 +40,7 @@ class WritePort(wiring.Component):
     bytes : Out
         Bytes that left in this cycle.
 
-    Timing:      a word a cycle, and 2 cycles a burst.
+    Timing:      a word a cycle, and besides one cycle a row and 2 a burst.
     Arithmetic:  addresses only.
     Golden:      none.
     """

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from sim.bench.job import (
     read_outcomes,
     write_jobs,
 )
-from sim.errors import ToolError
+from sim.errors import ToolError, failure
 from sim.verilog import ROOT, Build
 
 __all__ = ["cocotb_run", "simulate"]
@@ -85,10 +84,9 @@ def cocotb_run(
         finally:
             process.kill()
             process.wait()
-    passed = results.exists() and "<failure" not in (text := results.read_text())
-    if process.returncode or not passed or "<testcase" not in text:
-        last = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-        raise ToolError(f"{shlex.join(command)} failed ({process.returncode}):\n{last}")
+    text = results.read_text() if results.exists() else ""
+    if process.returncode or "<testcase" not in text or "<failure" in text or "<error" in text:
+        raise failure("the simulator", process.returncode, log)
 
 
 def simulate(

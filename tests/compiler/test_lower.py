@@ -3,6 +3,7 @@
 import pytest
 
 from compiler.lower import lower, parse_rows
+from golden.recipe import Recipe
 from tests.compiler.models import RandomCheckpoint, recipe
 
 CONFIG = RandomCheckpoint(0).config
@@ -95,6 +96,12 @@ def test_what_does_not_exist_is_refused(layers, rows, message):
     with pytest.raises(ValueError) as error:
         lower(CONFIG, layers, recipe(), rows)
     assert str(error.value) == message
+
+
+def test_a_recipe_for_more_layers_is_refused():
+    settings = recipe().default
+    with pytest.raises(ValueError, match="names layer 2, but the model's layers are 0 to 1$"):
+        lower(CONFIG, ["mlp0"], Recipe("deep", settings, {}, {(2, "down"): settings}))
 
 
 def test_a_recipe_that_hardware_cannot_follow_is_refused():

@@ -261,7 +261,22 @@ def test_nothing_else_is_replaced(tmp_path, built, rng):
         with pytest.raises(ValueError) as error:
             compiled(tmp_path / name, one_matrix(8, 8), TEST, rng)
         assert str(error.value) == f"{tmp_path / name} {reason}"
+        with pytest.raises(ValueError), replacing(tmp_path / name):
+            pytest.fail("it must be refused before any work is done")
     assert (built.directory / "notes.txt").exists()
+
+
+def test_what_appears_meanwhile_is_not_replaced(tmp_path):
+    target = tmp_path / "model"
+    with pytest.raises(ValueError, match="is left alone"), replacing(target):
+        target.mkdir()
+        (target / "notes.txt").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "notes.txt"]
+
+
+def test_others_may_read_it_as_they_may_other_files(built, tmp_path):
+    (tmp_path / "other").mkdir()
+    assert built.directory.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_the_manifest_describes_the_operations(built):

@@ -26,7 +26,7 @@ ROPES = {
         "factor": 8.0,
         "low_freq_factor": 1.0,
         "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 16,
+        "original_max_position_embeddings": 64,
     },
     "yarn": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32},
     "yarn-full": {
@@ -34,7 +34,7 @@ ROPES = {
         "factor": 4.0,
         "original_max_position_embeddings": 32,
         "beta_fast": 4.0,
-        "beta_slow": 2.0,
+        "beta_slow": 0.2,
         "mscale": 1.5,
         "mscale_all_dim": 0.8,
         "truncate": False,

@@ -116,7 +116,7 @@ def test_configuration_of_a_directory(kind, tmp_path, seed):
             None: None,
             "linear": LinearScaling(factor=3.0),
             "llama3": Llama3Scaling(
-                factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_positions=16
+                factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_positions=64
             ),
             "yarn": YarnScaling(
                 factor=4.0, original_positions=32, attention_factor=1 + 0.1 * np.log(4.0)
@@ -126,7 +126,7 @@ def test_configuration_of_a_directory(kind, tmp_path, seed):
                 original_positions=32,
                 attention_factor=(1 + 0.15 * np.log(4.0)) / (1 + 0.08 * np.log(4.0)),
                 beta_fast=4.0,
-                beta_slow=2.0,
+                beta_slow=0.2,
                 whole_pairs=False,
             ),
         }[kind]

@@ -35,7 +35,7 @@ FAMILIES = {
     "llama-linear": ("llama", rope("linear")),
     "llama-llama3": ("llama", rope("llama3", theta=500.0)),
     "llama-yarn": ("llama", rope("yarn")),
-    "llama-yarn-full": ("llama", rope("yarn-full")),
+    "llama-yarn-full": ("llama", rope("yarn-full", theta=500.0)),
     "mistral": ("mistral", {"sliding_window": None}),
     "mistral-window": ("mistral", {"sliding_window": 9}),
     "qwen2": ("qwen2", {}),

@@ -62,7 +62,9 @@ class AxiLite:
             await ctx.tick()
         ctx.set(port.araddr, address)
         ctx.set(port.arvalid, 1)
-        await ctx.tick().until(port.arready)
+        taken = False
+        while not taken:
+            _, _, taken = await ctx.tick().sample(port.arready)
         ctx.set(port.arvalid, 0)
         value = ctx.get(port.rdata)
         for _ in range(self._cycles()):

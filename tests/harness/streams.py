@@ -40,23 +40,39 @@ async def feed(ctx: SimulatorContext, stream, payloads, rng: random.Random, idle
         while rng.random() < idle:
             await ctx.tick()
         ctx.set(stream.payload, payload)
-        ctx.set(stream.valid, 1)
-        await ctx.tick().until(stream.ready)
-        ctx.set(stream.valid, 0)
+        await _transfer(ctx, stream)
+
+
+async def _transfer(ctx: SimulatorContext, stream) -> None:
+    ctx.set(stream.valid, 1)
+    taken = False
+    while not taken:
+        _, _, taken = await ctx.tick().sample(stream.ready)
+    ctx.set(stream.valid, 0)
 
 
 async def collect(
-    ctx: SimulatorContext, stream, count: int, rng: random.Random, stall: float
+    ctx: SimulatorContext,
+    stream,
+    count: int,
+    rng: random.Random,
+    stall: float,
+    sticky: bool = False,
 ) -> list[int]:
-    """Take `count` payloads as integers, each after not being ready with probability `stall`."""
+    """Take `count` payloads as integers, each after not being ready with probability `stall`.
+
+    A `sticky` taker that is ready stays so until a payload comes, as a queue does.
+    """
     taken = []
     rule = StreamRule()
+    ready = False
     while len(taken) < count:
-        ready = rng.random() >= stall
+        ready = sticky and ready or rng.random() >= stall
         ctx.set(stream.ready, ready)
         _, _, valid, payload = await ctx.tick().sample(stream.valid, stream.payload)
         if rule.check(valid, ready, payload):
             taken.append(to_int(payload))
+            ready = False
     ctx.set(stream.ready, 0)
     return taken
 
@@ -64,9 +80,7 @@ async def collect(
 async def latency(ctx: SimulatorContext, i, o, payload) -> int:
     """Transfer one payload into `i`; return the cycles from then until `o` is valid."""
     ctx.set(i.payload, payload)
-    ctx.set(i.valid, 1)
-    await ctx.tick().until(i.ready)
-    ctx.set(i.valid, 0)
+    await _transfer(ctx, i)
     cycles = 1
     while not ctx.get(o.valid):
         await ctx.tick()

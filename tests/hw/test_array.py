@@ -18,7 +18,7 @@ from hw.train import SpikeTrain
 from tests.harness.streams import feed, simulate
 
 PARAMS = preset("test")
-LANES, TOKENS = PARAMS.lanes, PARAMS.tokens
+LANES, TOKENS, GROUP = PARAMS.lanes, PARAMS.tokens, PARAMS.encode_lanes
 
 
 class Core(wiring.Component):
@@ -77,16 +77,17 @@ def run(tiles, coding, rng, idle):
     async def drive_events(ctx):
         extent = {"outputs": full, "row_beats": full // LANES, "row_words": 0}
         end = {"outputs": last.outputs, "row_beats": last.beats, "row_words": 0}
-        ctx.set(dut.sequencer.tiling, {"tiles": len(tiles), "full": extent, "last": end})
-        ctx.set(dut.sequencer.coding, coding)
-        ctx.set(dut.train.coding, coding)
-        ctx.set(dut.sequencer.start, 1)
-        await ctx.tick()
-        ctx.set(dut.sequencer.start, 0)
+        tiling = {"tiles": len(tiles), "full": extent, "last": end}
+        ctx.set(dut.sequencer.i_matmul.payload, {"coding": coding, "tiling": tiling})
+        ctx.set(dut.sequencer.i_matmul.valid, 1)
+        ctx.set(dut.train.i_coding.payload, coding)
+        ctx.set(dut.train.i_coding.valid, 1)
         payloads = []
         for tile in tiles:
-            payloads += [{"channel": 0, "counts": column, "end": 0} for column in tile.counts]
-            payloads.append({"channel": 0, "counts": [0] * TOKENS, "end": 1})
+            event = {"channel": 0, "end": 0, "last": 0}
+            payloads += [{**event, "counts": column} for column in tile.counts]
+            mark = {"end": 1, "last": tile is tiles[-1], "counts": [0] * TOKENS}
+            payloads.append({**event, **mark})
         await feed(ctx, dut.train.i, payloads, rng, idle)
 
     async def drive_beats(ctx):
@@ -106,14 +107,16 @@ def run(tiles, coding, rng, idle):
             psums = []
             for token in range(TOKENS):
                 psums.append([])
-                for output in range(tile.outputs):
+                for output in range(0, tile.outputs, GROUP):
                     ctx.set(dut.array.half, half)
                     ctx.set(dut.array.bank, output // LANES)
-                    ctx.set(dut.array.lane, output % LANES)
+                    ctx.set(dut.array.group, output % LANES // GROUP)
                     ctx.set(dut.array.token, token)
                     ctx.set(dut.array.enable, 1)
                     await ctx.tick()
-                    psums[-1].append(0 if empty else ctx.get(dut.array.psum))
+                    group = [ctx.get(dut.array.psums[lane]) for lane in range(GROUP)]
+                    psums[-1] += [0] * GROUP if empty else group
+                del psums[-1][tile.outputs :]
             ctx.set(dut.array.enable, 0)
             ctx.set(dut.sequencer.release, 1 << half)
             await ctx.tick()

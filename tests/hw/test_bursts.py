@@ -14,7 +14,7 @@ PAGE_WORDS = 4096 // PARAMS.axi_bytes
 MAX_WORDS = 16
 
 
-def run(segments, rng, idle, stall):
+def run(segments, rng, idle, stall, hurry=1):
     """Pass segments through; return the bursts as (address, words) until all words have come."""
     dut = Bursts(PARAMS, MAX_WORDS)
     total = sum(words for _, words in segments)
@@ -22,8 +22,10 @@ def run(segments, rng, idle, stall):
     assert dut.i.payload.shape() == segment_layout(PARAMS)
 
     async def drive(ctx):
+        ctx.set(dut.hurry, hurry)
         payloads = [{"address": a, "words": w} for a, w in segments]
         await feed(ctx, dut.i, payloads, rng, idle)
+        ctx.set(dut.hurry, 1)
 
     async def check(ctx):
         for _ in range(100_000):
@@ -71,6 +73,14 @@ def test_neighbours_merge_into_full_bursts():
     segments = [(2 * k, 2) for k in range(256)]
     bursts = run(segments, random.Random(0), idle=0, stall=0.9)
     assert all(words == MAX_WORDS for _, words in bursts)
+
+
+def test_a_burst_waits_to_grow_unless_in_a_hurry():
+    segments = [(2 * k, 2) for k in range(256)]
+    patient = run(segments, random.Random(0), idle=0.9, stall=0, hurry=0)
+    assert all(words == MAX_WORDS for _, words in patient)
+    hasty = run(segments, random.Random(0), idle=0.9, stall=0, hurry=1)
+    assert len(hasty) > len(patient)
 
 
 def test_layouts_hold_the_longest():

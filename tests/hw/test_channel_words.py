@@ -9,11 +9,10 @@ from hw.channel_words import ChannelWords
 from hw.isa import SCALE, pack
 from hw.presets import preset
 from tests.harness.memory import serve
-from tests.harness.streams import simulate
+from tests.harness.streams import feed, simulate
 
 TEST = preset("test")
 VARIANTS = {
-    32: replace(TEST, axi_data_width=32, banks=2),
     64: TEST,
     256: replace(TEST, axi_data_width=256, banks=16),
 }
@@ -37,14 +36,19 @@ def matmul_of(rng, address, outputs, has_bias):
 
 
 def words_of(params, matmul):
-    """Return the memory words of a MATMUL, by address; what pads the last one is all ones."""
-    raw = b""
-    for mantissa, exponent, bias in matmul.channels:
-        raw += pack(SCALE, mantissa=mantissa, exponent=exponent, reserved=0xA5)
-        raw += (bias % (1 << 32)).to_bytes(4, "little") if matmul.has_bias else b""
-    raw += b"\xff" * (-len(raw) % params.axi_bytes)
-    starts = range(0, len(raw), params.axi_bytes)
-    words = [int.from_bytes(raw[start : start + params.axi_bytes], "little") for start in starts]
+    """Return the memory words of a MATMUL, by address; what no channel fills is noise."""
+    lanes = params.encode_lanes
+    words = []
+    for start in range(0, len(matmul.channels), lanes):
+        group = matmul.channels[start : start + lanes]
+        scales = [
+            int.from_bytes(pack(SCALE, mantissa=m, exponent=e, reserved=0xA5), "little")
+            for m, e, _ in group
+        ]
+        biases = [bias % (1 << 32) for _, _, bias in group]
+        for fields in (scales, biases) if matmul.has_bias else (scales,):
+            padded = [*fields, *[0xDEADBEEF] * lanes][:lanes]
+            words.append(sum(field << 32 * lane for lane, field in enumerate(padded)))
     return dict(enumerate(words, matmul.address))
 
 
@@ -70,16 +74,14 @@ class Bench:
         await serve(ctx, request, words, read, rng, self._idle, self._stall, self.segments)
 
     async def _start(self, ctx):
-        dut = self.dut
+        payloads = []
         for matmul in self.matmuls:
             sizes = self.params.tiles(len(matmul.channels))
             full, last = {"outputs": self.params.tile_outputs}, {"outputs": sizes[-1]}
-            ctx.set(dut.tiling, {"tiles": len(sizes), "full": full, "last": last})
-            ctx.set(dut.has_bias, matmul.has_bias)
-            ctx.set(dut.i_start.payload, matmul.address)
-            ctx.set(dut.i_start.valid, 1)
-            await ctx.tick().until(dut.i_start.ready)
-            ctx.set(dut.i_start.valid, 0)
+            tiling = {"tiles": len(sizes), "full": full, "last": last}
+            share = {"address": matmul.address, "has_bias": matmul.has_bias, "tiling": tiling}
+            payloads.append(share)
+        await feed(ctx, self.dut.i, payloads, self._rng, self._idle)
 
     async def _drain(self, ctx):
         dut, half = self.dut, 0
@@ -99,20 +101,21 @@ class Bench:
                 half ^= 1
 
     async def _check(self, ctx, half, channels):
-        dut = self.dut
-        for index, expected in enumerate(channels):
+        dut, lanes = self.dut, self.params.encode_lanes
+        for start in range(0, len(channels), lanes):
             ctx.set(dut.half, half)
-            ctx.set(dut.index, index)
+            ctx.set(dut.group, start // lanes)
             ctx.set(dut.enable, 1)
             await ctx.tick()
             ctx.set(dut.enable, 0)
             while self._rng.random() < self._slow:  # what was read stays
                 ctx.set(dut.half, self._rng.getrandbits(1))
-                ctx.set(dut.index, self._rng.randrange(self.params.tile_outputs))
+                ctx.set(dut.group, self._rng.randrange(self.params.tile_outputs // lanes))
                 await ctx.tick()
-            channel = ctx.get(dut.channel)
-            got = (channel.mantissa, channel.exponent, channel.bias)
-            assert got == expected, (half, index)
+            for lane, expected in enumerate(channels[start : start + lanes]):
+                channel = ctx.get(dut.channels[lane])
+                got = (channel.mantissa, channel.exponent, channel.bias)
+                assert got == expected, (half, start + lane)
 
 
 @pytest.mark.parametrize("width", VARIANTS)
@@ -139,7 +142,7 @@ def test_every_tile_finds_its_channels(width, idle, stall, slow, seed):
 def test_a_word_a_cycle(has_bias):
     rng = random.Random(0)
     bench = Bench(TEST, [matmul_of(rng, 0, TEST.tile_outputs, has_bias)], rng).run()
-    assert bench.cycles <= TEST.tile_outputs * (1 + has_bias) + 5
+    assert bench.cycles <= TEST.tile_outputs // TEST.encode_lanes * (1 + has_bias) + 3
 
 
 def test_two_tiles_are_held_and_no_third(seed):

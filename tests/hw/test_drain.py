@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from hw.drain import Drain
+from hw.drain import Drain, drained_layout
 from hw.presets import preset
-from hw.requant import psum_layout
 from hw.write import row_layout
 from tests.harness.streams import collect, simulate
 
@@ -16,6 +15,7 @@ VARIANTS = {
     "test": TEST,
     "one token": replace(TEST, tokens=1),
     "five tokens": replace(TEST, tokens=5),
+    "a bank is a word": replace(TEST, axi_data_width=256, banks=16),
     "one bank": replace(TEST, banks=1, lanes=32),
 }
 
@@ -29,61 +29,69 @@ class Tile:
     empty: bool
 
 
+def tile_of(params, rng, outputs):
+    """Random accumulators and channels, for whole memory words of results."""
+    outputs += -outputs % params.encode_lanes
+    half = 1 << params.acc_width - 1
+    return Tile(
+        [[rng.randrange(-half, half) for _ in range(outputs)] for _ in range(params.tokens)],
+        [
+            {
+                "mantissa": rng.getrandbits(16),
+                "exponent": rng.getrandbits(8),
+                "bias": rng.randrange(-(1 << 31), 1 << 31),
+            }
+            for _ in range(outputs)
+        ],
+        rng.random() < 0.3,
+    )
+
+
 class Matmul:
     """Random tiles of one MATMUL, where their outputs go, and what must leave the drain."""
 
-    def __init__(self, params, rng, outputs, tokens):
-        self.params, self.tokens = params, tokens
-        self.outputs = outputs
+    def __init__(self, params, rng, outputs, tokens, bank=0):
+        self.params, self.tokens, self.bank = params, tokens, bank
         self.destination = rng.randrange(1 << 20) * params.axi_bytes
         self.stride = rng.randrange(1 << 12) * params.axi_bytes
         self.scales = [
             {"mantissa": rng.getrandbits(16), "exponent": rng.randrange(params.threshold_width)}
             for _ in range(params.tokens)
         ]
-        half = 1 << params.acc_width - 1
-        self.tiles = [
-            Tile(
-                [[rng.randrange(-half, half) for _ in range(size)] for _ in range(params.tokens)],
-                [
-                    {
-                        "mantissa": rng.getrandbits(16),
-                        "exponent": rng.getrandbits(8),
-                        "bias": rng.randrange(-(1 << 31), 1 << 31),
-                    }
-                    for _ in range(size)
-                ],
-                rng.random() < 0.3,
-            )
-            for size in params.tiles(outputs)
-        ]
+        self.sizes = params.tiles(outputs)
+        self.tiles = [tile_of(params, rng, size) for size in self.sizes]
 
-    def tiling(self):
-        sizes = self.params.tiles(self.outputs)
-        full, last = {"outputs": self.params.tile_outputs}, {"outputs": sizes[-1]}
-        return {"tiles": len(sizes), "full": full, "last": last}
+    def share(self):
+        """Return what the drain is told of it."""
+        full, last = {"outputs": self.params.tile_outputs}, {"outputs": self.sizes[-1]}
+        return {
+            "destination": self.destination,
+            "destination_stride": self.stride,
+            "tokens": self.tokens,
+            "bank": self.bank,
+            "tiling": {"tiles": len(self.sizes), "full": full, "last": last},
+        }
 
     def rows(self):
-        """(word address, elements) of each row."""
-        start = self.destination
+        """Return (word address, elements) of each row."""
         rows = []
-        for tile in self.tiles:
+        for index, size in enumerate(self.sizes):
+            start = self.destination + 4 * self.params.tile_outputs * index
             for token in range(self.tokens):
-                address = (start + token * self.stride) // self.params.axi_bytes
-                rows.append((address, len(tile.channels)))
-            start += 4 * self.params.tile_outputs
+                rows.append(((start + token * self.stride) // self.params.axi_bytes, size))
         return rows
 
-    def elements(self):
+    def words(self):
+        """Return (psum, channel, threshold) of each element, by word."""
+        lanes = self.params.encode_lanes
         return [
-            {
-                "psum": 0 if tile.empty else tile.psums[token][index],
-                "threshold": self.scales[token],
-                "channel": channel,
-            }
-            for tile in self.tiles
-            for token in range(self.tokens)
-            for index, channel in enumerate(tile.channels)
+            [
+                (0 if tile.empty else tile.psums[token][index], tile.channels[index], scale)
+                for index in range(start, min(start + lanes, size))
+            ]
+            for size, tile in zip(self.sizes, self.tiles, strict=True)
+            for token, scale in enumerate(self.scales[: self.tokens])
+            for start in range(0, size, lanes)
         ]
 
 
@@ -93,7 +101,7 @@ class Bench:
     def __init__(self, params, matmuls, rng, idle=0.0, stall=0.0):
         self.params, self.matmuls = params, matmuls
         self.dut = Drain(params)
-        self.rows, self.elements = [], []
+        self.rows, self.words = [], []
         self.cycles = 0
         self._halves = [None, None]
         self._rng, self._idle, self._stall = rng, idle, stall
@@ -104,54 +112,89 @@ class Bench:
 
     async def _banks(self, ctx):
         """Accumulators and channel words, read a cycle late; forgotten once released."""
-        dut = self.dut
+        dut, lanes = self.dut, self.params.encode_lanes
+        groups = self.params.lanes // lanes
         while True:
-            _, _, enable, half, bank, token, lane, index, release = await ctx.tick().sample(
-                dut.enable, dut.half, dut.bank, dut.token, dut.lane, dut.index, dut.release
+            (
+                _,
+                _,
+                enable,
+                half,
+                bank,
+                token,
+                group,
+                channel_group,
+                release,
+            ) = await ctx.tick().sample(
+                dut.enable,
+                dut.half,
+                dut.bank,
+                dut.token,
+                dut.group,
+                dut.channel_group,
+                dut.release,
             )
             if enable:
                 tile = self._halves[half]
-                assert bank * self.params.lanes + lane == index
-                ctx.set(dut.psum, tile.psums[token][index])
-                ctx.set(dut.channel, tile.channels[index])
+                assert bank * groups + group == channel_group
+                start = channel_group * lanes
+                ctx.set(dut.psums, tile.psums[token][start : start + lanes])
+                ctx.set(dut.channels, tile.channels[start : start + lanes])
             for half in range(2):
                 if release >> half & 1:
-                    assert self._halves[half], "a half was released twice"
+                    assert self._halves[half], "a half was released that holds nothing"
                     self._halves[half] = None
 
     async def _tiles(self, ctx):
-        dut, half = self.dut, 0
+        half = 0
         for matmul in self.matmuls:
-            ctx.set(dut.tiling, matmul.tiling())
-            ctx.set(dut.tokens, matmul.tokens)
-            ctx.set(dut.scales, matmul.scales)
-            ctx.set(dut.destination, matmul.destination)
-            ctx.set(dut.destination_stride, matmul.stride)
-            ctx.set(dut.start, 1)
-            await ctx.tick()
-            ctx.set(dut.start, 0)
-            for tile in matmul.tiles:
+            await self._begin(ctx, matmul)
+            for index, tile in enumerate(matmul.tiles):
                 self._halves[half] = tile
-                ctx.set(dut.i_tile.payload, {"half": half, "empty": tile.empty})
-                ctx.set(dut.i_tile.valid, 1)
-                while self._rng.random() < self._idle:  # its channel words come later
-                    await ctx.tick()
-                ctx.set(dut.loaded, 1 << half)
-                taken = 0
-                while not taken:
-                    _, _, taken = await ctx.tick().sample(dut.i_tile.ready)
-                    self.cycles += 1
-                ctx.set(dut.i_tile.valid, 0)
-                ctx.set(dut.loaded, 0)
+                await self._tile(ctx, half, tile, index == len(matmul.tiles) - 1)
                 half ^= 1
+            ctx.set(self.dut.i_matmul.valid, 0)
+
+    async def _begin(self, ctx, matmul):
+        """Offer a MATMUL; its thresholds may come later."""
+        dut = self.dut
+        ctx.set(dut.scales[1 - matmul.bank], [{"mantissa": 1, "exponent": 1}] * self.params.tokens)
+        ctx.set(dut.scales[matmul.bank], matmul.scales)
+        ctx.set(dut.scales_ready, 1 << 1 - matmul.bank)
+        ctx.set(dut.i_matmul.payload, matmul.share())
+        ctx.set(dut.i_matmul.valid, 1)
+
+    async def _tile(self, ctx, half, tile, last):
+        """Offer a tile until it is taken; its channel words and thresholds may come later."""
+        dut = self.dut
+        ctx.set(dut.i_tile.payload, {"half": half, "empty": tile.empty})
+        ctx.set(dut.i_tile.valid, 1)
+        bank = ctx.get(dut.i_matmul.payload.bank)
+        waits = [(dut.loaded, 1 << half), (dut.scales_ready, 1 << bank)]
+        waits = [(signal, value) for signal, value in waits if ctx.get(signal) != value]
+        self._rng.shuffle(waits)
+        for signal, value in waits:
+            while self._rng.random() < self._idle:
+                await ctx.tick()
+            ctx.set(signal, value)
+        taken = False
+        while not taken:
+            _, _, taken, matmul_taken, busy = await ctx.tick().sample(
+                dut.i_tile.ready, dut.i_matmul.ready, dut.busy
+            )
+            assert busy
+            assert matmul_taken == (taken and last)
+            self.cycles += 1
+        ctx.set(dut.i_tile.valid, 0)
+        ctx.set(dut.loaded, 0)
 
     async def _take_rows(self, ctx):
         count = sum(len(matmul.rows()) for matmul in self.matmuls)
         self.rows = await collect(ctx, self.dut.o_row, count, self._rng, self._stall)
 
     async def _take(self, ctx):
-        count = sum(len(matmul.elements()) for matmul in self.matmuls)
-        self.elements = await collect(ctx, self.dut.o, count, self._rng, self._stall)
+        count = sum(len(matmul.words()) for matmul in self.matmuls)
+        self.words = await collect(ctx, self.dut.o, count, self._rng, self._stall)
 
 
 def row_of(params, raw):
@@ -159,13 +202,18 @@ def row_of(params, raw):
     return row.address, row.elements
 
 
-def element_of(params, raw):
-    element = psum_layout(params).from_bits(raw)
-    return {
-        "psum": element.psum,
-        "threshold": {name: element.threshold[name] for name in ("mantissa", "exponent")},
-        "channel": {name: element.channel[name] for name in ("mantissa", "exponent", "bias")},
-    }
+def word_of(params, raw, count):
+    """Return (psum, channel, threshold) of a word's first elements."""
+    word = drained_layout(params).from_bits(raw)
+    threshold = {name: word.threshold[name] for name in ("mantissa", "exponent")}
+    return [
+        (
+            word.psums[lane],
+            {name: word.channels[lane][name] for name in ("mantissa", "exponent", "bias")},
+            threshold,
+        )
+        for lane in range(count)
+    ]
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -175,16 +223,16 @@ def test_every_output_leaves_once(name, idle, stall, seed):
     params = VARIANTS[name]
     full = params.tile_outputs
     matmuls = [
-        Matmul(params, rng, outputs, tokens)
+        Matmul(params, rng, outputs, tokens, rng.getrandbits(1))
         for outputs in (1, full, 2 * full + 1, 2 * full - 1, 3)
         for tokens in {1, params.tokens}
     ]
     bench = Bench(params, matmuls, rng, idle, stall).run()
     expected = [row for matmul in matmuls for row in matmul.rows()]
     assert [row_of(params, raw) for raw in bench.rows] == expected
-    expected = [element for matmul in matmuls for element in matmul.elements()]
-    for index, (raw, element) in enumerate(zip(bench.elements, expected, strict=True)):
-        assert element_of(params, raw) == element, index
+    expected = [word for matmul in matmuls for word in matmul.words()]
+    for index, (raw, word) in enumerate(zip(bench.words, expected, strict=True)):
+        assert word_of(params, raw, len(word)) == word, index
 
 
 @pytest.mark.parametrize("outputs", [1, 5, 32])
@@ -192,7 +240,8 @@ def test_every_output_leaves_once(name, idle, stall, seed):
 def test_timing(outputs, tokens):
     rng = random.Random(0)
     bench = Bench(TEST, [Matmul(TEST, rng, outputs, tokens)], rng).run()
-    assert bench.cycles == tokens * (outputs + 1) + 2
+    words = -(-outputs // TEST.encode_lanes)
+    assert bench.cycles == tokens * (words + 1) + 2
 
 
 def test_latency():
@@ -200,10 +249,12 @@ def test_latency():
     matmul = Matmul(TEST, random.Random(0), 4, 1)
 
     async def check(ctx):
-        ctx.set(dut.tiling, matmul.tiling())
-        ctx.set(dut.tokens, 1)
+        ctx.set(dut.i_matmul.payload, matmul.share())
+        ctx.set(dut.i_matmul.valid, 1)
         ctx.set(dut.o_row.ready, 1)
         ctx.set(dut.loaded, 0b01)
+        ctx.set(dut.scales_ready, 0b01)
+        assert not ctx.get(dut.busy)
         ctx.set(dut.i_tile.valid, 1)
         for _ in range(3):
             assert not ctx.get(dut.o.valid)

@@ -11,14 +11,15 @@ from hw.encoder import Encoder
 from hw.isa import Opcode, Rule
 from hw.neuron import Neuron
 from hw.presets import preset
-from hw.threshold import potential_width
+from hw.spikes import batch_layout
+from hw.threshold import Threshold
 from tests.harness.memory import serve
-from tests.harness.streams import simulate
+from tests.harness.streams import collect, simulate
 
 TEST = preset("test")
 VARIANTS = {
     "test": TEST,
-    "one lane": replace(TEST, axi_data_width=32, banks=2),
+    "four lanes": replace(TEST, axi_data_width=128, banks=8),
     "eight lanes, one token": replace(TEST, axi_data_width=256, banks=16, tokens=1),
     "counts to 5, three tokens": replace(TEST, max_count=5, tokens=3),
 }
@@ -46,15 +47,17 @@ class Encode:
             "divisor": site.divisor,
             "peak": site.peak,
             "dead_zone": site.dead_zone,
+            "fence": 0,
             "source": self.source,
             "source_stride": self.stride,
         }
 
     def expected(self):
-        """Return golden's thresholds and counts of each token."""
+        """Return golden's scales, as (mantissa, exponent), and counts of each token."""
         x = torch.tensor(self.vectors, dtype=torch.int64).to(torch.int32)
         v = threshold(x, self.site)
-        return v.tolist(), fire(x, v, self.site).tolist()
+        scales = [(v >> v.bit_length() - 16, v.bit_length() - 16) for v in v.tolist()]
+        return scales, fire(x, v, self.site).tolist()
 
 
 def vector_of(rng, channels):
@@ -94,7 +97,9 @@ class Bench:
     def __init__(self, params, encodes, rng, idle=0.0, stall=0.0):
         self.params, self.encodes = params, encodes
         self.dut = Encoder(params)
-        self.written, self.scales, self.cycles = [], [], []
+        self.batches, self.written = [], []
+        self.cycles = 0
+        self._scales = [None, None]  # what each bank must hold once it is complete
         self._rng, self._idle, self._stall = rng, idle, stall
         self._words = {}
         for encode in encodes:
@@ -110,7 +115,8 @@ class Bench:
             self._words[address // self.params.axi_bytes + start // lanes] = word
 
     def run(self):
-        simulate(self.dut, self._drive, background=[self._watch, self._memory])
+        background = [self._watch, self._take_batches, self._memory]
+        simulate(self.dut, self._drive, background=background)
         return self
 
     async def _memory(self, ctx):
@@ -119,41 +125,62 @@ class Bench:
         await serve(ctx, request, words, read, rng, self._idle, self._stall)
 
     async def _drive(self, ctx):
+        dut, rng = self.dut, self._rng
+        bank = 0
         for encode in self.encodes:
+            while rng.random() < self._idle:
+                await ctx.tick()
+            bank ^= rng.random() < 0.8
+            ctx.set(dut.i.payload, encode.instruction())
+            ctx.set(dut.bank, bank)
+            ctx.set(dut.i.valid, 1)
+            assert ctx.get(dut.i.ready)
+            ready = ctx.get(dut.scales_ready)
+            await ctx.tick()
+            self._scales[bank] = encode.expected()[0]
+            assert ctx.get(dut.scales_ready) == ready & ~(1 << bank)
+            # From here on the instruction is the encoder's own.
+            ctx.set(dut.i.valid, 0)
+            ctx.set(dut.i.payload, {"channels": 1, "tokens": 1, "divisor": 1})
+            ctx.set(dut.bank, rng.getrandbits(1))
+            while ctx.get(dut.busy):
+                await ctx.tick()
+                self.cycles += 1
+            assert ctx.get(dut.scales_ready) >> bank & 1
+
+    async def _take_batches(self, ctx):
+        for _ in self.encodes:
+            (raw,) = await collect(ctx, self.dut.o_batch, 1, self._rng, self._stall)
+            batch = batch_layout(self.params).from_bits(raw)
+            self.batches.append((batch.tokens, batch.channels))
             self.written.append([])
-            ctx.set(self.dut.i.payload, encode.instruction())
-            ctx.set(self.dut.i.valid, 1)
-            taken = cycles = 0
-            while not taken:
-                _, _, taken = await ctx.tick().sample(self.dut.i.ready)
-                cycles += 1
-            ctx.set(self.dut.i.valid, 0)
-            self.cycles.append(cycles)
-            scales = [ctx.get(self.dut.scales[token]) for token in range(self.params.tokens)]
-            self.scales.append([(scale.mantissa, scale.exponent) for scale in scales])
-            if self._idle:
-                await ctx.tick().repeat(3)
 
     async def _watch(self, ctx):
         stream = self.dut.o_counts
-        async for _, _, valid, payload in ctx.tick().sample(stream.valid, stream.payload):
+        while True:
+            expected = list(self._scales)
+            _, _, valid, payload, ready, scales = await ctx.tick().sample(
+                stream.valid, stream.payload, self.dut.scales_ready, self.dut.scales
+            )
             if valid:
                 counts = [payload.counts[lane] for lane in range(self.params.encode_lanes)]
                 self.written[-1].append((payload.token, payload.group, counts))
+            for bank in range(2):
+                if ready >> bank & 1:
+                    held = [scales[bank][token] for token in range(len(expected[bank]))]
+                    assert [(s.mantissa, s.exponent) for s in held] == expected[bank]
 
 
 def check(bench):
     for index, encode in enumerate(bench.encodes):
-        thresholds, counts = encode.expected()
         lanes = bench.params.encode_lanes
         expected = [
             (token, start // lanes, (row[start : start + lanes] + [0] * lanes)[:lanes])
-            for token, row in enumerate(counts)
+            for token, row in enumerate(encode.expected()[1])
             for start in range(0, len(row), lanes)
         ]
+        assert bench.batches[index] == (len(encode.vectors), len(encode.vectors[0]))
         assert bench.written[index] == expected, (index, encode.site)
-        scales = [(v >> v.bit_length() - 16, v.bit_length() - 16) for v in thresholds]
-        assert bench.scales[index][: len(scales)] == scales, (index, encode.site)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -197,15 +224,11 @@ def test_corners(encode, seed):
 
 @pytest.mark.parametrize("channels", [1, 16, 400])
 @pytest.mark.parametrize("largest", [0, 1 << 30])
-def test_timing(channels, largest):
-    """Memory answers in the next cycle; the scale is normalized one bit a cycle from FIRE on."""
-    tokens = 2
+@pytest.mark.parametrize("tokens", [1, 2])
+def test_timing(channels, largest, tokens):
     encode = corner(TEST, "absmax", [[largest] * channels] * tokens)
     bench = Bench(TEST, [encode], random.Random(0)).run()
     words = TEST.vector_bytes(channels) // TEST.axi_bytes
-    division = 1 + 9 + potential_width(TEST) + 9 + 16
-    settled = Neuron.latency(TEST) + 2
-    normalized = bench.scales[0][0][1] + 1
-    per_token = 2 + words + division + max(words + settled, normalized)
-    assert settled == 12
-    assert bench.cycles == [1 + tokens * per_token]
+    # At the end: the neurons' latency, or the last threshold's normalization, a bit a cycle.
+    settle = max(Neuron.latency(TEST) + 3, encode.expected()[0][0][1] + 3 - words)
+    assert bench.cycles == tokens * (2 * words + Threshold.latency(TEST) + 1) + settle

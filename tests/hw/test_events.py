@@ -10,7 +10,7 @@ from amaranth.lib.wiring import Out
 from hw.events import EventQueue, event_layout
 from hw.presets import preset
 from hw.spikes import SpikeBuffer
-from tests.harness.streams import feed, simulate
+from tests.harness.streams import collect, feed, simulate
 
 PARAMS = preset("test")
 
@@ -28,6 +28,10 @@ class Pair(wiring.Component):
         m.d.comb += [
             spikes.scan_address.eq(events.scan_address),
             spikes.scan_enable.eq(events.scan_enable),
+            spikes.i_batch.payload.eq(events.i_batch.payload),
+            spikes.i_batch.valid.eq(events.i_batch.valid & events.i_batch.ready),
+            events.channels.eq(spikes.channels),
+            events.ready_words.eq(spikes.ready_words),
             events.scan_fires.eq(spikes.scan_fires),
             spikes.channel.eq(events.channel),
             spikes.channel_enable.eq(events.channel_enable),
@@ -48,58 +52,57 @@ async def write_counts(ctx, dut, token, counts, rng, idle=0.2):
     await feed(ctx, dut.spikes.i, payloads, rng, idle)
 
 
-def run(batches, tiles, rng, stall):
-    """For each batch (a list of tokens' counts) return the events of `tiles` walks."""
+NEW_BATCH = {"new_batch": 1, "tiles": 0}
+
+
+async def write_batches(ctx, dut, batches, rng, idle=0.2):
+    """Write batches as the encoder does: each one as soon as the event queue lets it in."""
+    for batch in batches:
+        extent = {"tokens": len(batch), "channels": len(batch[0])}
+        await feed(ctx, dut.events.i_batch, [extent], rng, idle)
+        for token, counts in enumerate(batch):
+            await write_counts(ctx, dut, token, counts, rng, idle)
+
+
+def run(batches, walks, rng, stall):
+    """For each batch (a list of tokens' counts) return the events of its walks.
+
+    `walks` are the tiles of each walk of a batch. Batches, walks and events overlap as they may.
+    """
     dut = Pair()
     results = []
 
+    async def drive_walks(ctx):
+        payloads = []
+        for _ in batches:
+            payloads += [NEW_BATCH] + [{"new_batch": 0, "tiles": tiles} for tiles in walks]
+        await feed(ctx, dut.events.i, payloads, rng, idle=0.1)
+
+    async def drive_batches(ctx):
+        await write_batches(ctx, dut, batches, rng)
+
     async def check(ctx):
         for batch in batches:
-            for token, counts in enumerate(batch):
-                await write_counts(ctx, dut, token, counts, rng)
-            channels = len(batch[0])
-            ctx.set(dut.spikes.tokens, len(batch))
-            ctx.set(dut.events.channels, channels)
-            ctx.set(dut.events.i_start.payload, tiles)
-            ctx.set(dut.events.i_start.valid, 1)
             firing = sum(any(column) for column in zip(*batch, strict=True))
-            started = []
+            raw = await collect(ctx, dut.events.o, sum(walks) * (firing + 1), rng, stall)
+            results.append([event_layout(PARAMS).from_bits(bits) for bits in raw])
 
-            taken = []
-            waiting = None
-            while len(taken) < tiles * (firing + 1):
-                ready = rng.random() >= stall
-                ctx.set(dut.events.o.ready, ready)
-                _, _, valid, payload, done = await ctx.tick().sample(
-                    dut.events.o.valid, dut.events.o.payload, dut.events.i_start.ready
-                )
-                bits = payload.as_value().value if hasattr(payload, "as_value") else payload
-                assert waiting in (None, bits) or not valid
-                waiting = bits if valid and not ready else None
-                if done:
-                    ctx.set(dut.events.i_start.valid, 0)
-                    started.append(1)
-                if valid and ready:
-                    taken.append(event_layout(PARAMS).from_bits(bits))
-            ctx.set(dut.events.o.ready, 0)
-            assert started == [1]
-            results.append(taken)
-
-    simulate(dut, check)
+    simulate(dut, drive_walks, drive_batches, check)
     return results
 
 
-def check_walks(batch, taken, tiles):
+def check_walks(batch, taken, walks):
     channels = len(batch[0])
     firing = [k for k in range(channels) if any(counts[k] for counts in batch)]
     expected = []
-    for _ in range(tiles):
-        for k in firing:
-            padded = [counts[k] for counts in batch] + [0] * (PARAMS.tokens - len(batch))
-            expected.append((k, padded, 0))
-        expected.append((channels, None, 1))
+    for tiles in walks:
+        for tile in range(tiles):
+            for k in firing:
+                padded = [counts[k] for counts in batch] + [0] * (PARAMS.tokens - len(batch))
+                expected.append((k, padded, 0, 0))
+            expected.append((channels, None, 1, tile == tiles - 1))
     got = [
-        (e.channel, None if e.end else [e.counts[t] for t in range(PARAMS.tokens)], e.end)
+        (e.channel, None if e.end else [e.counts[t] for t in range(PARAMS.tokens)], e.end, e.last)
         for e in taken
     ]
     assert got == expected
@@ -123,9 +126,10 @@ def test_batches_of_every_kind(stall, seed):
     # What an earlier, longer batch left must not show.
     batches.append([counts(600, 1.0), counts(600, 1.0)])
     batches.append([counts(5, 0.5)])
-    results = run(batches, 2, rng, stall)
+    walks = [2, 1, 3]
+    results = run(batches, walks, rng, stall)
     for batch, taken in zip(batches, results, strict=True):
-        check_walks(batch, taken, 2)
+        check_walks(batch, taken, walks)
 
 
 def walk_cycles(counts):
@@ -134,14 +138,11 @@ def walk_cycles(counts):
     cycles = []
 
     async def check(ctx):
-        await write_counts(ctx, dut, 0, counts, random.Random(0), idle=0)
-        ctx.set(dut.spikes.tokens, 1)
-        ctx.set(dut.events.channels, len(counts))
-        ctx.set(dut.events.i_start.payload, 1)
-        ctx.set(dut.events.i_start.valid, 1)
+        ctx.set(dut.events.i.payload, NEW_BATCH)
+        ctx.set(dut.events.i.valid, 1)
+        await write_batches(ctx, dut, [[counts]], random.Random(0), idle=0)
+        ctx.set(dut.events.i.payload, {"new_batch": 0, "tiles": 1})
         ctx.set(dut.events.o.ready, 1)
-        await ctx.tick()
-        ctx.set(dut.events.i_start.valid, 0)
         for cycle in range(10_000):
             _, _, valid, end = await ctx.tick().sample(dut.events.o.valid, dut.events.o.payload.end)
             if valid and end:
@@ -171,5 +172,42 @@ def test_sparse_events_hide_the_silence_between(start):
 
 def test_unused_tokens_are_silent():
     rng = random.Random(1)
-    results = run([[[1, 0, 1], [0, 1, 0]], [[0, 0, 1]]], 1, rng, 0.0)
-    check_walks([[0, 0, 1]], results[1], 1)
+    results = run([[[1, 0, 1], [0, 1, 0]], [[0, 0, 1]]], [1], rng, 0.0)
+    check_walks([[0, 0, 1]], results[1], [1])
+
+
+def test_a_walk_follows_the_encoder():
+    """Events come out while later channels are still being written, and none too early."""
+    channels = 8 * PARAMS.scan_width
+    batch = [[1] * channels, [0] * (channels - 1) + [5]]
+    dut = Pair()
+    seen, written = [], [0]
+
+    async def drive(ctx):
+        ctx.set(dut.events.i.payload, NEW_BATCH)
+        ctx.set(dut.events.i.valid, 1)
+        extent = {"tokens": 2, "channels": channels}
+        await feed(ctx, dut.events.i_batch, [extent], random.Random(0), idle=0)
+        ctx.set(dut.events.i.payload, {"new_batch": 0, "tiles": 1})
+        await write_counts(ctx, dut, 0, batch[0], random.Random(0), idle=0)
+        assert not seen
+        for group in range(channels // PARAMS.encode_lanes):
+            pair = batch[1][group * PARAMS.encode_lanes :][: PARAMS.encode_lanes]
+            payload = {"token": 1, "group": group, "counts": pair}
+            await feed(ctx, dut.spikes.i, [payload], random.Random(0), idle=0)
+            written[0] += PARAMS.encode_lanes
+            await ctx.tick().repeat(3)
+
+    async def check(ctx):
+        ctx.set(dut.events.o.ready, 1)
+        while len(seen) <= channels:
+            _, _, valid, event = await ctx.tick().sample(dut.events.o.valid, dut.events.o.payload)
+            if valid:
+                assert event.end or event.channel < written[0]
+                seen.append((event.channel, event.counts[1]))
+            early[0] += bool(valid) and written[0] < channels
+
+    early = [0]
+    simulate(dut, drive, check)
+    assert seen[-2:] == [(channels - 1, 5), (channels, seen[-1][1])]
+    assert early[0] > channels // 2

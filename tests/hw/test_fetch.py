@@ -1,97 +1,136 @@
 """The fetcher asks for exactly the row segments of the events, tile after tile."""
 
 import random
+from dataclasses import dataclass
 
 import pytest
 
-from hw.fetch import Fetcher
+from hw.fetch import Fetcher, row_words_layout
 from hw.memory_port import segment_layout
 from hw.presets import preset
 from tests.harness.streams import collect, feed, latency, simulate
 
 PARAMS = preset("test")
-FULL_WORDS, LAST_WORDS = 4, 3
 
 
-def tiling(tiles):
-    extent = {"outputs": 0, "row_beats": 0}
-    return {
-        "tiles": tiles,
-        "full": {**extent, "row_words": FULL_WORDS},
-        "last": {**extent, "row_words": LAST_WORDS},
-    }
+@dataclass
+class Matmul:
+    """What is fetched for one MATMUL: the same events for each tile."""
+
+    base: int
+    events: list[int]
+    channels: int
+    tiles: int
+    full_words: int
+    last_words: int
+    weight_width: int
+
+    def share(self):
+        """Return what the fetcher is told of it."""
+        extent = {"outputs": 0, "row_beats": 0}
+        tiling = {
+            "tiles": self.tiles,
+            "full": {**extent, "row_words": self.full_words},
+            "last": {**extent, "row_words": self.last_words},
+        }
+        return {"base": self.base, "tiling": tiling, "weight_width": self.weight_width}
+
+    def walk(self):
+        """Return what the event queue hands over: each tile's events, and its end mark."""
+        handed = []
+        for tile in range(self.tiles):
+            handed += [{"channel": k, "end": 0, "last": 0} for k in self.events]
+            handed.append({"channel": self.channels, "end": 1, "last": tile == self.tiles - 1})
+        return handed
+
+    def segments(self):
+        """Return (address, words) of every row segment; a tile's base follows the one before it."""
+        expected, base = [], self.base
+        for tile in range(self.tiles):
+            words = self.last_words if tile == self.tiles - 1 else self.full_words
+            expected += [(base + k * words, words) for k in self.events]
+            base += self.channels * words
+        return expected
 
 
-async def start(ctx, dut, base, tiles):
-    ctx.set(dut.tiling, tiling(tiles))
-    ctx.set(dut.base, base)
-    ctx.set(dut.start, 1)
-    await ctx.tick()
-    ctx.set(dut.start, 0)
-
-
-def walk(events, channels, tiles):
-    """Return what the event queue hands over: each tile's events, and its end mark."""
-    one = [{"channel": k, "end": 0} for k in events] + [{"channel": channels, "end": 1}]
-    return one * tiles
-
-
-def segments(base, events, channels, tiles):
-    """Return (address, words) of every row segment; a tile's base follows the one before it."""
-    expected = []
-    for tile in range(tiles):
-        words = LAST_WORDS if tile == tiles - 1 else FULL_WORDS
-        expected += [(base + k * words, words) for k in events]
-        base += channels * words
-    return expected
+def random_matmul(rng, tiles, channels, empty):
+    events = [] if empty else {0, channels - 1, *(rng.randrange(channels) for _ in range(9))}
+    return Matmul(
+        base=rng.getrandbits(36),
+        events=sorted(events),
+        channels=channels,
+        tiles=tiles,
+        full_words=rng.choice([1, 2, 4]),
+        last_words=rng.randint(1, 4),
+        weight_width=rng.choice([8, 4, 2]),
+    )
 
 
 @pytest.mark.parametrize("idle, stall", [(0.0, 0.0), (0.4, 0.0), (0.0, 0.6), (0.3, 0.3)])
 def test_matmuls_one_after_the_other(idle, stall, seed):
     rng = random.Random(seed)
-    matmuls = []
-    for tiles in (1, 2, 3, 7):
-        for channels in (1, 64, PARAMS.max_channels):
-            base = rng.getrandbits(36)
-            events = sorted({0, channels - 1, *(rng.randrange(channels) for _ in range(9))})
-            matmuls += [(base, events, channels, tiles), (base, [], channels, tiles)]
+    matmuls = [
+        random_matmul(rng, tiles, channels, empty)
+        for tiles in (1, 2, 3, 7)
+        for channels in (1, 64, PARAMS.max_channels)
+        for empty in (False, True)
+    ]
+    segments = [segment for matmul in matmuls for segment in matmul.segments()]
     dut = Fetcher(PARAMS)
-    taken, finished = [], []
+    taken, rows = [], []
+
+    async def drive_matmuls(ctx):
+        await feed(ctx, dut.i_matmul, [matmul.share() for matmul in matmuls], rng, idle)
 
     async def drive(ctx):
-        for index, (base, events, channels, tiles) in enumerate(matmuls):
-            await start(ctx, dut, base, tiles)
-            await feed(ctx, dut.i, walk(events, channels, tiles), rng, idle)
-            while len(finished) <= index:
-                await ctx.tick()
+        handed = [payload for matmul in matmuls for payload in matmul.walk()]
+        await feed(ctx, dut.i, handed, rng, idle)
 
     async def check(ctx):
-        for matmul in matmuls:
-            words = await collect(ctx, dut.o, len(segments(*matmul)), rng, stall)
-            taken.append([segment_layout(PARAMS).from_bits(word) for word in words])
-            for _ in range(4):
-                assert not ctx.get(dut.o.valid), "an end mark became a segment"
-                await ctx.tick()
-            finished.append(1)
+        taken.extend(await collect(ctx, dut.o, len(segments), rng, stall, sticky=True))
 
-    simulate(dut, drive, check)
-    for matmul, got in zip(matmuls, taken, strict=True):
-        assert [(s.address, s.words) for s in got] == segments(*matmul)
+    async def check_rows(ctx):
+        rows.extend(await collect(ctx, dut.o_rows, len(segments), rng, stall, sticky=True))
+
+    simulate(dut, drive_matmuls, drive, check, check_rows)
+    got = [segment_layout(PARAMS).from_bits(raw) for raw in taken]
+    assert [(segment.address, segment.words) for segment in got] == segments
+    got = [row_words_layout(PARAMS).from_bits(raw) for raw in rows]
+    widths = [matmul.weight_width for matmul in matmuls for _ in matmul.segments()]
+    extents = [(words, width) for (_, words), width in zip(segments, widths, strict=True)]
+    assert [(row.words, row.weight_width) for row in got] == extents
 
 
-def test_timing():
+def test_nothing_is_taken_before_its_matmul():
     dut = Fetcher(PARAMS)
-    events = list(range(100))
 
     async def check(ctx):
-        await start(ctx, dut, 0, 2)
-        assert await latency(ctx, dut.i, dut.o, {"channel": 7, "end": 0}) == 1
-        ctx.set(dut.o.ready, 1)
-        for payload in walk(events, len(events), 1):
-            ctx.set(dut.i.payload, payload)
-            ctx.set(dut.i.valid, 1)
-            assert ctx.get(dut.i.ready)
-            assert ctx.get(dut.o.valid)
+        ctx.set(dut.i.valid, 1)
+        for _ in range(3):
+            assert not ctx.get(dut.i.ready)
             await ctx.tick()
 
     simulate(dut, check)
+
+
+def test_timing():
+    """An event or end mark a cycle, from one MATMUL to the next too."""
+    dut = Fetcher(PARAMS)
+    matmul = Matmul(0, list(range(20)), 20, 2, 4, 4, 8)
+
+    async def drive_matmuls(ctx):
+        await feed(ctx, dut.i_matmul, [matmul.share()] * 4, random.Random(0), 0.0)
+
+    async def check(ctx):
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.o_rows.ready, 1)
+        first, *others = matmul.walk() * 3
+        await ctx.tick()
+        assert await latency(ctx, dut.i, dut.o, first) == 1
+        for payload in others:
+            ctx.set(dut.i.payload, payload)
+            ctx.set(dut.i.valid, 1)
+            assert ctx.get(dut.i.ready)
+            await ctx.tick()
+
+    simulate(dut, check, background=[drive_matmuls])

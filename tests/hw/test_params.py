@@ -27,8 +27,8 @@ REFUSED = {
     "banks must be a power of two from 1 to 256, not 3": {"banks": 3},
     "max_channels must be a power of two from 64 to 32768, not 32": {"max_channels": 32},
     "max_channels must be a power of two from 64 to 32768, not 1536": {"max_channels": 1536},
-    "axi_data_width must be a power of two from 32 to 512, not 16": {"axi_data_width": 16},
-    "axi_data_width must be a power of two from 32 to 512, not 1024": {"axi_data_width": 1024},
+    "axi_data_width must be a power of two from 64 to 256, not 32": {"axi_data_width": 32},
+    "axi_data_width must be a power of two from 64 to 256, not 512": {"axi_data_width": 512},
     "max_burst_words must be a power of two from 4 to 256, not 2": {"max_burst_words": 2},
     "fetch_depth must be a power of two from 16 to 4096, not 33": {"fetch_depth": 33},
     "event_depth must be a power of two from 4 to 512, not 2": {"event_depth": 2},
@@ -41,10 +41,15 @@ REFUSED = {
         "banks": 1,
         "weight_widths": (8, 4),
     },
-    "max_burst_words must be at most 64 (4 KiB), not 128": {
-        "axi_data_width": 512,
+    "lanes must be at least axi_data_width / 32 = 8, not 4": {
+        "axi_data_width": 256,
+        "lanes": 4,
         "banks": 64,
-        "max_burst_words": 128,
+    },
+    "max_burst_words must be at most 128 (4 KiB), not 256": {
+        "axi_data_width": 256,
+        "banks": 16,
+        "max_burst_words": 256,
     },
     "fetch_depth must be at least 2 x max_burst_words = 64, not 32": {"max_burst_words": 32},
 }
@@ -90,10 +95,10 @@ def test_a_dictionary_with_a_bad_value():
 def choices(draw):
     """Draw parameters from all that are valid."""
     widths = draw(st.sets(st.sampled_from((8, 4, 2)), min_size=1))
-    axi_data_width = draw(st.sampled_from((32, 64, 128, 256, 512)))
-    lanes = 1 << draw(st.integers(2, 8))
+    axi_data_width = draw(st.sampled_from((64, 128, 256)))
+    lanes = draw(st.sampled_from([n for n in (4, 8, 64, 256) if n >= axi_data_width // 32]))
     fewest_banks = max(1, axi_data_width // (lanes * min(widths)))
-    max_burst_words = 1 << draw(st.integers(2, 6))
+    max_burst_words = 1 << draw(st.integers(2, 7))
     return HwParams(
         tokens=draw(st.integers(1, 64)),
         lanes=lanes,

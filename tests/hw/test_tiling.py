@@ -10,9 +10,9 @@ from tests.harness.streams import simulate
 
 VARIANTS = {
     **PRESETS,
-    "beats of many words": replace(preset("test"), axi_data_width=32, lanes=64, banks=2),
-    "words of many beats": replace(preset("test"), axi_data_width=512, lanes=4, banks=64),
-    "one bank": replace(preset("test"), axi_data_width=64, lanes=32, banks=1),
+    "beats of many words": replace(preset("test"), lanes=64, banks=2),
+    "words of many beats": replace(preset("test"), axi_data_width=256, banks=64),
+    "one bank": replace(preset("test"), lanes=32, banks=1),
     "4 bits only": replace(preset("test"), axi_data_width=128, weight_widths=(4,)),
 }
 

@@ -24,8 +24,9 @@ def test_every_count(coding, seed):
     taken = []
 
     async def drive(ctx):
-        ctx.set(dut.coding, coding)
-        payloads = [{"channel": 1, "counts": pair, "end": 0} for pair in pairs]
+        ctx.set(dut.i_coding.payload, coding)
+        ctx.set(dut.i_coding.valid, 1)
+        payloads = [{"channel": 1, "counts": pair, "end": 0, "last": 0} for pair in pairs]
         await feed(ctx, dut.i, payloads, rng, idle=0.3)
 
     async def check(ctx):
@@ -48,3 +49,32 @@ def test_every_count(coding, seed):
                 for t in range(time_steps):
                     digit = (train.plus[token] >> t & 1) - (train.minus[token] >> t & 1)
                     assert digit == spikes[t][token], (pair, token, t)
+
+
+def test_each_matmul_has_its_own_coding(seed):
+    """Codings change with the last end mark, not with any other."""
+    rng = random.Random(seed)
+    codings = [Coding.CSD, Coding.UNARY, Coding.BITWISE, Coding.CSD]
+    event = {"channel": 0, "counts": (7, 0), "end": 0, "last": 0}
+    marks = [{**event, "end": 1, "last": last} for last in (0, 1)]
+    dut = SpikeTrain(PARAMS)
+    taken = []
+
+    async def drive(ctx):
+        await feed(ctx, dut.i, [event, marks[0], event, marks[1]] * len(codings), rng, idle=0.2)
+
+    async def drive_codings(ctx):
+        await feed(ctx, dut.i_coding, codings, rng, idle=0.8)
+
+    async def check(ctx):
+        taken.extend(await collect(ctx, dut.o, 4 * len(codings), rng, stall=0.2))
+
+    simulate(dut, drive, drive_codings, check)
+    trains = [train_layout(PARAMS).from_bits(raw) for raw in taken]
+    plus = {Coding.CSD: 8, Coding.UNARY: 7, Coding.BITWISE: 7}
+    minus = {Coding.CSD: 1, Coding.UNARY: 0, Coding.BITWISE: 0}
+    for index, train in enumerate(trains):
+        assert (train.end, train.last) == (index % 2, index % 4 == 3)
+        if not train.end:
+            coding = codings[index // 4]
+            assert (train.plus[0], train.minus[0]) == (plus[coding], minus[coding])
