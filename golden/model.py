@@ -18,7 +18,7 @@ from golden.config import ModelConfig
 from golden.names import bias_of, site_of
 from golden.rope import rope_table, rotate
 
-__all__ = ["FloatLinear", "KVCache", "Linear", "Model", "capture", "rms_norm"]
+__all__ = ["FloatLinear", "KVCache", "Linear", "Model", "rms_norm"]
 
 
 class Linear(Protocol):
@@ -231,39 +231,3 @@ class Model:
     def generate(self, ids: Sequence[int], tokens: int, stop: Collection[int] = ()) -> list[int]:
         """Return the tokens of `stream` as a list, without `ids`."""
         return list(self.stream(ids, tokens, stop))
-
-
-def capture(
-    checkpoint: Checkpoint, ids: Sequence[int], names: Collection[str], linear: Linear | None = None
-) -> dict[str, Tensor]:
-    """Return the vectors that reach some matrices, running no more layers than that takes.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        The model.
-    ids : sequence of int
-        The tokens of one sequence.
-    names : collection of str
-        Matrices, such as `layers.0.gate`.
-    linear : Linear, optional
-        How matrices are applied; float by default.
-
-    Returns
-    -------
-    dict of str to Tensor
-        By matrix, (tokens, inputs) in float32.
-    """
-    known = {name for name in checkpoint.names() if len(checkpoint.shape(name)) == 2}
-    wrong = sorted(set(names) - (known - {"embed"} | {"lm_head"}))
-    if wrong:
-        raise ValueError(f"{checkpoint.config.name} has no matrix {wrong[0]}")
-    seen: dict[str, Tensor] = {}
-    model = Model(
-        checkpoint, linear, lambda name, x: seen.update({name: x}) if name in names else None
-    )
-    if "lm_head" in names:
-        model.forward(ids)
-    else:
-        model.hidden(ids, layers=1 + max((int(n.split(".")[1]) for n in names), default=-1))
-    return seen

@@ -96,7 +96,14 @@ def from_gguf(path: Path, metadata: dict[str, Any]) -> Tokenizer:
             f"{path}: the tokenizer must be of the kind gpt2 or llama, not {fields.get('model')}: "
             "use the model's Hugging Face directory"
         )
-    return build(path, fields)
+    try:
+        return build(path, fields)
+    except CheckpointError:
+        raise
+    except Exception as error:  # the package raises Exception itself for what does not fit
+        raise CheckpointError(
+            f"{path}: the tokenizer is damaged ({error}): get it again"
+        ) from error
 
 
 def _ends(fields: dict[str, Any]) -> tuple[int | None, tuple[int, ...]]:
@@ -163,18 +170,13 @@ def _scored(path: Path, fields: dict[str, Any]) -> Tokenizer:
         )
     bos_id, eos_ids = _ends(fields)
     named = {tokens[i]: i for i, t in enumerate(types) if t in (_CONTROL, _USER_DEFINED)}
-    try:
-        pieces = Pieces(
-            texts=tokens,
-            scores=scores,
-            byte_ids=[i for i, kind in enumerate(types) if kind == _BYTE],
-            named=named,
-            silent=[i for i, kind in enumerate(types) if kind == _CONTROL],
-            bos_id=bos_id if fields.get("add_bos_token", True) else None,
-            space_prefix=fields.get("add_space_prefix", True),
-        )
-    except ValueError as error:
-        raise CheckpointError(
-            f"{path}: the tokenizer is damaged ({error}): get it again"
-        ) from error
+    pieces = Pieces(
+        texts=tokens,
+        scores=scores,
+        byte_ids=[i for i, kind in enumerate(types) if kind == _BYTE],
+        named=named,
+        silent=[i for i, kind in enumerate(types) if kind == _CONTROL],
+        bos_id=bos_id if fields.get("add_bos_token", True) else None,
+        space_prefix=fields.get("add_space_prefix", True),
+    )
     return Tokenizer(pieces.encode, pieces.decode, bos_id, eos_ids)

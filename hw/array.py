@@ -1,4 +1,4 @@
-"""The PE array: tokens x lanes conditional adders over banked accumulators. It only adds."""
+"""The PE array: tokens x lanes processing elements over banked accumulators."""
 
 from amaranth import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
@@ -15,8 +15,9 @@ class PEArray(wiring.Component):
     """Add spikes times weights into accumulators.
 
     Each operation passes two stages: the beat is shifted to its step's place, then every token's
-    lanes add it. An accumulator word is loaded at a beat's first step and stored after its last; a
-    beat that returns at once is taken from the adder instead of memory.
+    lanes add it (a MAC array, the opponent to compare with, multiplies instead of shifting). An
+    accumulator word is loaded at a beat's first step and stored after its last; a beat that returns
+    at once is taken from the adder instead of memory.
 
     Parameters
     ----------
@@ -73,11 +74,14 @@ class PEArray(wiring.Component):
         def address(half, bank):
             return bank + Mux(half, p.banks, 0)
 
-        # Stage 1: the shifted beat, while its accumulators are read.
+        # Stage 1: the operands, while their accumulators are read. Spikes of all tokens share the
+        # beat, shifted to their step's place; a MAC array has products instead.
         operation = self.i.payload
+        mac = p.array == "mac"
         weight_width = operation.beat[0].shape().width
-        shifted_width = min(weight_width + p.step_width - 1, p.acc_width)
-        shifted = Signal(data.ArrayLayout(signed(shifted_width), p.lanes))
+        operand_width = min(weight_width + p.step_width - 1, p.acc_width)
+        row_of_operands = data.ArrayLayout(signed(operand_width), p.lanes)
+        operands = Signal(data.ArrayLayout(row_of_operands, p.tokens if mac else 1))
         spikes = Signal(data.StructLayout({"plus": p.tokens, "minus": p.tokens}))
         place = Signal(range(2 * p.banks))
         flags = Signal(data.StructLayout({"valid": 1, "clear": 1, "load": 1, "store": 1}))
@@ -87,9 +91,13 @@ class PEArray(wiring.Component):
         ]
         m.d.sync += flags.valid.eq(self.i.valid)
         with m.If(self.i.valid):
-            m.d.sync += [
-                shifted[lane].eq(operation.beat[lane] << operation.shift) for lane in range(p.lanes)
-            ]
+            for lane in range(p.lanes):
+                weight = operation.beat[lane]
+                if mac:
+                    for token in range(p.tokens):
+                        m.d.sync += operands[token][lane].eq(weight * operation.magnitudes[token])
+                else:
+                    m.d.sync += operands[0][lane].eq(weight << operation.shift)
             m.d.sync += [
                 spikes.plus.eq(operation.plus),
                 spikes.minus.eq(operation.minus),
@@ -123,8 +131,9 @@ class PEArray(wiring.Component):
                             Mux(keep, v_mem[token][lane], load.data[token][lane]),
                         )
                     )
+                    operand = operands[token if mac else 0][lane]
                     m.d.sync += v_mem[token][lane].eq(
-                        accumulate(base, shifted[lane], spikes.plus[token], spikes.minus[token])
+                        accumulate(base, operand, spikes.plus[token], spikes.minus[token])
                     )
 
         adds = sum(

@@ -1,6 +1,6 @@
 """The event queue: finds the channels that fire, skipping silent runs many channels a cycle."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -49,7 +49,8 @@ class EventQueue(wiring.Component):
     scan_address, scan_enable, scan_fires, channel, channel_enable, counts
         The spike buffer's read ports.
     o : Out(stream)
-        For each tile: every firing channel once, in order, no silent one; then the end mark.
+        For each tile: every firing channel once, in order, no silent one (every channel where
+        silent ones are not skipped); then the end mark.
 
     Timing:      latency 4 cycles from the start; `scan_width` silent channels or an event a cycle.
     Arithmetic:  none.
@@ -118,9 +119,14 @@ class EventQueue(wiring.Component):
         ]
         with m.If(event_taken):
             m.d.sync += fires.eq(rest)
+        if p.skip_silent:
+            found = self.scan_fires
+        else:
+            first = searched << width_log2
+            found = Cat(first + index < self.channels for index in range(p.scan_width))
         with m.If(word_taken):
             m.d.sync += [
-                fires.eq(self.scan_fires),
+                fires.eq(found),
                 base.eq(searched),
                 searched.eq(searched + 1),
             ]

@@ -45,6 +45,11 @@ class HwParams:
         Events that may run ahead of the array.
     scan_width : int
         Channels that the event queue looks at in one cycle.
+    array : str
+        ``spike``: the array adds and subtracts spikes' weights. ``mac``: it multiplies counts and
+        weights, the opponent to compare with; same interfaces, same results.
+    skip_silent : bool
+        Whether silent channels are skipped; False fetches every channel, to compare with.
 
     Raises
     ------
@@ -64,6 +69,8 @@ class HwParams:
     fetch_depth: int
     event_depth: int
     scan_width: int
+    array: str = "spike"
+    skip_silent: bool = True
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -87,6 +94,8 @@ class HwParams:
             value = getattr(self, name)
             if not _is_power_of_two(value) or not low <= value <= high:
                 raise ValueError(f"{name} must be a power of two from {low} to {high}, not {value}")
+        if self.array not in ("spike", "mac"):
+            raise ValueError(f"array must be spike or mac, not {self.array!r}")
         widths = self.weight_widths
         if not widths or not set(widths) <= {8, 4, 2} or len(set(widths)) != len(widths):
             raise ValueError(f"weight_widths must be distinct values of 8, 4, 2, not {widths}")

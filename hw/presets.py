@@ -14,7 +14,7 @@ _EDGE = HwParams(
     axi_data_width=128,
     max_burst_words=64,
     fetch_depth=256,
-    event_depth=64,
+    event_depth=128,
     scan_width=32,
 )
 
@@ -29,8 +29,8 @@ PRESETS: dict[str, HwParams] = {
         max_channels=2048,
         axi_data_width=64,
         max_burst_words=16,
-        fetch_depth=32,
-        event_depth=8,
+        fetch_depth=128,
+        event_depth=64,
         scan_width=16,
     ),
 }

@@ -1,6 +1,6 @@
 """Spends each event's spikes on each beat of its row segment: one array operation a cycle."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,9 +19,14 @@ def sequence_layout(params: HwParams) -> data.StructLayout:
 
 
 def operation_layout(params: HwParams) -> data.StructLayout:
-    """Return one step of the array: which tokens add or subtract a shifted beat, and where."""
+    """Return one step of the array: which tokens add or subtract a shifted beat, and where.
+
+    A MAC array multiplies the beat by `magnitudes` instead of shifting it.
+    """
+    magnitudes = data.ArrayLayout(params.count_width - 1, params.tokens)
     return data.StructLayout(
-        {
+        ({"magnitudes": magnitudes} if params.array == "mac" else {})
+        | {
             "beat": beat_layout(params),
             "shift": range(params.step_width),
             "plus": params.tokens,
@@ -109,7 +114,8 @@ class Sequencer(wiring.Component):
         # spike of the longest train.
         fresh = Signal(init=1)
         pending = Signal(p.step_width)
-        unary = self.i_matmul.payload.coding == Coding.UNARY
+        mac = p.array == "mac"
+        unary = Const(1) if mac else self.i_matmul.payload.coding == Coding.UNARY
         digits = Signal(p.step_width)
         lowest = Signal(p.step_width)
         rest = Signal(p.step_width)
@@ -130,6 +136,8 @@ class Sequencer(wiring.Component):
             plus.append(Mux(unary, fires & ~negative, (train.plus[token] & lowest).any()))
             minus.append(Mux(unary, fires & negative, (train.minus[token] & lowest).any()))
 
+            if mac:
+                m.d.comb += op.magnitudes[token].eq(train.plus[token])
         left = Signal.like(outputs_left)
         m.d.comb += [
             left.eq(Mux(bank == 0, extent.outputs, outputs_left)),

@@ -1,6 +1,6 @@
 """Turns an event's counts into its spike train, in the coding asked for."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,7 +16,8 @@ def train_layout(params: HwParams) -> data.StructLayout:
 
     `plus` and `minus` hold, for each token, the positional digits that are +1 and -1. In unary
     coding `plus` is the magnitude and bit 0 of `minus` the sign. `steps` is the set of digits that
-    fire for any token; in unary coding, the number of steps.
+    fire for any token; in unary coding, the number of steps. A MAC array takes magnitudes and signs
+    as in unary coding, in one step.
     """
     digits = data.ArrayLayout(params.step_width, params.tokens)
     return data.StructLayout(
@@ -64,6 +65,10 @@ class SpikeTrain(wiring.Component):
         m = Module()
         p = self._params
         expanded = Signal(train_layout(p))
+        if p.array == "mac":
+            magnitude_only = Const(1)
+        else:
+            magnitude_only = self.i_coding.payload == Coding.UNARY
         coding = self.i_coding.payload
         magnitudes = []
         for token in range(p.tokens):
@@ -85,7 +90,7 @@ class SpikeTrain(wiring.Component):
                     ]
                 with m.Case(Coding.BITWISE):
                     m.d.comb += above.eq(magnitude)
-            with m.If(coding == Coding.UNARY):
+            with m.If(magnitude_only):
                 m.d.comb += [expanded.plus[token].eq(magnitude), expanded.minus[token].eq(negative)]
             with m.Else():
                 m.d.comb += [
@@ -98,8 +103,14 @@ class SpikeTrain(wiring.Component):
         for token in range(1, p.tokens):
             longest = Mux(magnitudes[token] > longest, magnitudes[token], longest)
             firing = firing | expanded.plus[token] | expanded.minus[token]
+        if p.array == "mac":
+            steps = Const(1)
+        else:
+            steps = Mux(magnitude_only, longest, firing)
+        if not p.skip_silent:  # a silent channel takes a step too, in which nothing fires
+            steps = Mux(steps == 0, 1, steps)
         m.d.comb += [
-            expanded.steps.eq(Mux(coding == Coding.UNARY, longest, firing)),
+            expanded.steps.eq(steps),
             expanded.end.eq(self.i.payload.end),
             expanded.last.eq(self.i.payload.last),
             self.i.ready.eq(self.i_coding.valid & (~self.o.valid | self.o.ready)),

@@ -242,6 +242,10 @@ def test_qwen2_equals_transformers(tmp_path, seed):
             ),
         ),
         (
+            {"merges": ["1 3"]},
+            "{path}: the tokenizer is damaged (Token `13` out of vocabulary): get it again",
+        ),
+        (
             {"model": "llama"},
             "{path}: the tokenizer has 261 tokens, 261 types and 0 scores: get it again",
         ),

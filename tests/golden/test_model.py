@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from golden import fetch
 from golden.attention import KVCache
 from golden.checkpoints import load
-from golden.model import Model, capture
+from golden.model import Model
 from golden.names import MATRICES, matrices, site_of
 from golden.rope import FactorScaling
 from tests.golden.make_checkpoints import (
@@ -186,21 +186,13 @@ def test_every_matrix_goes_through_the_strategy_in_order(checkpoint, seed):
     assert float((got - plain.forward(prompt(seed))).abs().max()) > 1
 
 
-def test_capture_runs_no_more_layers_than_it_takes(checkpoint, seed):
-    everything, ids = {}, prompt(seed)
+def test_few_layers_run_no_others(checkpoint, seed):
+    everything, seen, ids = {}, {}, prompt(seed)
     Model(checkpoint, observe=lambda name, x: everything.update({name: x})).forward(ids)
-    run = []
-    plain = Model(checkpoint)
-
-    def counted(site, name, x):
-        run.append(name)
-        return plain.linear(site, name, x)
-
-    got = capture(checkpoint, ids, ["layers.0.gate", "layers.1.o"], counted)
-    assert set(got) == {"layers.0.gate", "layers.1.o"}
-    assert all(torch.equal(got[name], everything[name]) for name in got)
-    assert run[-1] == "layers.1.down"
-    assert torch.equal(capture(checkpoint, ids, ["lm_head"])["lm_head"], everything["lm_head"])
+    model = Model(checkpoint, observe=lambda name, x: seen.update({name: x}))
+    model.hidden(ids, layers=2)
+    assert list(seen) == matrices(checkpoint.config)[:14]
+    assert all(torch.equal(seen[name], everything[name]) for name in seen)
 
 
 def test_hidden_is_the_residual_stream(checkpoint, seed):
@@ -220,8 +212,6 @@ def test_hidden_is_the_residual_stream(checkpoint, seed):
         (lambda m: m.forward([1], start=128), "positions must be in [0, 128), not [128, 129)"),
         (lambda m: m.hidden([1], layers=4), "layers must be in [0, 3], not 4"),
         (lambda m: m.generate([1], 128), "positions must be in [1, 128], not 129"),
-        (lambda m: capture(m.checkpoint, [1], ["layers.3.q"]), "{name} has no matrix layers.3.q"),
-        (lambda m: capture(m.checkpoint, [1], ["embed"]), "{name} has no matrix embed"),
         (lambda m: m.tensor("layers.0.bias"), "{name} has no tensor layers.0.bias"),
         (
             lambda m: site_of("embed"),

@@ -1,0 +1,135 @@
+"""Command line of the simulators: ``python -m sim run``."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hw.presets import PRESETS
+
+__all__ = ["main"]
+
+_RUN = """\
+Takes the vectors that reach a layer in the golden model for a prompt, compiles the layer, runs it,
+and compares every output word and every counter with the golden model. Exit status: 0 where all of
+that holds, 1 where something differs, 2 where the request is at fault."""
+
+_OF_THE_LAYER = ("layer", "coding", "recipe", "tokens", "rows")  # fixed once it is compiled
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.compiled is not None:
+        given = [f"--{name}" for name in _OF_THE_LAYER if getattr(options, name) is not None]
+        if given:
+            parser.error(f"{', '.join(given)}: what is compiled in {options.compiled} stands")
+    elif options.layer is None:
+        parser.error("--layer (such as mlp0) or --compiled must be given")
+    try:
+        return _run(options)
+    except ValueError as error:  # each is one sentence
+        return _refuse(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _refuse(f"{where}{error.strerror or error}")
+
+
+def _refuse(sentence: str) -> int:
+    print(f"python -m sim: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m sim", description="The simulators of Spikeloom.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "run", help="run one layer and compare it with the golden model", description=_RUN
+    )
+    add = command.add_argument
+    add(
+        "--layer",
+        metavar="L",
+        help="mlpN, attnN, one of qN kN vN oN gateN upN downN, or lm_head",
+    )
+    add("--model", metavar="M", help="a known name or a checkpoint (default: smollm2-135m)")
+    add("--preset", metavar="P", help=f"hardware: {', '.join(PRESETS)} (default: edge)")
+    add("--coding", metavar="C", help="unary, bitwise or csd (default: csd)")
+    add("--recipe", metavar="R", help="a known recipe or a TOML file (default: w8)")
+    add("--device", metavar="D", default="rtl", help="rtl or functional (default: rtl)")
+    add("--prompt", metavar="TEXT", help="whose last tokens' vectors are taken")
+    add("--tokens", metavar="M", type=int, help="how many (default: as the hardware has rows)")
+    add("--rows", metavar="A:B", help="output channels of a single matrix, or how many")
+    add("--compiled", metavar="DIR", type=Path, help="run this compiled directory instead")
+    add("--seed", metavar="N", type=int, default=0, help="of the random stalls (default: 0)")
+    add("--latency", metavar="N", type=int, default=60, help="of the memory, cycles (default: 60)")
+    add(
+        "--stalls",
+        metavar="P",
+        type=float,
+        default=0.0,
+        help="probability that a channel of the bus is held off in a cycle (default: 0)",
+    )
+    add("--waves", action="store_true", help="record waves beside the report")
+    add("-o", "--output", metavar="DIR", type=Path, help="(default: build/sim/MODEL/LAYER)")
+    add("--json", action="store_true", help="print the report instead of a table")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from sim import report  # imports of seconds: --help and wrong arguments need none of it
+    from sim.errors import ToolError
+    from sim.rtl import Timing
+    from sim.run import Request, run
+
+    choices = {
+        name: getattr(options, name)
+        for name in (
+            "layer", "model", "preset", "coding", "recipe", "device", "prompt", "tokens", "rows",
+            "compiled", "waves", "output",
+        )
+        if getattr(options, name) is not None
+    }  # fmt: skip
+    timing = Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
+    request = Request(timing=timing, **choices)
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    try:
+        with bar:
+            task = bar.add_task("starting", total=None)
+            finished, path = run(
+                request,
+                say=lambda doing: bar.update(task, description=doing, total=None),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except ToolError as error:
+        return _refuse(str(error))
+    report.show(finished, options.json)
+    for failure in finished["failures"]:
+        print(f"python -m sim: {failure}", file=sys.stderr)
+    if not options.json:
+        print(f"report: {path}")
+    return 0 if finished["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

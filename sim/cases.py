@@ -1,0 +1,183 @@
+"""What a run is made of: a compiled program, vectors for it, and what golden says it must give."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compiler import build, lower, program
+from golden import checkpoints
+from golden.checkpoints import Checkpoint
+from golden.recipe import Recipe, load_recipe
+from golden.settings import SiteSettings
+from golden.spiking import SpikingLinear
+from hw.params import HwParams
+from sim.activations import default_prompt, prompt_vectors
+from sim.expected import Expected, expect
+
+__all__ = ["Case", "file_name", "of_directory", "of_layers"]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One program to run, and what must come of it.
+
+    Attributes
+    ----------
+    compiled : Compiled
+        The program.
+    inputs : mapping of str to ndarray
+        By input region, (tokens, channels) in int32 (Q15.16).
+    expected : Expected
+        Golden's results.
+    prompt : str
+        Text whose last tokens' vectors the inputs are.
+    """
+
+    compiled: program.Compiled
+    inputs: Mapping[str, np.ndarray]
+    expected: Expected
+    prompt: str
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.compiled.manifest["model"]["name"]
+
+    @property
+    def layer(self) -> str:
+        """Name of the layers."""
+        return ",".join(self.compiled.manifest["layers"])
+
+
+def file_name(name: str) -> str:
+    """Return a model's or a layer's name as one that any file system takes."""
+    return re.sub(r"[^\w.-]+", "-", name)
+
+
+def of_layers(
+    model: str,
+    layers: list[str],
+    *,
+    params: HwParams,
+    recipe: str,
+    coding: str,
+    rows: str | None,
+    prompt: str | None,
+    tokens: int | None,
+    directory: Callable[[str], Path],
+    say: Say,
+) -> Case:
+    """Compile layers of a model for a prompt.
+
+    Parameters
+    ----------
+    model : str
+        A known model or a checkpoint's path.
+    layers, params, recipe, coding, rows
+        As `compiler.build.build` takes them, the recipe by name or path.
+    prompt : str, optional
+        By default one that suits the model.
+    tokens : int, optional
+        How many of its last tokens; by default as many as the hardware takes at once.
+    directory : callable
+        Returns where the compiled program is written, given the model's name.
+    say : callable
+        Is told what is being done.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where something asked for does not exist, fit or agree.
+    """
+    loaded = load_recipe(recipe)
+    checkpoint = _load(model, say)
+    stages = lower.lower(checkpoint.config, layers, loaded, rows)
+    prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
+    if tokens is None:
+        tokens = min(params.tokens, len(checkpoint.tokenizer.encode(prompt)))
+    linear = SpikingLinear(checkpoint.config, checkpoint.tensor, loaded)
+    say("golden model: activations of the prompt")
+    sites = [stage.name for stage in stages]
+    vectors = prompt_vectors(checkpoint, linear, sites, prompt, tokens)
+    say("compiling")
+    compiled = build.build(
+        checkpoint,
+        layers,
+        directory(checkpoint.config.name),
+        params=params,
+        recipe=loaded,
+        coding=coding,
+        tokens=tokens,
+        rows=rows,
+    )
+    return _case(linear, compiled, vectors, prompt, say)
+
+
+def of_directory(
+    compiled: program.Compiled, model: str | None, *, prompt: str | None, say: Say
+) -> Case:
+    """Take a compiled directory as it is; golden reads the model's checkpoint for itself.
+
+    `model` names the checkpoint where the directory's own name for it does not. Other parameters
+    and errors are those of `of_layers`.
+    """
+    manifest = compiled.manifest
+    if manifest["weights"] != "real":
+        raise ValueError(
+            f"{compiled.directory} holds {manifest['weights']} weights, of which the golden model "
+            "knows nothing: compile a trained model"
+        )
+    checkpoint = _load(model or manifest["model"]["name"], say)
+    if checkpoint.config.name != manifest["model"]["name"]:
+        raise ValueError(
+            f"{compiled.directory} is compiled from {manifest['model']['name']}, not from "
+            f"{checkpoint.config.name}: name its checkpoint with --model"
+        )
+    linear = SpikingLinear(checkpoint.config, checkpoint.tensor, _recipe(manifest["recipe"]))
+    prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
+    steps = manifest["operations"]
+    sites = [step["site"] for step in steps if step["operation"] == "ENCODE"]
+    say("golden model: activations of the prompt")
+    vectors = prompt_vectors(checkpoint, linear, sites, prompt, compiled.tokens)
+    return _case(linear, compiled, vectors, prompt, say)
+
+
+def _load(model: str, say: Say) -> Checkpoint:
+    say(f"loading {model}")
+
+    def fetched(done: int, total: int) -> None:
+        say(f"fetching {model}: {done >> 20} of {total >> 20} MiB")
+
+    return checkpoints.load(model, fetched)
+
+
+def _recipe(entry: dict) -> Recipe:
+    """Rebuild a recipe from a manifest."""
+    layer_sites = {}
+    for name, settings in entry["layer_sites"].items():
+        _, layer, site = name.split(".")
+        layer_sites[int(layer), site] = SiteSettings(**settings)
+    return Recipe(
+        name=entry["name"],
+        default=SiteSettings(**entry["default"]),
+        sites={site: SiteSettings(**settings) for site, settings in entry["sites"].items()},
+        layer_sites=layer_sites,
+    )
+
+
+def _case(
+    linear: SpikingLinear,
+    compiled: program.Compiled,
+    vectors: Mapping[str, np.ndarray],
+    prompt: str,
+    say: Say,
+) -> Case:
+    say("golden model: expected outputs")
+    inputs = {f"{site}.input": values for site, values in vectors.items()}
+    expected = expect(linear, compiled, inputs)
+    return Case(compiled=compiled, inputs=inputs, expected=expected, prompt=prompt)

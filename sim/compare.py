@@ -1,0 +1,133 @@
+"""Holds a device's results against golden's: every output word, and every counter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.program import Compiled
+from hw.regs import Error
+from sim.device import Result
+from sim.expected import Expected
+
+__all__ = ["MatrixComparison", "Mismatch", "compare_matrices", "counter_failures"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mismatch:
+    """One output word that is wrong.
+
+    Attributes
+    ----------
+    tensor : str
+        Output region.
+    token, channel : int
+        Its place; the channel counts from the first row of the model's matrix.
+    expected, got : int
+        The two values, Q15.16.
+    """
+
+    tensor: str
+    token: int
+    channel: int
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        expected, got = (f"{value & 0xFFFFFFFF:#010x}" for value in (self.expected, self.got))
+        return (
+            f"{self.tensor}, token {self.token}, output channel {self.channel}: "
+            f"expected {expected}, got {got}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixComparison:
+    """One matrix of a program, its outputs compared.
+
+    Attributes
+    ----------
+    matrix, site : str
+        Names (`golden.names`).
+    channels, outputs, first_row, weight_width, tiles : int
+        Its shape, as the manifest has it.
+    values_compared, mismatches : int
+        Words of its output, and how many are wrong.
+    silent_channels : int
+        Channels with no spike, summed over the rounds of the tokens.
+    first_mismatch : Mismatch or None
+        The first wrong word, in the order of tokens and then channels.
+    """
+
+    matrix: str
+    site: str
+    channels: int
+    outputs: int
+    first_row: int
+    weight_width: int
+    tiles: int
+    values_compared: int
+    mismatches: int
+    silent_channels: int
+    first_mismatch: Mismatch | None
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether every word is right."""
+        return not self.mismatches
+
+
+def compare_matrices(
+    compiled: Compiled, expected: Expected, outputs: Mapping[str, np.ndarray]
+) -> list[MatrixComparison]:
+    """Compare every output word; the comparisons are in the program's order."""
+    compared = []
+    for step in compiled.manifest["operations"]:
+        if step["operation"] != "MATMUL":
+            continue
+        region = step["output"]
+        want, got = expected.outputs[region], outputs[region]
+        wrong = np.argwhere(want != got)  # (mismatches, 2): token, channel
+        first = None
+        if len(wrong):
+            token, channel = map(int, wrong[0])
+            first = Mismatch(
+                tensor=region,
+                token=token,
+                channel=step["first_row"] + channel,
+                expected=int(want[token, channel]),
+                got=int(got[token, channel]),
+            )
+        shape = ("matrix", "site", "channels", "outputs", "first_row", "weight_width", "tiles")
+        counts = expected.sites[step["site"]].counts
+        rounds = range(0, len(counts), compiled.params.tokens)
+        silent = [~counts[at : at + compiled.params.tokens].any(axis=0) for at in rounds]
+        compared.append(
+            MatrixComparison(
+                **{name: step[name] for name in shape},
+                values_compared=want.size,
+                mismatches=len(wrong),
+                silent_channels=int(np.sum(silent)),
+                first_mismatch=first,
+            )
+        )
+    return compared
+
+
+def counter_failures(
+    result: Result, references: Mapping[str, Mapping[str, int | None]], device: str
+) -> list[str]:
+    """Return a sentence for an error, and for each counter that differs from a reference's.
+
+    `references` has counters by the name of who counted; what one does not count (None), or what is
+    not there, is not compared.
+    """
+    failures = []
+    if result.error is not Error.NONE:
+        failures.append(f"the program ended on {device} with error {result.error.name}")
+    for reference, counters in references.items():
+        for name, value in counters.items():
+            got = result.counters[name]
+            if None not in (value, got) and got != value:
+                failures.append(f"counter {name}: {reference} says {value}, {device} says {got}")
+    return failures

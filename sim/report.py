@@ -1,0 +1,134 @@
+"""The report of a run: JSON for machines, a short table for people."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.table import Table
+
+from sim.cases import Case
+from sim.compare import MatrixComparison
+
+__all__ = ["BETWEEN_MATRICES", "as_table", "assemble", "write"]
+
+BETWEEN_MATRICES = (
+    "computed by the golden model in float for now: norms, rotation, attention, SiLU times up"
+)
+"""What the report says of the operations that the accelerator does not do yet."""
+
+
+def assemble(
+    case: Case,
+    *,
+    preset: str | None,
+    device: str,
+    matrices: list[MatrixComparison],
+    counters: Mapping[str, int | None],
+    failures: list[str],
+    settings: Mapping[str, object],
+    seconds: Mapping[str, float],
+    versions: Mapping[str, str],
+) -> dict[str, object]:
+    """Return a run's report as plain JSON values.
+
+    Parameters
+    ----------
+    case : Case
+        What was run.
+    preset : str or None
+        Name of the hardware's parameters, where it has one.
+    device : str
+        On what.
+    matrices : list of MatrixComparison
+        The outputs, compared; empty where the run had no end.
+    counters : mapping of str to int or None
+        As the device has them, None where it does not count.
+    failures : list of str
+        Whatever does not hold, a sentence each; empty for a good run.
+    settings : mapping
+        Further values of the run (seed, latency, stalls).
+    seconds : mapping of str to float
+        Wall clock of each part.
+    versions : mapping of str to str
+        Of the tools.
+    """
+    manifest = case.compiled.manifest
+    mismatches = sum(matrix.mismatches for matrix in matrices)
+    return {
+        "model": manifest["model"]["name"],
+        "layer": case.layer,
+        "preset": preset,
+        "coding": manifest["coding"],
+        "recipe": manifest["recipe"]["name"],
+        **settings,
+        "device": device,
+        "bit_exact": bool(matrices) and not mismatches,
+        "passed": not failures,
+        "failures": failures,
+        "values_compared": sum(matrix.values_compared for matrix in matrices),
+        "mismatches": mismatches,
+        **counters,
+        "dense_weight_bytes": case.expected.dense_weight_bytes,
+        "matrices": [
+            {"bit_exact": matrix.bit_exact, **asdict(matrix)} for matrix in matrices
+        ],
+        "between_matrices": BETWEEN_MATRICES,
+        "prompt": case.prompt,
+        "tokens": case.compiled.tokens,
+        "wall_seconds": round(sum(seconds.values()), 3),
+        "seconds": {part: round(value, 3) for part, value in seconds.items()},
+        "params": manifest["params"],
+        "fingerprint": case.compiled.fingerprint,
+        "versions": dict(versions),
+        "weights": manifest["weights"],
+    }
+
+
+def write(report: Mapping[str, object], path: Path) -> None:
+    """Write a report, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(report, indent=1) + "\n")
+    part.replace(path)
+
+
+def as_table(report: Mapping[str, object]) -> Group:
+    """Return what a person wants to see of a report."""
+    matrices = Table(box=SIMPLE_HEAD)
+    for heading in ("matrix", "inputs", "outputs", "bits", "silent", "values", "wrong"):
+        matrices.add_column(heading, justify="left" if heading == "matrix" else "right")
+    matrices.add_column("bit exact")
+    for matrix in report["matrices"]:
+        numbers = ("channels", "outputs", "weight_width", "silent_channels", "values_compared")
+        matrices.add_row(
+            matrix["matrix"],
+            *(f"{matrix[number]:,}" for number in numbers),
+            f"{matrix['mismatches']:,}",
+            "yes" if matrix["bit_exact"] else "NO",
+        )
+    facts = Table(box=None, show_header=False, padding=(0, 2))
+    counted = ("cycles", "events", "silent_channels", "synaptic_operations", "weight_bytes_read")
+    counted += ("dense_weight_bytes", "dram_bytes_read", "dram_bytes_written", "stall_cycles")
+    for name in counted:
+        if (value := report.get(name)) is not None:
+            facts.add_row(name.replace("_", " "), f"{value:,}")
+    facts.add_row("bit exact", "true" if report["bit_exact"] else "false")
+    facts.add_row("wall clock", f"{report['wall_seconds']:.1f} s")
+    title = (
+        f"{report['model']} {report['layer']} on {report['device']}: preset {report['preset']}, "
+        f"{report['coding']}, recipe {report['recipe']}, {report['tokens']} tokens, "
+        f"{report['weights']} weights"
+    )
+    return Group(title, matrices, facts)
+
+
+def show(report: Mapping[str, object], as_json: bool) -> None:
+    """Print a report to standard output."""
+    if as_json:
+        print(json.dumps(report, indent=1))
+    else:
+        Console(highlight=False).print(as_table(report))

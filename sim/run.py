@@ -1,0 +1,207 @@
+"""Runs one layer on a device and holds it against the golden model."""
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy
+import torch
+
+from compiler import program
+from hw.presets import PRESETS, preset
+from sim import cases, report
+from sim.builds import build_bench
+from sim.cases import Case
+from sim.compare import compare_matrices, counter_failures
+from sim.device import Result, no_counts
+from sim.errors import HardwareFault
+from sim.functional import Functional
+from sim.rtl import Rtl, Timing
+from sim.verilog import ROOT, tool_versions, wave_format
+
+__all__ = ["DEVICES", "OUTPUT_ROOT", "Request", "run"]
+
+DEVICES = ("rtl", "functional")
+"""What a program can be run on."""
+
+OUTPUT_ROOT = ROOT / "build" / "sim"
+"""Where reports go, by model and layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to run: see ``python -m sim run --help``; None stands for the default.
+
+    Attributes
+    ----------
+    layer, model, preset, coding, recipe, prompt, rows : str or None
+        What is compiled, and for which vectors.
+    compiled : Path or None
+        A compiled directory to run instead; then layer, coding, recipe, tokens and rows are its.
+    tokens : int or None
+        Vectors of each input.
+    device : str
+        One of `DEVICES`.
+    timing : Timing
+        Of the memory behind the rtl device, and the seed.
+    waves : bool
+        Whether the rtl device records waves.
+    output : Path or None
+        Directory of the report.
+    """
+
+    layer: str | None = None
+    model: str | None = None
+    preset: str | None = None
+    coding: str = "csd"
+    recipe: str = "w8"
+    prompt: str | None = None
+    rows: str | None = None
+    compiled: Path | None = None
+    tokens: int | None = None
+    device: str = "rtl"
+    timing: Timing = Timing()
+    waves: bool = False
+    output: Path | None = None
+
+
+class _Clock:
+    """Wall clock of the parts of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str):
+        """Add the time spent inside to the part called `name`."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - begin
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+
+def run(
+    request: Request,
+    *,
+    say: Callable[[str], None] = lambda _doing: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> tuple[dict[str, object], Path]:
+    """Run `request`.
+
+    Parameters
+    ----------
+    request : Request
+        What to run.
+    say : callable
+        Is told what is being done.
+    progress : callable
+        Is told bytes that the simulated hardware has read, and those that it will read in all.
+
+    Returns
+    -------
+    tuple of dict and Path
+        The report (`sim.report.assemble`) and the file it was written to.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where the request is at fault.
+    ToolError
+        Where a tool is missing or fails.
+    """
+    clock = _Clock()
+    if request.device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {request.device!r}")
+    with clock.part("golden_and_compile"):
+        case = _case(request, say)
+    directory = _directory(request, case.model, case.layer)
+    path = directory / "report.json"
+    path.unlink(missing_ok=True)  # an older run's report must not stand for this one
+    say("functional device")
+    with clock.part("functional"):
+        functional = Functional().run(case.compiled, case.inputs)
+    failures: list[str] = []
+    result: Result | None = functional
+    references = {"golden": case.expected.counters}
+    if request.device == "rtl":
+        references["the functional device"] = functional.counters
+        total = functional.counters["dram_bytes_read"]
+        waves = directory / f"waves.{wave_format()}" if request.waves else None
+        say("building the simulator (once for this hardware)")
+        with clock.part("build"):
+            build = build_bench(case.compiled.params, waves=request.waves)
+        rtl = Rtl(
+            build,
+            timing=request.timing,
+            waves=waves,
+            progress=lambda done: progress(done, total),
+        )
+        say("simulating")
+        with clock.part("simulate"):
+            try:
+                result = rtl.run(case.compiled, case.inputs)
+                references["the memory"] = {
+                    f"dram_{name}": result.memory[name] for name in ("bytes_read", "bytes_written")
+                }
+                if result.fingerprint != case.compiled.fingerprint:
+                    failures.append(
+                        f"the hardware's fingerprint is {result.fingerprint}, the program's "
+                        f"{case.compiled.fingerprint}"
+                    )
+            except HardwareFault as fault:
+                result = None
+                failures.append(str(fault))
+    matrices = []
+    if result is not None:
+        matrices = compare_matrices(case.compiled, case.expected, result.outputs)
+        failures += counter_failures(result, references, request.device)
+        wrong = next((m.first_mismatch for m in matrices if m.first_mismatch), None)
+        if wrong is not None:
+            failures.insert(0, f"{wrong} (seed {request.timing.seed})")
+    finished = report.assemble(
+        case,
+        preset=_preset_name(case),
+        device=request.device,
+        matrices=matrices,
+        counters=no_counts() if result is None else result.counters,
+        failures=failures,
+        settings=vars(request.timing),
+        seconds=clock.seconds,
+        versions={**tool_versions(), "numpy": numpy.__version__, "torch": torch.__version__},
+    )
+    report.write(finished, path)
+    return finished, path
+
+
+def _case(request: Request, say: Callable[[str], None]) -> Case:
+    if request.compiled is not None:
+        hardware = preset(request.preset) if request.preset else None
+        compiled = program.load(request.compiled, hardware)
+        return cases.of_directory(compiled, request.model, prompt=request.prompt, say=say)
+    if request.layer is None:
+        raise ValueError("a layer, such as mlp0, or a compiled directory must be named")
+    return cases.of_layers(
+        request.model or "smollm2-135m",
+        request.layer.split(","),
+        params=preset(request.preset or "edge"),
+        recipe=request.recipe,
+        coding=request.coding,
+        rows=request.rows,
+        prompt=request.prompt,
+        tokens=request.tokens,
+        directory=lambda model: _directory(request, model, request.layer) / "compiled",
+        say=say,
+    )
+
+
+def _directory(request: Request, model: str, layer: str) -> Path:
+    return request.output or OUTPUT_ROOT / cases.file_name(model) / cases.file_name(layer)
+
+
+def _preset_name(case: Case) -> str | None:
+    named = (name for name, params in PRESETS.items() if params == case.compiled.params)
+    return next(named, None)
