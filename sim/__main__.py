@@ -45,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _refuse(f"{where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        return 130
 
 
 def _refuse(sentence: str) -> int:
@@ -125,7 +127,7 @@ def _run(options: argparse.Namespace) -> int:
         return _refuse(str(error))
     report.show(finished, options.json)
     for failure in finished["failures"]:
-        print(f"python -m sim: {failure}", file=sys.stderr)
+        print(f"python -m sim: {failure} (seed {finished['seed']})", file=sys.stderr)
     if not options.json:
         print(f"report: {path}")
     return 0 if finished["passed"] else 1

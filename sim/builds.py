@@ -34,7 +34,7 @@ _REGISTER_BUS = {  # the same of AXI4-Lite
 }
 
 
-def _ports(prefix: str, bus: dict[str, tuple[str, ...]], without: tuple[str, ...] = ()) -> list[str]:
+def _ports(prefix: str, bus: dict[str, tuple[str, ...]], without: tuple = ()) -> list[str]:
     return [
         f"{prefix}_{channel}{signal}"
         for channel, signals in bus.items()

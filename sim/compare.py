@@ -8,9 +8,11 @@ import numpy as np
 from compiler.program import Compiled
 from hw.regs import Error
 from sim.device import Result
+from sim.errors import HardwareFault
 from sim.expected import Expected
+from sim.rtl import RtlResult
 
-__all__ = ["MatrixComparison", "Mismatch", "compare_matrices", "counter_failures"]
+__all__ = ["MatrixComparison", "Mismatch", "Verdict", "judge"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +79,70 @@ class MatrixComparison:
         return not self.mismatches
 
 
-def compare_matrices(
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What came of a run.
+
+    Attributes
+    ----------
+    matrices : list of MatrixComparison
+        The outputs, in the program's order; empty where the hardware came to no end.
+    failures : list of str
+        Whatever does not hold, a sentence each; empty for a good run.
+    """
+
+    matrices: list[MatrixComparison]
+    failures: list[str]
+
+
+def judge(
+    compiled: Compiled,
+    expected: Expected,
+    functional: Result,
+    result: Result | HardwareFault,
+    device: str,
+) -> Verdict:
+    """Hold a device's result against golden's, and its counters against everyone's who counts.
+
+    Parameters
+    ----------
+    compiled : Compiled
+        The program.
+    expected : Expected
+        Golden's results.
+    functional : Result
+        The functional device's.
+    result : Result or HardwareFault
+        The device's.
+    device : str
+        Its name, for the sentences.
+    """
+    if isinstance(result, HardwareFault):
+        return Verdict(matrices=[], failures=[str(result)])
+    matrices = _compare(compiled, expected, result.outputs)
+    if result.error is not Error.NONE:
+        sentence = f"the program ended on {device} with error {result.error.name}"
+        return Verdict(matrices=matrices, failures=[sentence])
+    failures = [str(m.first_mismatch) for m in matrices if m.first_mismatch]
+    references = {"golden": expected.counters, "the functional device": functional.counters}
+    if isinstance(result, RtlResult):
+        references["the memory"] = result.counted_by_memory()
+        if result.fingerprint != compiled.fingerprint:
+            failures.append(
+                f"the fingerprint of the hardware is {result.fingerprint}, that of the program "
+                f"{compiled.fingerprint}"
+            )
+    for reference, counters in references.items():
+        for name, value in counters.items():
+            got = result.counters[name]
+            if None not in (value, got) and got != value:
+                failures.append(f"counter {name}: {reference} says {value}, {device} says {got}")
+    return Verdict(matrices=matrices, failures=failures)
+
+
+def _compare(
     compiled: Compiled, expected: Expected, outputs: Mapping[str, np.ndarray]
 ) -> list[MatrixComparison]:
-    """Compare every output word; the comparisons are in the program's order."""
     compared = []
     for step in compiled.manifest["operations"]:
         if step["operation"] != "MATMUL":
@@ -112,22 +174,3 @@ def compare_matrices(
             )
         )
     return compared
-
-
-def counter_failures(
-    result: Result, references: Mapping[str, Mapping[str, int | None]], device: str
-) -> list[str]:
-    """Return a sentence for an error, and for each counter that differs from a reference's.
-
-    `references` has counters by the name of who counted; what one does not count (None), or what is
-    not there, is not compared.
-    """
-    failures = []
-    if result.error is not Error.NONE:
-        failures.append(f"the program ended on {device} with error {result.error.name}")
-    for reference, counters in references.items():
-        for name, value in counters.items():
-            got = result.counters[name]
-            if None not in (value, got) and got != value:
-                failures.append(f"counter {name}: {reference} says {value}, {device} says {got}")
-    return failures

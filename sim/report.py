@@ -11,9 +11,9 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from sim.cases import Case
-from sim.compare import MatrixComparison
+from sim.compare import Verdict
 
-__all__ = ["BETWEEN_MATRICES", "as_table", "assemble", "write"]
+__all__ = ["BETWEEN_MATRICES", "assemble", "show", "write"]
 
 BETWEEN_MATRICES = (
     "computed by the golden model in float for now: norms, rotation, attention, SiLU times up"
@@ -23,12 +23,11 @@ BETWEEN_MATRICES = (
 
 def assemble(
     case: Case,
+    verdict: Verdict,
     *,
     preset: str | None,
     device: str,
-    matrices: list[MatrixComparison],
     counters: Mapping[str, int | None],
-    failures: list[str],
     settings: Mapping[str, object],
     seconds: Mapping[str, float],
     versions: Mapping[str, str],
@@ -39,16 +38,14 @@ def assemble(
     ----------
     case : Case
         What was run.
+    verdict : Verdict
+        What came of it.
     preset : str or None
         Name of the hardware's parameters, where it has one.
     device : str
         On what.
-    matrices : list of MatrixComparison
-        The outputs, compared; empty where the run had no end.
     counters : mapping of str to int or None
         As the device has them, None where it does not count.
-    failures : list of str
-        Whatever does not hold, a sentence each; empty for a good run.
     settings : mapping
         Further values of the run (seed, latency, stalls).
     seconds : mapping of str to float
@@ -56,7 +53,7 @@ def assemble(
     versions : mapping of str to str
         Of the tools.
     """
-    manifest = case.compiled.manifest
+    manifest, matrices = case.compiled.manifest, verdict.matrices
     mismatches = sum(matrix.mismatches for matrix in matrices)
     return {
         "model": manifest["model"]["name"],
@@ -67,8 +64,8 @@ def assemble(
         **settings,
         "device": device,
         "bit_exact": bool(matrices) and not mismatches,
-        "passed": not failures,
-        "failures": failures,
+        "passed": not verdict.failures,
+        "failures": verdict.failures,
         "values_compared": sum(matrix.values_compared for matrix in matrices),
         "mismatches": mismatches,
         **counters,
@@ -96,12 +93,12 @@ def write(report: Mapping[str, object], path: Path) -> None:
     part.replace(path)
 
 
-def as_table(report: Mapping[str, object]) -> Group:
+def _as_table(report: Mapping[str, object]) -> Group:
     """Return what a person wants to see of a report."""
-    matrices = Table(box=SIMPLE_HEAD)
-    for heading in ("matrix", "inputs", "outputs", "bits", "silent", "values", "wrong"):
-        matrices.add_column(heading, justify="left" if heading == "matrix" else "right")
-    matrices.add_column("bit exact")
+    matrices = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    matrices.add_column("matrix", no_wrap=True)
+    for heading in ("inputs", "outputs", "bits", "silent", "values", "wrong", "exact"):
+        matrices.add_column(heading, justify="right")
     for matrix in report["matrices"]:
         numbers = ("channels", "outputs", "weight_width", "silent_channels", "values_compared")
         matrices.add_row(
@@ -131,4 +128,4 @@ def show(report: Mapping[str, object], as_json: bool) -> None:
     if as_json:
         print(json.dumps(report, indent=1))
     else:
-        Console(highlight=False).print(as_table(report))
+        Console(highlight=False).print(_as_table(report))

@@ -52,6 +52,8 @@ class RtlResult(Result):
 
     Attributes
     ----------
+    status : int
+        Register STATUS at the interrupt.
     fingerprint : str
         As the hardware's ID registers say, in hex.
     memory : dict of str to int
@@ -60,14 +62,23 @@ class RtlResult(Result):
         From start to interrupt.
     """
 
+    status: int
     fingerprint: str
     memory: dict[str, int]
     wall_seconds: float
 
+    def counted_by_memory(self) -> dict[str, int]:
+        """Return what the memory counted under the names of the hardware's counters."""
+        return {
+            "dram_bytes_read": self.memory["bytes_read"],
+            "dram_bytes_written": self.memory["bytes_written"],
+            "read_bursts": self.memory["read_bursts"],
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One program to run: what `Rtl.run` takes, and what tests want to vary.
+    """One program to run: what `Rtl.run` takes, and what may be varied beyond that.
 
     Attributes
     ----------
@@ -190,6 +201,7 @@ def _result(compiled: Compiled, image: Path, outcome: Outcome) -> RtlResult | Ha
         outputs={name: compiled.read(memory, name) for name in compiled.outputs},
         counters=outcome.counters,
         error=Error(outcome.error),
+        status=outcome.status,
         fingerprint=outcome.fingerprint,
         memory=outcome.memory,
         wall_seconds=outcome.wall_seconds,

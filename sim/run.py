@@ -14,11 +14,10 @@ from hw.presets import PRESETS, preset
 from sim import cases, report
 from sim.builds import build_bench
 from sim.cases import Case
-from sim.compare import compare_matrices, counter_failures
+from sim.compare import judge
 from sim.device import Result, no_counts
-from sim.errors import HardwareFault
 from sim.functional import Functional
-from sim.rtl import Rtl, Timing
+from sim.rtl import Rtl, Run, Timing
 from sim.verilog import ROOT, tool_versions, wave_format
 
 __all__ = ["DEVICES", "OUTPUT_ROOT", "Request", "run"]
@@ -113,9 +112,9 @@ def run(
     ToolError
         Where a tool is missing or fails.
     """
-    clock = _Clock()
     if request.device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {request.device!r}")
+    clock = _Clock()
     with clock.part("golden_and_compile"):
         case = _case(request, say)
     directory = _directory(request, case.model, case.layer)
@@ -123,52 +122,28 @@ def run(
     path.unlink(missing_ok=True)  # an older run's report must not stand for this one
     say("functional device")
     with clock.part("functional"):
-        functional = Functional().run(case.compiled, case.inputs)
-    failures: list[str] = []
-    result: Result | None = functional
-    references = {"golden": case.expected.counters}
+        result = functional = Functional().run(case.compiled, case.inputs)
     if request.device == "rtl":
-        references["the functional device"] = functional.counters
-        total = functional.counters["dram_bytes_read"]
-        waves = directory / f"waves.{wave_format()}" if request.waves else None
-        say("building the simulator (once for this hardware)")
+        say("building the simulator, once for this hardware")
         with clock.part("build"):
             build = build_bench(case.compiled.params, waves=request.waves)
+        say("simulating")
+        total = functional.counters["dram_bytes_read"]
         rtl = Rtl(
             build,
-            timing=request.timing,
-            waves=waves,
+            waves=directory / f"waves.{wave_format()}" if request.waves else None,
             progress=lambda done: progress(done, total),
         )
-        say("simulating")
+        of_case = Run(compiled=case.compiled, inputs=case.inputs, timing=request.timing)
         with clock.part("simulate"):
-            try:
-                result = rtl.run(case.compiled, case.inputs)
-                references["the memory"] = {
-                    f"dram_{name}": result.memory[name] for name in ("bytes_read", "bytes_written")
-                }
-                if result.fingerprint != case.compiled.fingerprint:
-                    failures.append(
-                        f"the hardware's fingerprint is {result.fingerprint}, the program's "
-                        f"{case.compiled.fingerprint}"
-                    )
-            except HardwareFault as fault:
-                result = None
-                failures.append(str(fault))
-    matrices = []
-    if result is not None:
-        matrices = compare_matrices(case.compiled, case.expected, result.outputs)
-        failures += counter_failures(result, references, request.device)
-        wrong = next((m.first_mismatch for m in matrices if m.first_mismatch), None)
-        if wrong is not None:
-            failures.insert(0, f"{wrong} (seed {request.timing.seed})")
+            (result,) = rtl.run_all([of_case])
+    verdict = judge(case.compiled, case.expected, functional, result, request.device)
     finished = report.assemble(
         case,
+        verdict,
         preset=_preset_name(case),
         device=request.device,
-        matrices=matrices,
-        counters=no_counts() if result is None else result.counters,
-        failures=failures,
+        counters=result.counters if isinstance(result, Result) else no_counts(),
         settings=vars(request.timing),
         seconds=clock.seconds,
         versions={**tool_versions(), "numpy": numpy.__version__, "torch": torch.__version__},

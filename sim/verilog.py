@@ -17,7 +17,16 @@ from pathlib import Path
 
 from sim.errors import ToolError, failure
 
-__all__ = ["ROOT", "Build", "Design", "build", "digest", "tool_versions", "verilator", "wave_format"]
+__all__ = [
+    "ROOT",
+    "Build",
+    "Design",
+    "build",
+    "digest",
+    "tool_versions",
+    "verilator",
+    "wave_format",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's root."""

@@ -3,9 +3,12 @@
 import struct
 from pathlib import Path
 
+import pytest
 import torch
 import transformers
 from gguf import GGUFWriter
+
+from golden.checkpoints import CheckpointError, load
 
 SHAPE = {
     "vocab_size": 61,
@@ -183,3 +186,12 @@ def write_llama2c(path: Path, model) -> Path:
     data = b"".join(part.contiguous().numpy().tobytes() for part in parts)
     path.write_bytes(struct.pack("<7i", *header) + data)
     return path
+
+
+def refused(path: Path) -> str:
+    """Return what loading a path, or reading all of its tensors, is refused with."""
+    with pytest.raises(CheckpointError) as error:
+        checkpoint = load(path)
+        for name in checkpoint.names():
+            checkpoint.tensor(name)
+    return str(error.value)

@@ -243,7 +243,10 @@ def test_qwen2_equals_transformers(tmp_path, seed):
         ),
         (
             {"merges": ["1 3"]},
-            "{path}: the tokenizer is damaged (Token `13` out of vocabulary): get it again",
+            (
+                "{path}: the tokenizer is damaged (Error while initializing BPE: Token `13` out of "
+                "vocabulary): get it again"
+            ),
         ),
         (
             {"model": "llama"},

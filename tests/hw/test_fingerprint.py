@@ -28,6 +28,8 @@ CHANGES = {
     "fetch_depth": 64,
     "event_depth": 16,
     "scan_width": 32,
+    "array": "mac",
+    "skip_silent": False,
 }
 
 

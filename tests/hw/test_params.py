@@ -51,7 +51,8 @@ REFUSED = {
         "banks": 16,
         "max_burst_words": 256,
     },
-    "fetch_depth must be at least 2 x max_burst_words = 64, not 32": {"max_burst_words": 32},
+    "fetch_depth must be at least 2 x max_burst_words = 32, not 16": {"fetch_depth": 16},
+    "array must be spike or mac, not 'analog'": {"array": "analog"},
 }
 
 
@@ -111,6 +112,8 @@ def choices(draw):
         fetch_depth=max(16, 2 * max_burst_words),
         event_depth=8,
         scan_width=draw(st.sampled_from((16, 32, 64, 128))),
+        array=draw(st.sampled_from(("spike", "mac"))),
+        skip_silent=draw(st.booleans()),
     )
 
 

@@ -1,0 +1,353 @@
+"""The mutations: one fault each, and the test that must see it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["MUTATIONS", "ROOT", "Mutation"]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+"""The project's root."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A fault put in on purpose.
+
+    Attributes
+    ----------
+    name : str
+        What it breaks.
+    file : str
+        Where, relative to the project's root.
+    old, new : str
+        Text that occurs once in the file, and what takes its place.
+    test : str
+        The test, as pytest names it, that must fail then.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+    def apply(self, root: Path) -> None:
+        """Put it into the project at `root`.
+
+        Raises
+        ------
+        ValueError
+            Where the text to replace does not occur exactly once.
+        """
+        path = root / self.file
+        text = path.read_text()
+        if (found := text.count(self.old)) != 1:
+            raise ValueError(f"{self.file} must hold {self.old!r} once, not {found} times")
+        path.write_text(text.replace(self.old, self.new))
+
+
+def _of(file: str, test: str, *faults: tuple[str, str, str]) -> list[Mutation]:
+    """Return the mutations of one file that one test file must see: name, old and new text."""
+    return [Mutation(name, f"hw/{file}", old, new, f"tests/hw/{test}") for name, old, new in faults]
+
+
+MUTATIONS = [
+    *_of(
+        "pe.py",
+        "test_array.py",
+        ("the sign of a spike", "wide ^ minus.replicate(width)", "wide ^ plus.replicate(width)"),
+        ("the carry into a subtraction", "total = Cat(1, v_mem)", "total = Cat(0, v_mem)"),
+        ("a token that does not fire", "operand = Mux(plus | minus,", "operand = Mux(1,"),
+    ),
+    *_of(
+        "params.py",
+        "test_array.py",
+        (
+            "the highest bit of the accumulator",
+            "(self.max_count * 127 * self.max_channels).bit_length() + 1",
+            "(self.max_count * 127 * self.max_channels).bit_length()",
+        ),
+    ),
+    *_of(
+        "array.py",
+        "test_array.py",
+        (
+            "forwarding of a bank that returns at once",
+            "keep = ~flags.load | (held_place == place)",
+            "keep = ~flags.load",
+        ),
+        (
+            "transparency of the load port",
+            "accumulators.read_port(transparent_for=(store,))",
+            "accumulators.read_port()",
+        ),
+        (
+            "clearing of a tile's accumulators",
+            "flags.clear.eq(operation.first_event & operation.first_step)",
+            "flags.clear.eq(0)",
+        ),
+        ("the half that drains", "address(self.half, self.bank)", "address(0, self.bank)"),
+    ),
+    *_of(
+        "sequencer.py",
+        "test_array.py",
+        ("the wait for a half", "half_free = ~occupied.bit_select(half, 1)", "half_free = 1"),
+        (
+            "the release of a half",
+            "m.d.sync += occupied.eq(occupied & ~self.release)",
+            "m.d.sync += occupied.eq(0)",
+        ),
+        (
+            "the lanes of a ragged bank",
+            "op.lanes.eq(Mux(left < p.lanes, left, p.lanes))",
+            "op.lanes.eq(p.lanes)",
+        ),
+        ("a tile without events", "payload.empty.eq(untouched)", "payload.empty.eq(0)"),
+        (
+            "the wait for the array",
+            "& train.end & half_free & self.array_idle",
+            "& train.end & half_free",
+        ),
+    ),
+    *_of(
+        "train.py",
+        "test_train.py",
+        (
+            "the digits +1 of the non-adjacent form",
+            "(triple & ~magnitude) >> 1",
+            "(triple & ~magnitude) >> 2",
+        ),
+        ("the digits -1 of the non-adjacent form", "(magnitude & ~triple) >> 1", "0"),
+        (
+            "the sign of a train",
+            "expanded.minus[token].eq(Mux(negative, above, below))",
+            "expanded.minus[token].eq(below)",
+        ),
+    ),
+    *_of(
+        "neuron.py",
+        "test_neuron.py",
+        (
+            "the clip at the largest count",
+            "Mux(overflow, self.max_count, last.spikes)",
+            "Mux(overflow, 0, last.spikes)",
+        ),
+        ("counts beyond every clip", "overflow = last.spikes > self.max_count", "overflow = 0"),
+        ("the edge of the dead zone", "magnitude >= self.dead_zone", "magnitude > self.dead_zone"),
+        (
+            "the membrane's start at half a threshold",
+            "(magnitude << (THRESHOLD_FRACTION_BITS + 1)) + self.threshold",
+            "magnitude << (THRESHOLD_FRACTION_BITS + 1)",
+        ),
+        ("the edge of a threshold", "before.v_mem >= quantum", "before.v_mem > quantum"),
+        ("the soft reset", "Mux(holds, before.v_mem - quantum, before.v_mem)", "before.v_mem"),
+    ),
+    *_of(
+        "threshold.py",
+        "test_threshold.py",
+        ("the least threshold", "self.o.payload.eq(one_lsb)", "self.o.payload.eq(dividend)"),
+        ("a threshold's saturation", "dividend[width:].any()", "dividend[width + 40 :].any()"),
+        ("a quotient bit", "fits.eq(partial >= divisor)", "fits.eq(partial > divisor)"),
+    ),
+    *_of(
+        "encoder.py",
+        "test_encoder.py",
+        (
+            "magnitudes beyond the last channel",
+            "Mux(inside(lane), Mux(element < 0, -element, element), 0)",
+            "Mux(element < 0, -element, element)",
+        ),
+        (
+            "counts beyond the last channel",
+            "lane_inside.eq(sum(inside(lane) << lane for lane in range(lanes)))",
+            "lane_inside.eq((1 << lanes) - 1)",
+        ),
+        (
+            "the wait for the spike buffer",
+            "~normalizing & (self.o_batch.ready | (token != 0))",
+            "~normalizing",
+        ),
+        (
+            "a scale's bank",
+            "self.scales_ready.eq(self.scales_ready & ~(1 << self.bank))",
+            "self.scales_ready.eq(self.scales_ready)",
+        ),
+    ),
+    *_of(
+        "spikes.py",
+        "test_events.py",
+        ("stale bits of a bitmap", "Mux(position == 0, 0, gathered)", "gathered"),
+        ("tokens beyond the batch", "active = token < tokens", "active = tokens != 0"),
+    ),
+    *_of(
+        "events.py",
+        "test_events.py",
+        (
+            "an event that is not taken",
+            "event_taken.eq(event_valid & free)",
+            "event_taken.eq(event_valid)",
+        ),
+        ("an end mark that is not taken", "with m.If(end_valid & free):", "with m.If(end_valid):"),
+        (
+            "a walk that overtakes the encoder",
+            "walking & (next_word < self.ready_words) &",
+            "walking & (next_word < words) &",
+        ),
+    ),
+    *_of(
+        "tiling.py",
+        "test_tiling.py",
+        (
+            "the outputs of the last tile",
+            "self.o.last.outputs.eq((self.outputs - 1)[:tile_log2] + 1)",
+            "self.o.last.outputs.eq(self.outputs[:tile_log2])",
+        ),
+        ("a row's padding to whole words", "words << beats_log2", "groups"),
+    ),
+    *_of(
+        "fetch.py",
+        "test_fetch.py",
+        ("a MATMUL's own base", "Mux(based, base_of_matmul, base)", "base"),
+        ("the next tile's base", "current_base + Mux(end, distance, 0)", "current_base"),
+        ("a segment that is not taken", "move.eq(end | both)", "move.eq(1)"),
+    ),
+    *_of(
+        "beats.py",
+        "test_beats.py",
+        (
+            "a weight's sign",
+            "chosen.word_select(lane, width).as_signed()",
+            "chosen.word_select(lane, width)",
+        ),
+        (
+            "a beat that is not taken",
+            "free.eq(~complete | ~self.o.valid | self.o.ready)",
+            "free.eq(1)",
+        ),
+    ),
+    *_of(
+        "bursts.py",
+        "test_bursts.py",
+        (
+            "the cut at 4 KiB",
+            "longest.eq(Mux(to_page_end < self._max_words, to_page_end, self._max_words))",
+            "longest.eq(self._max_words)",
+        ),
+        (
+            "a burst handed over while the one before waits",
+            "(run_words != 0) & complete & (~self.o.valid | self.o.ready)",
+            "(run_words != 0) & complete",
+        ),
+    ),
+    *_of(
+        "read.py",
+        "test_read.py",
+        (
+            "the credit of a client",
+            "room.eq(reserved + bursts.o.payload.words <= depth)",
+            "room.eq(reserved <= depth)",
+        ),
+        ("the return of credit", "Mux(grant, bursts.o.payload.words, 0) - left", "0"),
+        ("the order of the clients", "& idle & ~Cat(*wants).any()", "& idle"),
+    ),
+    *_of(
+        "channel_words.py",
+        "test_channel_words.py",
+        ("the half that is loaded", "half.eq(~half),", "half.eq(0),"),
+        (
+            "a half that still drains",
+            "self.o_request.valid.eq(~self.loaded.bit_select(half, 1))",
+            "self.o_request.valid.eq(1)",
+        ),
+        ("biases that a MATMUL has not", "Mux(bias_comes, word, 0)", "word"),
+    ),
+    *_of(
+        "drain.py",
+        "test_drain.py",
+        (
+            "accumulators that nothing touched",
+            "Mux(empty, 0, self.psums[lane])",
+            "self.psums[lane]",
+        ),
+        (
+            "the last group of a ragged tile",
+            "<< log2(p.encode_lanes) >= outputs",
+            "<< log2(p.encode_lanes) > outputs",
+        ),
+        (
+            "the wait for the thresholds",
+            "self.i_matmul.valid & self.i_tile.valid & ready",
+            "self.i_matmul.valid & self.i_tile.valid",
+        ),
+        ("a word that is not taken", "move = ~self.o.valid | self.o.ready", "move = 1"),
+    ),
+    *_of(
+        "requant.py",
+        "test_requant.py",
+        ("the rounding bit", "half_up.eq((scaled << 1).bit_select(places, 1))", "half_up.eq(0)"),
+        ("the saturation of the product", "Mux(whole > limit, limit, whole)", "whole"),
+        ("the saturation after the bias", "total >= limit", "total > limit"),
+        ("a result that is not taken", "move.eq(~self.o.valid | self.o.ready)", "move.eq(1)"),
+    ),
+    *_of(
+        "write.py",
+        "test_write.py",
+        ("the bytes of a ragged word", "elements > lane", "elements >= lane"),
+        (
+            "the cut at 4 KiB",
+            "longest.eq(Mux(to_page_end < p.max_burst_words, to_page_end, p.max_burst_words))",
+            "longest.eq(p.max_burst_words)",
+        ),
+        (
+            "a word that is not taken",
+            "self.i.ready.eq(more & (~out.valid | out.ready))",
+            "self.i.ready.eq(more)",
+        ),
+        (
+            "the wait for acknowledgements",
+            'self.busy.eq(~fsm.ongoing("ROW") | (pending != 0))',
+            'self.busy.eq(~fsm.ongoing("ROW"))',
+        ),
+    ),
+    *_of(
+        "controller.py",
+        "test_controller.py",
+        (
+            "a slot that could not be read",
+            "with m.If(failure != Error.NONE):  # the slot may not be what memory holds",
+            "with m.If(0):",
+        ),
+        ("the fence", "fenced = encode.fence & self.working", "fenced = 0"),
+        (
+            "thresholds that a MATMUL still needs",
+            "~fenced & ~self.bank_busy.bit_select(self.bank, 1)",
+            "~fenced",
+        ),
+        ("a program's own ENCODE", "started.eq(0),", "started.eq(1),"),
+        (
+            "END's wait for the units",
+            "with m.If(~reading & ~self.working &",
+            "with m.If(~reading &",
+        ),
+    ),
+    *_of(
+        "csr.py",
+        "test_csr.py",
+        ("a start while busy", "& self.wdata[0] & ~self.busy", "& self.wdata[0]"),
+        (
+            "the latch of a counter's upper half",
+            "counter_high.eq(counters",
+            "counter_high.eq(0 & counters",
+        ),
+        ("the strobes", "(field & ~mask) | (self.wdata & mask)", "self.wdata"),
+    ),
+    *_of(
+        "stream.py",
+        "test_stream.py",
+        (
+            "an element that is not taken",
+            "with m.If(self.o.valid & self.o.ready):",
+            "with m.If(self.o.valid):",
+        ),
+    ),
+]
