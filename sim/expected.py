@@ -1,15 +1,16 @@
 """What a compiled program must give: outputs, what lies before them, and counters, by golden."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from compiler.program import Compiled
-from golden.counts import matrix_cost
+from golden.counts import MatrixCost, matrix_cost
 from golden.encoding import time_steps_for
 from golden.spiking import SpikingLinear
+from hw.params import HwParams
 
 __all__ = ["Expected", "SiteValues", "expect"]
 
@@ -83,8 +84,8 @@ def expect(linear: SpikingLinear, compiled: Compiled, inputs: Mapping[str, np.nd
         )
         accumulators[step["matrix"]] = y.numpy()
         outputs[step["output"]] = matrix.requantize(y, encoded).numpy()
-        costs += [
-            matrix_cost(
+        for counts in encoded.counts.split(params.tokens):
+            cost = matrix_cost(
                 counts,
                 step["outputs"],
                 compiled.manifest["coding"],
@@ -94,8 +95,7 @@ def expect(linear: SpikingLinear, compiled: Compiled, inputs: Mapping[str, np.nd
                 lanes=params.lanes,
                 word_bytes=params.axi_bytes,
             )
-            for counts in encoded.counts.split(params.tokens)
-        ]
+            costs.append(_as_built(cost, counts, step["outputs"], params))
     return Expected(
         sites=sites,
         accumulators=accumulators,
@@ -108,3 +108,17 @@ def expect(linear: SpikingLinear, compiled: Compiled, inputs: Mapping[str, np.nd
         },
         dense_weight_bytes=sum(cost.dense_weight_bytes for cost in costs),
     )
+
+
+def _as_built(cost: MatrixCost, counts: torch.Tensor, outputs: int, params: HwParams) -> MatrixCost:
+    """Return what hardware counts that multiplies, or that fetches silent channels too."""
+    if params.array == "mac":
+        cost = replace(cost, synaptic_operations=outputs * int(torch.count_nonzero(counts)))
+    if not params.skip_silent:
+        cost = replace(
+            cost,
+            silent_channels=0,
+            events=cost.events + cost.silent_channels,
+            weight_bytes=cost.dense_weight_bytes,
+        )
+    return cost

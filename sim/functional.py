@@ -220,11 +220,18 @@ class _Machine:
         destination_stride: int,
     ) -> np.ndarray:
         channels = self.counts.shape[1]
-        events = np.flatnonzero(self.counts.any(axis=0))
+        if self.params.skip_silent:
+            events = np.flatnonzero(self.counts.any(axis=0))
+        else:
+            events = np.arange(channels)
+        if self.params.array == "mac":  # one product, whatever the coding
+            spent = np.count_nonzero(self.counts)
+        else:
+            spent = spikes(self.counts, isa.Coding(coding))
         counted = self.counters
         counted["events"] += events.size
         counted["silent_channels"] += channels - events.size
-        counted["synaptic_operations"] += outputs * spikes(self.counts, isa.Coding(coding))
+        counted["synaptic_operations"] += outputs * spent
 
         words_of_channel = len(isa.CHANNEL_WORDS[bool(has_bias)])
         accumulators, first = [], 0

@@ -128,7 +128,7 @@ async def _wait(dut, job: Job, progress: Path) -> None:
         if idle >= _PATIENCE_CYCLES:
             raise HardwareError(f"no memory transfer and no interrupt for {idle} cycles")
         if waited >= job.limit_cycles:
-            raise HardwareError(f"no interrupt within {waited} cycles, twice what is ever needed")
+            raise HardwareError(f"no interrupt within {waited} cycles, more than it can need")
 
 
 def _check_memory() -> None:

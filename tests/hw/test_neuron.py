@@ -58,6 +58,15 @@ def test_neuron_equals_golden(seed):
         assert run(inputs, v, max_count, dead_zone) == expected
 
 
+def test_an_input_that_holds_its_thresholds_exactly_fires(seed):
+    """With v a multiple of 2 lsb, half-integer multiples of v are inputs."""
+    v = random.Random(seed).randrange(1, 1 << 22) << 25
+    inputs = around_thresholds(v, 127)
+    x = torch.tensor([inputs], dtype=torch.int64).to(torch.int32)
+    expected = fire(x, torch.tensor([v]), Site("absmax", 127, 256, 127, 0, 0))[0].tolist()
+    assert run(inputs, v, 127, 0) == expected
+
+
 def test_extreme_thresholds():
     for v in (1 << 24, (1 << 56) - 1):
         inputs = [0, 1, -1, 127, 128, 2**31 - 1, -(2**31)]

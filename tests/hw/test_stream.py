@@ -1,12 +1,12 @@
-"""The stream helpers: order, capacity, latency and speed."""
+"""The queue: order, capacity, latency and speed."""
 
 import random
 
 import pytest
 from amaranth.lib import data
 
-from hw.stream import Narrow, Queue
-from tests.harness.streams import StreamRule, collect, feed, latency, simulate
+from hw.stream import Queue
+from tests.harness.streams import collect, feed, latency, simulate
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 17])
@@ -63,42 +63,3 @@ def test_queue_timing(depth):
     simulate(dut, check)
     # The first payload was there; from an empty queue on, the next one takes the latency.
     assert len(cycles) <= (payloads + 1 if depth > 2 else 2 * payloads)
-
-
-def element(word, index):
-    return word >> 8 * index & 0xFF
-
-
-@pytest.mark.parametrize("ratio", [1, 2, 4])
-@pytest.mark.parametrize("stall", [0.0, 0.5])
-def test_narrow_cuts_words_and_drops_what_is_flushed(ratio, stall, seed):
-    """Runs of elements, each flushed at its end, so that the next one starts with a new word."""
-    rng = random.Random(seed)
-    runs = [rng.choice([1, 2, 3, 4, 5, 9]) for _ in range(60)]
-    words, expected, flush = [], [], []
-    for run in runs:
-        start = len(words)
-        words += [rng.getrandbits(8 * ratio) for _ in range(-(-run // ratio))]
-        expected += [element(words[start + i // ratio], i % ratio) for i in range(run)]
-        flush += [0] * (run - 1) + [1]
-    dut = Narrow(8 * ratio, 8)
-    taken, cycles = [], []
-
-    async def drive(ctx):
-        await feed(ctx, dut.i, words, rng, stall)
-
-    async def check(ctx):
-        rule = StreamRule()
-        while len(taken) < len(expected):
-            ready = rng.random() >= stall
-            ctx.set(dut.o.ready, ready)
-            ctx.set(dut.flush, flush[len(taken)])
-            _, _, valid, payload = await ctx.tick().sample(dut.o.valid, dut.o.payload)
-            cycles.append(valid)
-            if rule.check(valid, ready, payload):
-                taken.append(payload)
-
-    simulate(dut, drive, check)
-    assert taken == expected
-    if not stall:
-        assert len(cycles) == len(expected)

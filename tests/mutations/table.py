@@ -341,13 +341,4 @@ MUTATIONS = [
         ),
         ("the strobes", "(field & ~mask) | (self.wdata & mask)", "self.wdata"),
     ),
-    *_of(
-        "stream.py",
-        "test_stream.py",
-        (
-            "an element that is not taken",
-            "with m.If(self.o.valid & self.o.ready):",
-            "with m.If(self.o.valid):",
-        ),
-    ),
 ]

@@ -1,13 +1,18 @@
 """The functional device: what it reads, writes and counts, and which programs it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from compiler.build import build
+from golden.spiking import SpikingLinear
 from hw.isa import HEADER, SLOT_BYTES, Opcode, assemble, disassemble
 from hw.presets import preset
 from hw.regs import COUNTERS, Error
+from sim.expected import expect
 from sim.functional import Functional, execute
-from tests.compiler.models import compiled, one_matrix
+from tests.compiler.models import RandomCheckpoint, compiled, one_matrix, recipe
 
 PARAMS = preset("test")
 HEADER_BYTES = HEADER.size // 8
@@ -48,6 +53,70 @@ def test_counters_of_a_program_counted_by_hand(program):
         "dram_bytes_written": 3 * 45 * 4,
     }
     assert all(counters[name] is None for name in COUNTERS if name.endswith("cycles"))
+
+
+# Channels 1 and 4 of round 0 make 127 and -127 spikes, in one product each; 10 channels a round.
+OPPONENTS = {
+    "multiplies": (
+        dict(array="mac"),
+        {"events": 2, "silent_channels": 18, "synaptic_operations": 45 * 2, "row_segments": 4},
+    ),
+    "fetches all": (
+        dict(skip_silent=False),
+        {"events": 20, "silent_channels": 0, "synaptic_operations": 45 * 4, "row_segments": 40},
+    ),
+    "both": (
+        dict(array="mac", skip_silent=False),
+        {"events": 20, "silent_channels": 0, "synaptic_operations": 45 * 2, "row_segments": 40},
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "counted"), OPPONENTS.values(), ids=OPPONENTS)
+def test_an_opponent_gives_the_same_bits_and_counts_what_it_does(tmp_path, seed, changes, counted):
+    stages = one_matrix(45, 10, 4, has_bias=True)
+    results = {}
+    for params in (PARAMS, replace(PARAMS, **changes)):
+        rng = np.random.default_rng(seed)
+        program = compiled(tmp_path / params.array, stages, params, rng, tokens=3)
+        memory = memory_of(program)
+        counters, error = execute(memory, 0, params)
+        assert error is Error.NONE
+        results[params] = program.read(memory, "w.output"), counters
+    (ours, our_counters), (theirs, counters) = results.values()
+    assert np.array_equal(ours, theirs)
+    assert {name: counters[name] for name in counted} == counted
+    segment_bytes = 16 + 8  # of both tiles
+    assert counters["weight_bytes_read"] == counted["events"] * segment_bytes
+    more = counters["weight_bytes_read"] - our_counters["weight_bytes_read"]
+    assert counters["dram_bytes_read"] == our_counters["dram_bytes_read"] + more
+
+
+@pytest.mark.parametrize("coding", ["unary", "bitwise", "csd"])
+@pytest.mark.parametrize("changes", [changes for changes, _ in OPPONENTS.values()], ids=OPPONENTS)
+def test_golden_expects_what_an_opponent_counts(tmp_path, rng, seed, coding, changes):
+    checkpoint = RandomCheckpoint(seed)
+    chosen = recipe(max_count=15)
+    linear = SpikingLinear(checkpoint.config, checkpoint.tensor, chosen)
+    program = build(
+        checkpoint,
+        ["up0", "o1"],
+        tmp_path / "m",
+        params=replace(PARAMS, **changes),
+        recipe=chosen,
+        coding=coding,
+        tokens=3,
+    )
+    inputs = {}
+    for name, region in program.inputs.items():
+        x = rng.integers(-(1 << 16), 1 << 16, (3, region.channels))
+        x[:, rng.random(region.channels) < 0.4] = 0
+        inputs[name] = x.astype(np.int32)
+    expected = expect(linear, program, inputs)
+    result = Functional().run(program, inputs)
+    assert {name: result.counters[name] for name in expected.counters} == expected.counters
+    for name, outputs in expected.outputs.items():
+        np.testing.assert_array_equal(result.outputs[name], outputs, name)
 
 
 def test_only_outputs_are_written(program):

@@ -1,0 +1,48 @@
+// What sim/cycle.py hands over and gets back; its ctypes structures have the same members.
+#pragma once
+
+#include <cstdint>
+
+struct Params {  // of hw.params.HwParams, or derived from them
+    uint32_t tokens, lanes, tile_outputs;
+    uint32_t axi_bytes, max_burst_words, fetch_depth, event_depth, scan_width, encode_lanes;
+    uint32_t header_words, slot_words;
+    uint32_t threshold_latency, neuron_latency, mantissa_width;
+};
+
+struct Extent {  // of a tile: its outputs, and the words and beats of its row segments
+    uint32_t outputs, row_words, row_beats;
+};
+
+enum class Opcode : uint32_t { kEnd = 1, kEncode = 2, kMatmul = 3 };
+
+struct Instruction {
+    Opcode opcode;
+    // ENCODE. An event is a channel that the event queue hands on, in order.
+    uint32_t tokens, channels, fence;
+    uint64_t source, source_stride;      // bytes
+    const uint8_t* threshold_widths;     // of each token: bits of V
+    const uint32_t* event_channels;      // of each event
+    const uint32_t* first_events;        // of each bitmap word, and one beyond the last
+    // MATMUL
+    uint32_t weight_width, has_bias, tiles;
+    Extent full, last;                   // of every tile but the last, and of the last
+    uint64_t weights, channel_words, destination, destination_stride;  // bytes
+    const uint8_t* steps;                // of each event: cycles of the array for one beat
+    const uint32_t* spikes;              // of each event: nonzero steps of all tokens
+
+    const Extent& extent(uint32_t tile) const { return tile == tiles - 1 ? last : full; }
+};
+
+struct Timing {  // of the memory, see sim/bench/axi_memory.h
+    uint64_t memory_bytes, latency;
+    double stalls;
+    uint64_t seed;
+    uint64_t idle_cycles;  // of the memory before the start
+};
+
+struct Counters {  // hw.regs.COUNTERS
+    uint64_t cycles, events, silent_channels, synaptic_operations, row_segments;
+    uint64_t weight_bytes_read, dram_bytes_read, dram_bytes_written, read_bursts;
+    uint64_t array_cycles, stall_cycles, encode_cycles, drain_cycles, idle_cycles;
+};

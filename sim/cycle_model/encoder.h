@@ -1,0 +1,102 @@
+// hw/encoder.py, with hw/threshold.py and hw/neuron.py, of which only the latencies matter
+#pragma once
+
+#include "abi.h"
+#include "memory_port.h"
+
+struct Encoder {
+    enum class Phase { kIdle, kLoad, kPotential, kThreshold, kFire, kSettle };
+    const Params& p;
+    // registers
+    Phase phase = Phase::kIdle;
+    const Instruction* site = nullptr;
+    bool bank = false;
+    uint32_t token = 0, group = 0, requested = 0;
+    uint64_t address = 0;
+    uint32_t threshold_left = 0;  // cycles until the threshold is there
+    uint64_t neurons = 0;         // inputs inside the neurons, and the one at their door, as bits
+    uint32_t written_token = 0, written_group = 0;
+    uint32_t shifts_left = 0, scaled_token = 0;
+    bool normalizing = false;
+    uint32_t scales_ready = 0;
+    // combinational
+    bool o_request_valid = false, o_batch_valid = false, threshold_taken = false;
+    bool words_ready = false, o_counts_valid = false;
+    uint32_t groups = 0;
+    Segment o_request;
+
+    explicit Encoder(const Params& p) : p(p) {}
+
+    bool busy() const { return phase != Phase::kIdle; }
+    bool i_ready() const { return !busy(); }
+
+    void comb(bool o_batch_ready) {
+        groups = busy() ? (site->channels + p.encode_lanes - 1) / p.encode_lanes : 0;
+        o_request_valid = busy() && requested != site->tokens;
+        o_request = {address / p.axi_bytes, groups};
+        const bool found = phase == Phase::kThreshold && !threshold_left && !normalizing;
+        o_batch_valid = found && token == 0;
+        threshold_taken = found && (o_batch_ready || token != 0);
+        words_ready = phase == Phase::kLoad;
+        o_counts_valid = neurons >> p.neuron_latency & 1;
+    }
+
+    void clock(const Instruction* accepted, bool bank_of_it, bool request_ready, bool word_valid) {
+        const bool settled = busy() && written_token == site->tokens && !normalizing;
+        if (o_request_valid && request_ready) {
+            ++requested;
+            address += site->source_stride;
+        }
+        if (o_counts_valid && ++written_group == groups) {
+            written_group = 0;
+            ++written_token;
+        }
+        if (normalizing) normalize();
+        neurons = neurons << 1 | (phase == Phase::kFire);
+        switch (phase) {
+            case Phase::kIdle:
+                token = group = written_token = scaled_token = 0;
+                if (!accepted) break;
+                site = accepted;
+                bank = bank_of_it;
+                requested = 0;
+                address = site->source;
+                scales_ready &= ~(1u << bank);
+                phase = Phase::kLoad;
+                break;
+            case Phase::kLoad:
+                if (word_valid && ++group == groups) phase = Phase::kPotential;
+                break;
+            case Phase::kPotential:
+                group = 0;
+                threshold_left = p.threshold_latency - 1;
+                phase = Phase::kThreshold;
+                break;
+            case Phase::kThreshold:
+                if (threshold_left) --threshold_left;
+                if (!threshold_taken) break;
+                shifts_left = site->threshold_widths[token] - p.mantissa_width;
+                normalizing = true;
+                phase = Phase::kFire;
+                break;
+            case Phase::kFire:
+                if (++group != groups) break;
+                group = 0;
+                phase = ++token == site->tokens ? Phase::kSettle : Phase::kLoad;
+                break;
+            case Phase::kSettle:
+                if (settled) phase = Phase::kIdle;
+                break;
+        }
+    }
+
+  private:
+    void normalize() {  // a place a cycle, and a cycle to store it
+        if (shifts_left) {
+            --shifts_left;
+            return;
+        }
+        normalizing = false;
+        if (++scaled_token == site->tokens) scales_ready |= 1u << bank;
+    }
+};

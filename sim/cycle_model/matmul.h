@@ -1,0 +1,115 @@
+// hw/matmul.py
+#pragma once
+
+#include "abi.h"
+#include "array.h"
+#include "beats.h"
+#include "channel_words.h"
+#include "drain.h"
+#include "encoder.h"
+#include "events.h"
+#include "fetch.h"
+#include "read.h"
+#include "requant.h"
+#include "sequencer.h"
+#include "spikes.h"
+#include "stream.h"
+#include "train.h"
+#include "write.h"
+
+struct MatrixPath {
+    static constexpr uint32_t kMatmuls = 4;
+    const Params& p;
+    SpikeBuffer spikes;
+    EventQueue events;
+    Queue<Event> event_queue;
+    Fetcher fetcher;
+    Queue<RowWords> row_queue;
+    SpikeTrain train;
+    Beats beats;
+    Sequencer sequencer;
+    PEArray array;
+    ChannelWords channel_words;
+    Queue<Tile> tile_queue{4};
+    Drain drain;
+    Requantizer requant;
+    // What each unit has to do, one entry a MATMUL.
+    Queue<Walk> walks{kMatmuls};
+    Queue<const Instruction*> fetches{kMatmuls}, sequences{kMatmuls}, loads{kMatmuls};
+    Queue<Nothing> codings{kMatmuls};
+    Queue<DrainMatmul> drains{kMatmuls};
+    // registers
+    uint32_t under_way[2] = {0, 0};
+    bool first_tile = true;
+    uint32_t firing = 0;
+    // combinational
+    bool both = false, handed = false;
+
+    explicit MatrixPath(const Params& p)
+        : p(p), spikes(p), event_queue(p.event_depth), fetcher(p), row_queue(p.event_depth),
+          beats(p), sequencer(p), channel_words(p), drain(p) {}
+
+    bool i_encode_ready() const { return walks.i_ready(); }
+    bool i_ready() const {
+        return walks.i_ready() && fetches.i_ready() && codings.i_ready() && sequences.i_ready() &&
+               loads.i_ready() && drains.i_ready();
+    }
+    bool bank_busy() const { return under_way[0] || under_way[1]; }
+    bool draining() const { return drain.busy(tile_queue.o_valid()) || requant.busy(drain.o_valid); }
+
+    // From the writer back to memory's words and the encoder's batch: a ready depends on the
+    // readies behind it.
+    void comb(ReadPort& read, const WritePort& write, const Encoder& encoder) {
+        requant.comb(write.i_ready);
+        drain.comb(drains.o_valid(), drains.o(), tile_queue.o_valid(), tile_queue.o(),
+                   channel_words.loaded, encoder.scales_ready, requant.i_ready());
+        sequencer.comb(train.o_valid, train.o, sequences.o_valid(), sequences.o(), beats.o_valid,
+                       array.idle(false), tile_queue.i_ready());
+        ReadPort::Client& weights = read.clients[kWeights];
+        beats.comb(row_queue.o_valid(), row_queue.o(), weights.queue.o_valid(),
+                   sequencer.i_beats_ready);
+        train.comb(event_queue.o_valid(), event_queue.o(), codings.o_valid(), sequencer.i_ready);
+        fetcher.comb_request(row_queue.i_ready());
+        weights.comb(fetcher.o_valid, fetcher.o);
+        fetcher.comb(fetches.o_valid(), weights.i_ready(), row_queue.i_ready());
+        both = fetcher.i_ready && event_queue.i_ready();
+        events.comb(walks.o_valid(), walks.o(), encoder.o_batch_valid, spikes, both);
+        handed = events.o_valid && both;
+        channel_words.comb(loads.o(), read.clients[kChannelWords].queue.o_valid());
+        read.clients[kChannelWords].comb(channel_words.o_request_valid, channel_words.o_request);
+    }
+
+    void count(Counters& counters) {
+        const bool row = handed && !events.o.end, mark = handed && events.o.end;
+        counters.row_segments += row;
+        counters.synaptic_operations += sequencer.synaptic_operations();
+        if (first_tile) {
+            counters.events += row;
+            firing += row;
+            if (mark) counters.silent_channels += events.o.channel - firing;
+        }
+        if (mark) {
+            first_tile = events.o.last;
+            firing = 0;
+        }
+    }
+
+    // `matmul` is a MATMUL that is accepted, `encoding` says that an ENCODE is.
+    void clock(const Instruction* matmul, bool encoding, uint32_t tokens, bool bank,
+               const ReadPort& read, const WritePort& write, const Encoder& encoder) {
+        issue(matmul, encoding, tokens, bank);
+        if (handed) event_queue.put(events.o);
+        if (fetcher.o_rows_valid && row_queue.i_ready()) row_queue.put(fetcher.fetched);
+        if (sequencer.o_tile_valid && tile_queue.i_ready()) tile_queue.put({sequencer.half});
+
+        const bool batch = events.i_batch_ready && encoder.o_batch_valid;
+        const bool rows_ready = beats.i_rows_ready;
+        events.clock(walks.o(), spikes);
+        spikes.clock(encoder.o_counts_valid, encoder.written_token, encoder.written_group,
+                     batch ? encoder.site : nullptr);
+        fetcher.clock(handed_before(), event_queue_entry(), fetches.o());
+        (void)rows_ready;
+        (void)read;
+        (void)write;
+    }
+};

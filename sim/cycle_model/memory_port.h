@@ -1,0 +1,11 @@
+// hw/memory_port.py
+#pragma once
+
+#include <cstdint>
+
+enum ReadClient { kProgram, kVectors, kChannelWords, kWeights, kReadClients };
+
+struct Segment {  // a run of memory words; bursts are such runs too
+    uint64_t address = 0;
+    uint32_t words = 0;
+};

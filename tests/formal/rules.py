@@ -1,0 +1,108 @@
+"""What proofs are made of: free inputs, the rules of streams, and a look inside a block."""
+
+from amaranth import Cat, Const, Module, Signal, Value
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Assert, Assume, Fragment
+
+__all__ = ["Opened", "bits", "constant", "free", "handshake", "keeps", "sink", "source", "valid_stays"]
+
+
+def bits(value) -> Value:
+    """Return a signal or a structured value as plain bits."""
+    return value.as_value() if hasattr(value, "as_value") else Value.cast(value)
+
+
+def free(m: Module, *inputs) -> None:
+    """Let inputs be anything in each cycle."""
+    m.d.comb += [bits(signal).eq(AnySeq(len(bits(signal)))) for signal in inputs]
+
+
+def constant(m: Module, shape, name: str) -> Signal:
+    """Return a value that may be anything, but the same in every cycle."""
+    signal = Signal(shape, name=name)
+    m.d.comb += bits(signal).eq(AnyConst(len(bits(signal))))
+    return signal
+
+
+def handshake(stream) -> Value:
+    """Return whether a payload is transferred in this cycle."""
+    return stream.valid & stream.ready
+
+
+def keeps(m: Module, kind, condition, *values, name: str = "kept") -> None:
+    """Assert or assume: where `condition` holds, the values are the same in the next cycle."""
+    value = Cat(*(bits(v) for v in values))
+    before = Signal(len(value), name=f"{name}_before")
+    held = Signal(name=f"{name}_held")
+    m.d.sync += [before.eq(value), held.eq(condition)]
+    m.d.comb += kind(~held | (value == before))
+
+
+def valid_stays(m: Module, kind, stream, name: str) -> None:
+    """Assert or assume the rule of streams: what is valid stays, unchanged, until it is taken."""
+    waits = stream.valid & ~stream.ready
+    keeps(m, kind, waits, stream.valid, stream.payload, name=name)
+
+
+def source(m: Module, stream, name: str) -> None:
+    """Drive an input stream with anything that keeps the rule."""
+    free(m, stream.valid, stream.payload)
+    valid_stays(m, Assume, stream, name)
+
+
+def sink(m: Module, stream, name: str) -> None:
+    """Take from an output stream under any back-pressure, and assert that it keeps the rule."""
+    free(m, stream.ready)
+    valid_stays(m, Assert, stream, name)
+
+
+class Opened:
+    """A block, elaborated once, whose inner signals and memories invariants may speak of.
+
+    Parameters
+    ----------
+    m : Module
+        Where it becomes the submodule `name`.
+    block : Component
+        The block.
+    """
+
+    def __init__(self, m: Module, block, name: str = "dut") -> None:
+        self._fragment = Fragment.get(block, "formal")
+        m.submodules[name] = self._fragment
+
+    def _open(self, path: str) -> Fragment:
+        fragment = self._fragment
+        for part in filter(None, path.split(".")):
+            fragment = fragment.find_subfragment(part)
+        return fragment
+
+    def signal(self, path: str) -> Signal:
+        """Return the signal of this hierarchical name; raises ValueError unless there is one."""
+        where, _, name = path.rpartition(".")
+        fragment = self._open(where)
+        found = {
+            id(signal): signal
+            for statements in fragment.statements.values()
+            for statement in statements
+            for signal in statement._lhs_signals()
+            if signal.name == name
+        }
+        if len(found) != 1:
+            raise ValueError(f"{path} must name one signal, not {len(found)}")
+        return next(iter(found.values()))
+
+    def memory(self, path: str, address) -> Value:
+        """Return what a memory holds at an address, in this cycle."""
+        instance = self._open(path)
+        width = (instance._data.depth - 1).bit_length()
+        data = Signal(instance._data.shape, name=path.replace(".", "_") + "_content")
+        address = Cat(address, Const(0, width))[:width]
+        instance.read_port(
+            domain="comb", addr=address, data=bits(data), en=Const(1), transparent_for=()
+        )
+        return data
+
+    def read_data(self, path: str, port: int = 0) -> Value:
+        """Return the data register of a memory's read port."""
+        return self._open(path)._read_ports[port]._data

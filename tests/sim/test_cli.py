@@ -1,0 +1,222 @@
+"""The command line: exit statuses, and one sentence for whatever is wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hw.presets import preset
+from sim.__main__ import main
+from sim.errors import ToolError
+from sim.functional import Functional
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str) -> int:
+    try:
+        return main(["run", *arguments])
+    except SystemExit as end:  # argparse's way
+        return end.code
+
+
+def refusal(capsys, *arguments: str) -> str:
+    """Return the one sentence of a refused request."""
+    assert run(*arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("python -m sim")
+    assert printed.err.count("\n") == 1
+    return printed.err.partition(": ")[2].rstrip("\n")
+
+
+@pytest.fixture
+def stories(stories260k, tmp_path):
+    """Return the arguments of a quick run."""
+    common = ("--model", "stories260k", "--preset", "test", "--device", "functional")
+    return (*common, "-o", str(tmp_path / "out"))
+
+
+def test_a_good_run(stories, tmp_path, capsys):
+    assert run(*stories, "--layer", "mlp2", "--recipe", "w4", "--coding", "bitwise") == 0
+    made = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert made["bit_exact"] is True
+    assert (made["device"], made["cycles"], made["coding"]) == ("functional", None, "bitwise")
+    assert (made["layer"], made["recipe"], made["weights"]) == ("mlp2", "w4", "real")
+    assert "layers.2.down" in capsys.readouterr().out
+
+
+def test_json_on_standard_output(stories, capsys):
+    assert run(*stories, "--layer", "q1", "--tokens", "3", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["tokens"] == 3
+
+
+def test_rows_are_counted_from_the_first_of_the_matrix(stories, tmp_path):
+    assert run(*stories, "--layer", "lm_head", "--rows", "500:512") == 0
+    made = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (made["matrices"][0]["first_row"], made["values_compared"]) == (500, 24)
+
+
+def test_a_compiled_directory_runs_again(stories, tmp_path, capsys):
+    assert run(*stories, "--layer", "attn0") == 0
+    again = tmp_path / "again"
+    directory = str(tmp_path / "out" / "compiled")
+    device = ("--device", "functional", "-o", str(again))
+    assert run("--compiled", directory, "--preset", "test", *device) == 0
+    first, second = (json.loads((d / "report.json").read_text()) for d in (again, tmp_path / "out"))
+    for name in ("layer", "coding", "recipe", "events", "fingerprint", "values_compared"):
+        assert first[name] == second[name]
+    capsys.readouterr()
+    sentence = refusal(capsys, "--compiled", directory, "--preset", "edge", *device)
+    assert first["fingerprint"] in sentence
+    assert "is compiled for hardware" in sentence
+    sentence = refusal(capsys, "--compiled", directory, "--layer", "mlp0")
+    assert sentence == f"--layer: what is compiled in {directory} stands (see --help)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "--layer (such as mlp0) or --compiled must be given (see --help)"),
+        (
+            ("--layer", "mlp99"),
+            "layer must be one of mlpN, attnN, qN, kN, vN, oN, gateN, upN, downN "
+            + "with N from 0 to 4, or lm_head, not 'mlp99'",
+        ),
+        (("--layer", "mlp0", "--preset", "huge"), "preset must be one of {presets}, not 'huge'"),
+        (
+            ("--layer", "mlp0", "--coding", "morse"),
+            "coding must be one of unary, bitwise, csd, not 'morse'",
+        ),
+        (
+            ("--layer", "mlp0", "--device", "fpga"),
+            "device must be one of rtl, functional, not 'fpga'",
+        ),
+        (
+            ("--layer", "mlp0", "--stalls", "1.5"),
+            "stalls must be a probability from 0 to 0.9, not 1.5",
+        ),
+        (("--layer", "mlp0", "--latency", "0"), "latency must be 1 to 100000 cycles, not 0"),
+        (("--layer", "mlp0", "--seed", "-1"), "seed must be 0 to 2^63 - 1, not -1"),
+        (
+            ("--layer", "mlp0", "--tokens", "many"),
+            "argument --tokens: invalid int value: 'many' (see --help)",
+        ),
+        (
+            ("--layer", "mlp0", "--rows", "4"),
+            "rows needs a single matrix, such as down0, not mlp0",
+        ),
+    ],
+)
+def test_bad_requests(stories, capsys, arguments, sentence):
+    from hw.presets import PRESETS
+
+    wanted = sentence.format(presets=", ".join(sorted(PRESETS)))
+    assert refusal(capsys, *stories, *arguments) == wanted
+
+
+def test_more_tokens_than_the_prompt_has(stories, capsys):
+    sentence = refusal(capsys, *stories, "--layer", "q0", "--prompt", "Once", "--tokens", "9")
+    assert sentence.startswith("tokens must be 1 to ")
+
+
+def test_an_unknown_recipe(stories, capsys):
+    sentence = refusal(capsys, *stories, "--layer", "mlp0", "--recipe", "w3")
+    assert sentence.startswith("there is no recipe w3: name one of ")
+
+
+def model_refusal(capsys, model) -> str:
+    arguments = ("--layer", "mlp0", "--preset", "test", "--model", str(model))
+    return refusal(capsys, *arguments)
+
+
+def test_a_missing_checkpoint(capsys, tmp_path):
+    path = tmp_path / "none.gguf"
+    assert model_refusal(capsys, path).startswith(f"there is no checkpoint {path}: name ")
+
+
+def test_a_truncated_checkpoint(capsys, tmp_path, stories260k):
+    shutil.copy(stories260k.with_name("tok512.bin"), tmp_path)
+    path = tmp_path / "stories260K.bin"
+    path.write_bytes(stories260k.read_bytes()[:-1000])
+    assert str(path) in model_refusal(capsys, path)
+
+
+def test_a_corrupted_checkpoint(capsys, tmp_path, rng):
+    path = tmp_path / "noise.gguf"
+    path.write_bytes(b"GGUF" + rng.bytes(4000))
+    assert str(path) in model_refusal(capsys, path)
+
+
+def test_a_model_of_another_family(capsys, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "architectures": ["GPT2"]}')
+    assert "gpt2" in model_refusal(capsys, tmp_path)
+
+
+def wrong(change):
+    """Return a functional device that changes what it computed."""
+
+    class Wrong(Functional):
+        def run(self, compiled, inputs):
+            return change(super().run(compiled, inputs))
+
+    return Wrong
+
+
+def test_a_wrong_word_exits_with_1_and_says_where(stories, capsys, monkeypatch, tmp_path):
+    def change(result):
+        result.outputs["layers.0.up.output"][1, 17] += 1
+        return result
+
+    monkeypatch.setattr("sim.run.Functional", wrong(change))
+    assert run(*stories, "--layer", "mlp0", "--seed", "31") == 1
+    sentence = capsys.readouterr().err
+    assert sentence.startswith(
+        "python -m sim: layers.0.up.output, token 1, output channel 17: expected 0x"
+    )
+    assert sentence.endswith(" (seed 31)\n")
+    made = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (made["bit_exact"], made["mismatches"]) == (False, 1)
+    assert [m["bit_exact"] for m in made["matrices"]] == [True, False, True]
+
+
+def test_a_wrong_counter_exits_with_1_and_is_named(stories, capsys, monkeypatch):
+    def change(result):
+        events = result.counters["events"] + 1
+        return replace(result, counters={**result.counters, "events": events})
+
+    monkeypatch.setattr("sim.run.Functional", wrong(change))
+    assert run(*stories, "--layer", "mlp0") == 1
+    assert capsys.readouterr().err.startswith("python -m sim: counter events: golden says ")
+
+
+def test_a_run_that_breaks_off_leaves_no_older_report(stories, capsys, monkeypatch, tmp_path):
+    def broken(*arguments, **options):
+        raise ToolError("make failed with status 2: the disk is full")
+
+    assert run(*stories, "--layer", "mlp0") == 0
+    capsys.readouterr()
+    monkeypatch.setattr("sim.run.build_bench", broken)
+    sentence = refusal(capsys, *stories, "--layer", "mlp0", "--device", "rtl")
+    assert sentence == "make failed with status 2: the disk is full"
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_help_needs_no_heavy_import():
+    code = "import sys, sim.__main__; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    for arguments in ([], ["run"]):
+        command = [sys.executable, "-m", "sim", *arguments, "--help"]
+        shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert "run" in shown.stdout
+
+
+def test_the_preset_is_that_of_the_hardware(stories, tmp_path):
+    assert run(*stories, "--layer", "k0") == 0
+    made = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert made["preset"] == "test"
+    assert made["params"] == preset("test").as_dict()
