@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--preset", metavar="P", help=f"hardware: {', '.join(PRESETS)} (default: edge)")
     add("--coding", metavar="C", help="unary, bitwise or csd (default: csd)")
     add("--recipe", metavar="R", help="a known recipe or a TOML file (default: w8)")
-    add("--device", metavar="D", default="rtl", help="rtl or functional (default: rtl)")
+    add("--device", metavar="D", default="rtl", help="rtl, cycle or functional (default: rtl)")
     add("--prompt", metavar="TEXT", help="whose last tokens' vectors are taken")
     add("--tokens", metavar="M", type=int, help="how many (default: as the hardware has rows)")
     add("--rows", metavar="A:B", help="output channels of a single matrix, or how many")

@@ -12,7 +12,7 @@ from golden import checkpoints
 from golden.checkpoints import Checkpoint
 from golden.recipe import Recipe, load_recipe
 from golden.settings import SiteSettings
-from golden.spiking import SpikingLinear
+from golden.spiking import Encoded, SpikingLinear
 from hw.params import HwParams
 from sim.activations import default_prompt, prompt_vectors
 from sim.expected import Expected, expect
@@ -100,8 +100,7 @@ def of_layers(
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     if tokens is None:
         tokens = min(params.tokens, len(checkpoint.tokenizer.encode(prompt)))
-    linear = SpikingLinear(checkpoint.config, checkpoint.tensor, loaded)
-    say("golden model: activations of the prompt")
+    linear = _linear(checkpoint, loaded, say)
     sites = [stage.name for stage in stages]
     vectors = prompt_vectors(checkpoint, linear, sites, prompt, tokens)
     say("compiling")
@@ -138,11 +137,10 @@ def of_directory(
             f"{compiled.directory} is compiled from {manifest['model']['name']}, not from "
             f"{checkpoint.config.name}: name its checkpoint with --model"
         )
-    linear = SpikingLinear(checkpoint.config, checkpoint.tensor, _recipe(manifest["recipe"]))
+    linear = _linear(checkpoint, _recipe(manifest["recipe"]), say)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     steps = manifest["operations"]
     sites = [step["site"] for step in steps if step["operation"] == "ENCODE"]
-    say("golden model: activations of the prompt")
     vectors = prompt_vectors(checkpoint, linear, sites, prompt, compiled.tokens)
     return _case(linear, compiled, vectors, prompt, say)
 
@@ -154,6 +152,15 @@ def _load(model: str, say: Say) -> Checkpoint:
         say(f"fetching {model}: {done >> 20} of {total >> 20} MiB")
 
     return checkpoints.load(model, fetched)
+
+
+def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:
+    """Return golden's matrices; each is quantized when it is first applied, which takes a while."""
+
+    def observe(site: str, _: Encoded) -> None:
+        say(f"golden model: {site}")
+
+    return SpikingLinear(checkpoint.config, checkpoint.tensor, recipe, observe)
 
 
 def _recipe(entry: dict) -> Recipe:

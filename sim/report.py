@@ -116,8 +116,8 @@ def _as_table(report: Mapping[str, object]) -> Group:
     facts.add_row("bit exact", "true" if report["bit_exact"] else "false")
     facts.add_row("wall clock", f"{report['wall_seconds']:.1f} s")
     title = (
-        f"{report['model']} {report['layer']} on {report['device']}: preset {report['preset']}, "
-        f"{report['coding']}, recipe {report['recipe']}, {report['tokens']} tokens, "
+        f"{report['model']} {report['layer']} on {report['device']}: {report['preset']}, "
+        f"{report['coding']}, {report['recipe']}, {report['tokens']} tokens, "
         f"{report['weights']} weights"
     )
     return Group(title, matrices, facts)

@@ -15,14 +15,16 @@ from sim import cases, report
 from sim.builds import build_bench
 from sim.cases import Case
 from sim.compare import judge
+from sim.cycle import Cycle
 from sim.device import Result, no_counts
+from sim.errors import HardwareFault
 from sim.functional import Functional
 from sim.rtl import Rtl, Run, Timing
 from sim.verilog import ROOT, tool_versions, wave_format
 
 __all__ = ["DEVICES", "OUTPUT_ROOT", "Request", "run"]
 
-DEVICES = ("rtl", "functional")
+DEVICES = ("rtl", "cycle", "functional")
 """What a program can be run on."""
 
 OUTPUT_ROOT = ROOT / "build" / "sim"
@@ -44,7 +46,7 @@ class Request:
     device : str
         One of `DEVICES`.
     timing : Timing
-        Of the memory behind the rtl device, and the seed.
+        Of the memory behind the rtl and cycle devices, and the seed.
     waves : bool
         Whether the rtl device records waves.
     output : Path or None
@@ -123,12 +125,20 @@ def run(
     say("functional device")
     with clock.part("functional"):
         result = functional = Functional().run(case.compiled, case.inputs)
-    if request.device == "rtl":
+    total = functional.counters["dram_bytes_read"]
+    if request.device == "cycle":
+        say("cycle model")
+        cycle = Cycle(timing=request.timing, progress=lambda done: progress(done, total))
+        with clock.part("simulate"):
+            try:
+                result = cycle.run(case.compiled, case.inputs)
+            except HardwareFault as fault:
+                result = fault
+    elif request.device == "rtl":
         say("building the simulator, once for this hardware")
         with clock.part("build"):
             build = build_bench(case.compiled.params, waves=request.waves)
         say("simulating")
-        total = functional.counters["dram_bytes_read"]
         rtl = Rtl(
             build,
             waves=directory / f"waves.{wave_format()}" if request.waves else None,

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 struct Params {  // of hw.params.HwParams, or derived from them
-    uint32_t tokens, lanes, tile_outputs;
+    uint32_t lanes, tile_outputs;
     uint32_t axi_bytes, max_burst_words, fetch_depth, event_depth, scan_width, encode_lanes;
     uint32_t header_words, slot_words;
     uint32_t threshold_latency, neuron_latency, mantissa_width;

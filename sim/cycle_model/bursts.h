@@ -16,6 +16,9 @@ struct Bursts {
     bool i_ready = true, hand_over = false;
     uint32_t words = 0, rest_words = 0;
 
+    Bursts(uint32_t max_words, uint32_t page_words)
+        : max_words(max_words), page_words(page_words) {}
+
     void comb(bool i_valid, const Segment& i, bool hurry, bool o_ready) {
         const uint32_t to_page_end = page_words - (run_address & (page_words - 1));
         const uint32_t longest = std::min(to_page_end, max_words);

@@ -20,7 +20,7 @@ struct Encoder {
     bool normalizing = false;
     uint32_t scales_ready = 0;
     // combinational
-    bool o_request_valid = false, o_batch_valid = false, threshold_taken = false;
+    bool o_request_valid = false, found = false, o_batch_valid = false;
     bool words_ready = false, o_counts_valid = false;
     uint32_t groups = 0;
     Segment o_request;
@@ -30,18 +30,18 @@ struct Encoder {
     bool busy() const { return phase != Phase::kIdle; }
     bool i_ready() const { return !busy(); }
 
-    void comb(bool o_batch_ready) {
+    void comb() {
         groups = busy() ? (site->channels + p.encode_lanes - 1) / p.encode_lanes : 0;
         o_request_valid = busy() && requested != site->tokens;
         o_request = {address / p.axi_bytes, groups};
-        const bool found = phase == Phase::kThreshold && !threshold_left && !normalizing;
+        found = phase == Phase::kThreshold && !threshold_left && !normalizing;
         o_batch_valid = found && token == 0;
-        threshold_taken = found && (o_batch_ready || token != 0);
         words_ready = phase == Phase::kLoad;
         o_counts_valid = neurons >> p.neuron_latency & 1;
     }
 
-    void clock(const Instruction* accepted, bool bank_of_it, bool request_ready, bool word_valid) {
+    void clock(const Instruction* accepted, bool bank_of_it, bool request_ready, bool word_valid,
+               bool o_batch_ready) {
         const bool settled = busy() && written_token == site->tokens && !normalizing;
         if (o_request_valid && request_ready) {
             ++requested;
@@ -74,7 +74,7 @@ struct Encoder {
                 break;
             case Phase::kThreshold:
                 if (threshold_left) --threshold_left;
-                if (!threshold_taken) break;
+                if (!found || (token == 0 && !o_batch_ready)) break;
                 shifts_left = site->threshold_widths[token] - p.mantissa_width;
                 normalizing = true;
                 phase = Phase::kFire;

@@ -94,22 +94,51 @@ struct MatrixPath {
         }
     }
 
-    // `matmul` is a MATMUL that is accepted, `encoding` says that an ENCODE is.
+    // `matmul` is a MATMUL that is accepted, `encoding` says that an ENCODE is. Who takes a payload
+    // is clocked before who holds it, and queues come last.
     void clock(const Instruction* matmul, bool encoding, uint32_t tokens, bool bank,
-               const ReadPort& read, const WritePort& write, const Encoder& encoder) {
-        issue(matmul, encoding, tokens, bank);
+               const ReadPort& read, const Encoder& encoder, bool row_ready) {
+        if (matmul) issue(matmul, tokens, bank);
+        if (encoding) walks.put({});
+        if (drain.i_matmul_ready) --under_way[drains.o().bank];
         if (handed) event_queue.put(events.o);
         if (fetcher.o_rows_valid && row_queue.i_ready()) row_queue.put(fetcher.fetched);
         if (sequencer.o_tile_valid && tile_queue.i_ready()) tile_queue.put({sequencer.half});
 
-        const bool batch = events.i_batch_ready && encoder.o_batch_valid;
-        const bool rows_ready = beats.i_rows_ready;
+        const auto words_valid = [&](ReadClient name) { return read.clients[name].queue.o_valid(); };
+        requant.clock(drain.o_valid);
+        drain.clock(drains.o(), row_ready, requant.i_ready());
+        array.clock(sequencer.o_valid, sequencer.last_step);
+        sequencer.clock(tile_queue.i_ready(), train.o.last, drain.release);
+        train.clock(event_queue.o_valid(), event_queue.o(), sequencer.i_ready);
+        beats.clock(sequencer.i_beats_ready);
+        channel_words.clock(loads.o_valid(), loads.o(), read.clients[kChannelWords].i_ready(),
+                            words_valid(kChannelWords), drain.release);
+        fetcher.clock(handed, events.o, fetches.o());
         events.clock(walks.o(), spikes);
+        const bool batch = events.i_batch_ready && encoder.o_batch_valid;
         spikes.clock(encoder.o_counts_valid, encoder.written_token, encoder.written_group,
                      batch ? encoder.site : nullptr);
-        fetcher.clock(handed_before(), event_queue_entry(), fetches.o());
-        (void)rows_ready;
-        (void)read;
-        (void)write;
+
+        event_queue.clock(train.i_ready);
+        row_queue.clock(beats.i_rows_ready);
+        tile_queue.clock(drain.i_tile_ready);
+        walks.clock(events.i_ready);
+        fetches.clock(fetcher.i_matmul_ready);
+        codings.clock(train.i_coding_ready);
+        sequences.clock(sequencer.i_matmul_ready);
+        loads.clock(channel_words.i_ready);
+        drains.clock(drain.i_matmul_ready);
+    }
+
+  private:
+    void issue(const Instruction* matmul, uint32_t tokens, bool bank) {
+        walks.put({matmul});
+        fetches.put(matmul);
+        codings.put({});
+        sequences.put(matmul);
+        loads.put(matmul);
+        drains.put({matmul, tokens, bank});
+        ++under_way[bank];
     }
 };

@@ -18,7 +18,7 @@ struct ReadPort {
 
         Client(const Params& p, uint32_t depth)
             : depth(depth),
-              bursts{std::min(p.max_burst_words, depth), 4096 / p.axi_bytes},
+              bursts(std::min(p.max_burst_words, depth), 4096 / p.axi_bytes),
               queue(depth) {}
 
         bool i_ready() const { return bursts.i_ready; }

@@ -1,6 +1,6 @@
 """What proofs are made of: free inputs, the rules of streams, and a look inside a block."""
 
-from amaranth import Cat, Const, Module, Signal, Value
+from amaranth import Cat, Const, Module, Shape, Signal, Value
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Fragment
 
@@ -29,31 +29,31 @@ def handshake(stream) -> Value:
     return stream.valid & stream.ready
 
 
-def keeps(m: Module, kind, condition, *values, name: str = "kept") -> None:
+def keeps(m: Module, kind, condition, *values, name: str, src_loc_at: int = 0) -> None:
     """Assert or assume: where `condition` holds, the values are the same in the next cycle."""
     value = Cat(*(bits(v) for v in values))
     before = Signal(len(value), name=f"{name}_before")
     held = Signal(name=f"{name}_held")
     m.d.sync += [before.eq(value), held.eq(condition)]
-    m.d.comb += kind(~held | (value == before))
+    m.d.comb += kind(~held | (value == before), src_loc_at=src_loc_at + 1)
 
 
-def valid_stays(m: Module, kind, stream, name: str) -> None:
+def valid_stays(m: Module, kind, stream, name: str, src_loc_at: int = 0) -> None:
     """Assert or assume the rule of streams: what is valid stays, unchanged, until it is taken."""
     waits = stream.valid & ~stream.ready
-    keeps(m, kind, waits, stream.valid, stream.payload, name=name)
+    keeps(m, kind, waits, stream.valid, stream.payload, name=name, src_loc_at=src_loc_at + 1)
 
 
 def source(m: Module, stream, name: str) -> None:
     """Drive an input stream with anything that keeps the rule."""
     free(m, stream.valid, stream.payload)
-    valid_stays(m, Assume, stream, name)
+    valid_stays(m, Assume, stream, name, src_loc_at=1)
 
 
 def sink(m: Module, stream, name: str) -> None:
     """Take from an output stream under any back-pressure, and assert that it keeps the rule."""
     free(m, stream.ready)
-    valid_stays(m, Assert, stream, name)
+    valid_stays(m, Assert, stream, name, src_loc_at=1)
 
 
 class Opened:
@@ -77,10 +77,13 @@ class Opened:
             fragment = fragment.find_subfragment(part)
         return fragment
 
+    def _find(self, path: str) -> tuple[Fragment, str]:
+        where, _, name = path.rpartition(".")
+        return self._open(where), name
+
     def signal(self, path: str) -> Signal:
         """Return the signal of this hierarchical name; raises ValueError unless there is one."""
-        where, _, name = path.rpartition(".")
-        fragment = self._open(where)
+        fragment, name = self._find(path)
         found = {
             id(signal): signal
             for statements in fragment.statements.values()
@@ -92,14 +95,21 @@ class Opened:
             raise ValueError(f"{path} must name one signal, not {len(found)}")
         return next(iter(found.values()))
 
+    def state(self, machine: str, *names: str) -> Value:
+        """Return whether a state machine is in one of the states."""
+        fragment, name = self._find(machine)
+        encoding = fragment.generated[name].encoding
+        signal = fragment.generated[name].state
+        return Cat(signal == encoding[n] for n in names).any()
+
     def memory(self, path: str, address) -> Value:
         """Return what a memory holds at an address, in this cycle."""
         instance = self._open(path)
         width = (instance._data.depth - 1).bit_length()
-        data = Signal(instance._data.shape, name=path.replace(".", "_") + "_content")
+        data = Signal(Shape.cast(instance._data.shape).width, name=path.replace(".", "_") + "_now")
         address = Cat(address, Const(0, width))[:width]
         instance.read_port(
-            domain="comb", addr=address, data=bits(data), en=Const(1), transparent_for=()
+            domain="comb", addr=address, data=data, en=Const(1), transparent_for=()
         )
         return data
 

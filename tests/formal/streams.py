@@ -6,17 +6,18 @@ from amaranth.hdl import Assert, Assume, Cover
 from hw.beats import Beats
 from hw.bursts import Bursts
 from hw.channel_words import ChannelWords
+from hw.controller import Controller
 from hw.drain import Drain
 from hw.encoder import Encoder
 from hw.fetch import Fetcher
+from hw.isa import INSTRUCTIONS, Opcode
+from hw.memory_port import log2
 from hw.requant import Requantizer
 from hw.sequencer import Sequencer
 from hw.stream import Queue
 from hw.threshold import Threshold
 from hw.train import SpikeTrain
-from tests.formal.rules import free, handshake, keeps, sink, source
-
-_WORDS = 4
+from tests.formal.rules import Opened, free, handshake, keeps, sink, source
 
 
 def queue(m, p):
@@ -72,23 +73,27 @@ def sequencer(m, p):
     source(m, dut.i_matmul, "i_matmul")
     free(m, dut.array_idle, dut.release)
     # The array stays idle until it is given something.
-    keeps(m, Assume, dut.array_idle & ~dut.o.valid, dut.array_idle, name="idle")
+    keeps(m, Assume, dut.array_idle, dut.array_idle | dut.o.valid, name="idle")
     sink(m, dut.o_tile, "o_tile")
     m.d.comb += Cover(handshake(dut.o_tile) & dut.o_tile.payload.half & ~dut.o_tile.payload.empty)
 
 
 def channel_words(m, p):
-    m.submodules.dut = dut = ChannelWords(p)
+    dut = ChannelWords(p)
+    inside = Opened(m, dut)
     source(m, dut.i, "i")
     source(m, dut.i_words, "i_words")
     free(m, dut.release, dut.half, dut.group, dut.enable)
     sink(m, dut.o_request, "o_request")
     keeps(m, Assert, ~dut.enable, dut.channels, name="channels")
+    idle = inside.state("phase", "IDLE")
+    m.d.comb += Assert(idle | dut.i.valid)
     m.d.comb += Cover(handshake(dut.i))
 
 
 def drain(m, p):
-    m.submodules.dut = dut = Drain(p)
+    dut = Drain(p)
+    inside = Opened(m, dut)
     source(m, dut.i_matmul, "i_matmul")
     source(m, dut.i_tile, "i_tile")
     free(m, dut.loaded, dut.scales, dut.scales_ready, dut.psums, dut.channels)
@@ -98,6 +103,9 @@ def drain(m, p):
     keeps(m, Assume, dut.i_matmul.valid, dut.scales, name="scales")
     sink(m, dut.o_row, "o_row")
     sink(m, dut.o, "o")
+    walking = ~inside.state("phase", "TILE")
+    m.d.comb += Assert(~walking | (dut.i_matmul.valid & dut.i_tile.valid))
+    m.d.comb += Assert(walking | ~dut.o.valid)
     m.d.comb += Cover(handshake(dut.i_matmul) & (dut.i_matmul.payload.tiling.tiles == 2))
 
 
@@ -116,10 +124,82 @@ def threshold(m, p):
 
 
 def encoder(m, p):
-    m.submodules.dut = dut = Encoder(p)
+    dut = Encoder(p)
+    inside = Opened(m, dut)
+    site = dut.i.payload
     source(m, dut.i, "i")
     source(m, dut.i_words, "i_words")
     free(m, dut.bank)
+    m.d.comb += [
+        Assume((site.tokens != 0) & (site.tokens <= p.tokens)),
+        Assume((site.channels != 0) & (site.channels <= p.max_channels)),
+    ]
+
+    # The memory delivers what was asked for: `groups` words a request, in order.
+    asked, came = Signal(8), Signal(8)
+    words_came = Signal(range(p.max_channels + 1))
+    groups, tokens = Signal(range(p.max_channels + 1)), Signal(8)
+    with m.If(handshake(dut.i)):
+        m.d.sync += [asked.eq(0), came.eq(0), tokens.eq(site.tokens)]
+        m.d.sync += groups.eq((site.channels + p.encode_lanes - 1) >> log2(p.encode_lanes))
+    with m.If(handshake(dut.o_request)):
+        m.d.sync += asked.eq(asked + 1)
+    with m.If(handshake(dut.i_words)):
+        m.d.sync += words_came.eq(words_came + 1)
+        with m.If(words_came == groups - 1):
+            m.d.sync += [came.eq(came + 1), words_came.eq(0)]
+    m.d.comb += Assume(~dut.i_words.valid | (came < asked))
+
     sink(m, dut.o_request, "o_request")
     sink(m, dut.o_batch, "o_batch")
-    m.d.comb += Cover(handshake(dut.o_request))
+    m.d.comb += Assert(~handshake(dut.o_request) | (dut.o_request.payload.words == groups))
+    token, group = inside.signal("token"), inside.signal("group")
+    load, settle = inside.state("phase", "LOAD"), inside.state("phase", "SETTLE")
+    between = inside.state("phase", "POTENTIAL", "THRESHOLD", "FIRE")
+    m.d.comb += [
+        Assert(asked == inside.signal("requested")),
+        Assert((asked <= tokens) & (came <= asked)),
+        Assert((words_came == 0) | (load & (came < asked) & (words_came < groups))),
+        Assert(~load | ((came == token) & (token < tokens) & (words_came == group))),
+        Assert(~between | ((came == token + 1) & (token < tokens))),
+        Assert(~settle | ((came == token) & (token == tokens))),
+        Assert(inside.signal("groups") == groups),
+        Assert(inside.state("phase", "IDLE") | (groups != 0)),
+        Assert((groups <= p.max_channels // p.encode_lanes) & (tokens <= p.tokens)),
+        Assert(INSTRUCTIONS[Opcode.ENCODE](inside.signal("site")).tokens == tokens),
+    ]
+    m.d.comb += Cover(handshake(dut.o_batch))
+
+
+def controller(m, p):
+    dut = Controller(p, fingerprint=0)
+    source(m, dut.i_words, "i_words")
+    free(m, dut.start, dut.program, dut.bank_busy, dut.working, dut.read_failed, dut.write_failed)
+    inside = Opened(m, dut)
+    m.d.comb += Assume(~dut.start | ~dut.busy)
+    # The memory delivers what was asked for.
+    under_way = Signal(16)
+    asked = Mux(handshake(dut.o_request), dut.o_request.payload.words, 0)
+    m.d.sync += under_way.eq(under_way + asked - handshake(dut.i_words))
+    m.d.comb += Assume(~dut.i_words.valid | (under_way != 0))
+    idle, header = inside.state("phase", "IDLE"), inside.state("phase", "HEADER")
+    finish = inside.state("phase", "FINISH")
+    reading, known, first, words_left = (
+        inside.signal(name) for name in ("reading", "known", "first_request", "words_left")
+    )
+    m.d.comb += [
+        Assert(under_way == inside.signal("words_under_way")),
+        Assert(~idle | ~(reading | (under_way != 0))),
+        Assert(idle | finish | reading),
+        Assert(idle | (known == ~header)),
+        Assert(idle | ~first | (header & (under_way == 0) & (words_left != 0))),
+    ]
+    # What is done stays done until another instruction is handed over.
+    quiet = ~handshake(dut.o_encode) & ~handshake(dut.o_matmul)
+    for bank in range(2):
+        keeps(m, Assume, quiet & ~dut.bank_busy[bank], dut.bank_busy[bank], name=f"bank{bank}")
+    keeps(m, Assume, quiet & ~dut.working, dut.working, name="working")
+    sink(m, dut.o_request, "o_request")
+    sink(m, dut.o_encode, "o_encode")
+    sink(m, dut.o_matmul, "o_matmul")
+    m.d.comb += Cover(handshake(dut.o_encode))

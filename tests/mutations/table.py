@@ -47,21 +47,25 @@ class Mutation:
 
 
 def _of(file: str, test: str, *faults: tuple[str, str, str]) -> list[Mutation]:
-    """Return the mutations of one file that one test file must see: name, old and new text."""
-    return [Mutation(name, f"hw/{file}", old, new, f"tests/hw/{test}") for name, old, new in faults]
+    """Return the mutations of one file that one test must see: name, old and new text."""
+    return [Mutation(name, f"hw/{file}", old, new, f"tests/{test}") for name, old, new in faults]
+
+
+_PROGRAMS = "e2e/test_rtl_shapes.py::test_random_programs"
+_ERRORS = "e2e/test_rtl_errors.py"
 
 
 MUTATIONS = [
     *_of(
         "pe.py",
-        "test_array.py",
+        "hw/test_array.py",
         ("the sign of a spike", "wide ^ minus.replicate(width)", "wide ^ plus.replicate(width)"),
         ("the carry into a subtraction", "total = Cat(1, v_mem)", "total = Cat(0, v_mem)"),
         ("a token that does not fire", "operand = Mux(plus | minus,", "operand = Mux(1,"),
     ),
     *_of(
         "params.py",
-        "test_array.py",
+        "hw/test_array.py",
         (
             "the highest bit of the accumulator",
             "(self.max_count * 127 * self.max_channels).bit_length() + 1",
@@ -70,7 +74,7 @@ MUTATIONS = [
     ),
     *_of(
         "array.py",
-        "test_array.py",
+        "hw/test_array.py",
         (
             "forwarding of a bank that returns at once",
             "keep = ~flags.load | (held_place == place)",
@@ -90,7 +94,7 @@ MUTATIONS = [
     ),
     *_of(
         "sequencer.py",
-        "test_array.py",
+        "hw/test_array.py",
         ("the wait for a half", "half_free = ~occupied.bit_select(half, 1)", "half_free = 1"),
         (
             "the release of a half",
@@ -111,7 +115,7 @@ MUTATIONS = [
     ),
     *_of(
         "train.py",
-        "test_train.py",
+        "hw/test_train.py",
         (
             "the digits +1 of the non-adjacent form",
             "(triple & ~magnitude) >> 1",
@@ -126,7 +130,7 @@ MUTATIONS = [
     ),
     *_of(
         "neuron.py",
-        "test_neuron.py",
+        "hw/test_neuron.py",
         (
             "the clip at the largest count",
             "Mux(overflow, self.max_count, last.spikes)",
@@ -144,14 +148,14 @@ MUTATIONS = [
     ),
     *_of(
         "threshold.py",
-        "test_threshold.py",
+        "hw/test_threshold.py",
         ("the least threshold", "self.o.payload.eq(one_lsb)", "self.o.payload.eq(dividend)"),
         ("a threshold's saturation", "dividend[width:].any()", "dividend[width + 40 :].any()"),
         ("a quotient bit", "fits.eq(partial >= divisor)", "fits.eq(partial > divisor)"),
     ),
     *_of(
         "encoder.py",
-        "test_encoder.py",
+        "hw/test_encoder.py",
         (
             "magnitudes beyond the last channel",
             "Mux(inside(lane), Mux(element < 0, -element, element), 0)",
@@ -175,13 +179,13 @@ MUTATIONS = [
     ),
     *_of(
         "spikes.py",
-        "test_events.py",
+        "hw/test_events.py",
         ("stale bits of a bitmap", "Mux(position == 0, 0, gathered)", "gathered"),
         ("tokens beyond the batch", "active = token < tokens", "active = tokens != 0"),
     ),
     *_of(
         "events.py",
-        "test_events.py",
+        "hw/test_events.py",
         (
             "an event that is not taken",
             "event_taken.eq(event_valid & free)",
@@ -196,7 +200,7 @@ MUTATIONS = [
     ),
     *_of(
         "tiling.py",
-        "test_tiling.py",
+        "hw/test_tiling.py",
         (
             "the outputs of the last tile",
             "self.o.last.outputs.eq((self.outputs - 1)[:tile_log2] + 1)",
@@ -206,14 +210,14 @@ MUTATIONS = [
     ),
     *_of(
         "fetch.py",
-        "test_fetch.py",
+        "hw/test_fetch.py",
         ("a MATMUL's own base", "Mux(based, base_of_matmul, base)", "base"),
         ("the next tile's base", "current_base + Mux(end, distance, 0)", "current_base"),
         ("a segment that is not taken", "move.eq(end | both)", "move.eq(1)"),
     ),
     *_of(
         "beats.py",
-        "test_beats.py",
+        "hw/test_beats.py",
         (
             "a weight's sign",
             "chosen.word_select(lane, width).as_signed()",
@@ -227,7 +231,7 @@ MUTATIONS = [
     ),
     *_of(
         "bursts.py",
-        "test_bursts.py",
+        "hw/test_bursts.py",
         (
             "the cut at 4 KiB",
             "longest.eq(Mux(to_page_end < self._max_words, to_page_end, self._max_words))",
@@ -241,7 +245,7 @@ MUTATIONS = [
     ),
     *_of(
         "read.py",
-        "test_read.py",
+        "hw/test_read.py",
         (
             "the credit of a client",
             "room.eq(reserved + bursts.o.payload.words <= depth)",
@@ -252,7 +256,7 @@ MUTATIONS = [
     ),
     *_of(
         "channel_words.py",
-        "test_channel_words.py",
+        "hw/test_channel_words.py",
         ("the half that is loaded", "half.eq(~half),", "half.eq(0),"),
         (
             "a half that still drains",
@@ -263,7 +267,7 @@ MUTATIONS = [
     ),
     *_of(
         "drain.py",
-        "test_drain.py",
+        "hw/test_drain.py",
         (
             "accumulators that nothing touched",
             "Mux(empty, 0, self.psums[lane])",
@@ -283,7 +287,7 @@ MUTATIONS = [
     ),
     *_of(
         "requant.py",
-        "test_requant.py",
+        "hw/test_requant.py",
         ("the rounding bit", "half_up.eq((scaled << 1).bit_select(places, 1))", "half_up.eq(0)"),
         ("the saturation of the product", "Mux(whole > limit, limit, whole)", "whole"),
         ("the saturation after the bias", "total >= limit", "total > limit"),
@@ -291,7 +295,7 @@ MUTATIONS = [
     ),
     *_of(
         "write.py",
-        "test_write.py",
+        "hw/test_write.py",
         ("the bytes of a ragged word", "elements > lane", "elements >= lane"),
         (
             "the cut at 4 KiB",
@@ -311,7 +315,7 @@ MUTATIONS = [
     ),
     *_of(
         "controller.py",
-        "test_controller.py",
+        "hw/test_controller.py",
         (
             "a slot that could not be read",
             "with m.If(failure != Error.NONE):  # the slot may not be what memory holds",
@@ -332,7 +336,7 @@ MUTATIONS = [
     ),
     *_of(
         "csr.py",
-        "test_csr.py",
+        "hw/test_csr.py",
         ("a start while busy", "& self.wdata[0] & ~self.busy", "& self.wdata[0]"),
         (
             "the latch of a counter's upper half",
@@ -340,5 +344,54 @@ MUTATIONS = [
             "counter_high.eq(0 & counters",
         ),
         ("the strobes", "(field & ~mask) | (self.wdata & mask)", "self.wdata"),
+    ),
+    *_of(
+        "matmul.py",
+        _PROGRAMS,
+        (
+            "an event that its queue does not take",
+            "both.eq(fetcher.i.ready & event_queue.i.ready)",
+            "both.eq(fetcher.i.ready)",
+        ),
+        (
+            "an event that the fetcher does not take",
+            "both.eq(fetcher.i.ready & event_queue.i.ready)",
+            "both.eq(event_queue.i.ready)",
+        ),
+        (
+            "events counted in the first tile only",
+            "self.event.eq(self.row_segment & first_tile)",
+            "self.event.eq(self.row_segment)",
+        ),
+        ("the bank of a MATMUL's thresholds", '"bank": self.bank,', '"bank": 0,'),
+        (
+            "a bank that is still needed",
+            "self.bank_busy[bank].eq(under_way != 0)",
+            "self.bank_busy[bank].eq(0)",
+        ),
+    ),
+    *_of(
+        "top.py",
+        _PROGRAMS,
+        ("the length of a burst", '"len": burst.words - 1', '"len": burst.words'),
+        (
+            "END's wait for what is being written",
+            "matrix.bank_busy.any() | matrix.draining | write.busy",
+            "matrix.bank_busy.any() | matrix.draining",
+        ),
+    ),
+    *_of(
+        "top.py",
+        "e2e/test_rtl_queues.py",
+        (
+            "an ENCODE that passes the MATMULs before it",
+            "both = encoder.i.ready & matrix.i_encode.ready",
+            "both = encoder.i.ready",
+        ),
+    ),
+    *_of(
+        "top.py",
+        _ERRORS,
+        ("the responses of a failing memory", "_OKAY_MASK = 0b10", "_OKAY_MASK = 0b00"),
     ),
 ]

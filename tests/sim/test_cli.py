@@ -82,11 +82,6 @@ def test_a_compiled_directory_runs_again(stories, tmp_path, capsys):
     ("arguments", "sentence"),
     [
         ((), "--layer (such as mlp0) or --compiled must be given (see --help)"),
-        (
-            ("--layer", "mlp99"),
-            "layer must be one of mlpN, attnN, qN, kN, vN, oN, gateN, upN, downN "
-            + "with N from 0 to 4, or lm_head, not 'mlp99'",
-        ),
         (("--layer", "mlp0", "--preset", "huge"), "preset must be one of {presets}, not 'huge'"),
         (
             ("--layer", "mlp0", "--coding", "morse"),
@@ -94,7 +89,7 @@ def test_a_compiled_directory_runs_again(stories, tmp_path, capsys):
         ),
         (
             ("--layer", "mlp0", "--device", "fpga"),
-            "device must be one of rtl, functional, not 'fpga'",
+            "device must be one of rtl, cycle, functional, not 'fpga'",
         ),
         (
             ("--layer", "mlp0", "--stalls", "1.5"),
@@ -117,6 +112,13 @@ def test_bad_requests(stories, capsys, arguments, sentence):
 
     wanted = sentence.format(presets=", ".join(sorted(PRESETS)))
     assert refusal(capsys, *stories, *arguments) == wanted
+
+
+def test_an_unknown_layer(stories, capsys):
+    kinds = "mlpN, attnN, qN, kN, vN, oN, gateN, upN, downN"
+    assert refusal(capsys, *stories, "--layer", "mlp99") == (
+        f"layer must be one of {kinds} with N from 0 to 4, or lm_head, not 'mlp99'"
+    )
 
 
 def test_more_tokens_than_the_prompt_has(stories, capsys):

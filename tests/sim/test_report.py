@@ -20,9 +20,9 @@ from sim.rtl import RtlResult
 from tests.compiler.models import RandomCheckpoint, recipe
 
 REQUIRED = """model layer preset coding recipe seed device bit_exact values_compared mismatches
-cycles events silent_channels synaptic_operations weight_bytes_read dense_weight_bytes dram_bytes_read
-dram_bytes_written stall_cycles wall_seconds fingerprint versions weights tokens latency stalls
-matrices between_matrices""".split()
+cycles events silent_channels synaptic_operations weight_bytes_read dense_weight_bytes
+dram_bytes_read dram_bytes_written stall_cycles wall_seconds fingerprint versions weights tokens
+latency stalls matrices between_matrices""".split()
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +162,6 @@ def test_the_table_shows_what_matters(case, functional, capsys):
     report.show(made, as_json=False)
     shown = capsys.readouterr().out
     assert "layers.1.v " in shown
-    assert "random v1 on rtl: preset test, csd, recipe mine, 3 tokens, real weights" in shown
+    assert "random v1 on rtl: test, csd, mine, 3 tokens, real weights" in shown
     report.show(made, as_json=True)
     assert json.loads(capsys.readouterr().out)["layer"] == "v1"

@@ -1,0 +1,222 @@
+"""The memory port: AXI's rules, credits, and that exactly the words asked for move."""
+
+from collections.abc import Callable
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Cover
+
+from hw.bursts import Bursts
+from hw.memory_port import READ_CLIENTS, burst_layout, log2
+from hw.params import VECTOR_WIDTH, HwParams
+from hw.read import ReadPort
+from hw.write import WritePort
+from tests.formal.rules import Opened, free, handshake, sink, source, valid_stays
+
+_COUNT_WIDTH = 24  # of ghost counters: beyond all that can be under way
+
+
+def axi_burst(m: Module, p: HwParams, valid, burst, max_words: int) -> None:
+    """Assert that a burst is one to `max_words` words long and stays in its 4 KiB."""
+    page_words = 4096 // p.axi_bytes
+    offset = burst.address[: log2(page_words)]
+    m.d.comb += Assert(~valid | ((burst.words != 0) & (burst.words <= max_words)))
+    m.d.comb += Assert(~valid | (offset + burst.words <= page_words))
+
+
+def cut_and_merged(m: Module, p: HwParams) -> None:
+    """Follow one word, any one of any segment, to the burst that asks for it."""
+    dut = Bursts(p, p.max_burst_words)
+    inside = Opened(m, dut)
+    source(m, dut.i, "i")
+    free(m, dut.hurry)
+    m.d.comb += Assume(dut.i.payload.words != 0)
+    sink(m, dut.o, "o")
+    axi_burst(m, p, dut.o.valid, dut.o.payload, p.max_burst_words)
+
+    follow, followed = Signal(), Signal()
+    offset, ahead = Signal.like(dut.i.payload.words), Signal(_COUNT_WIDTH)
+    address = Signal.like(dut.o.payload.address)
+    waiting, leaves = Signal(_COUNT_WIDTH), Signal()
+    free(m, follow, offset)
+    offered = Mux(dut.o.valid, dut.o.payload.words, 0)
+    run_words, run_address = inside.signal("run_words"), inside.signal("run_address")
+    m.d.comb += [
+        waiting.eq(run_words + offered),
+        leaves.eq(followed & handshake(dut.o) & (ahead < offered)),
+        Assume(offset < dut.i.payload.words),
+    ]
+    with m.If(followed & handshake(dut.o)):
+        m.d.sync += ahead.eq(ahead - offered)
+    with m.If(leaves):
+        m.d.sync += followed.eq(0)
+    with m.If(handshake(dut.i) & ~followed & follow):
+        m.d.sync += [
+            followed.eq(1),
+            ahead.eq(waiting - Mux(handshake(dut.o), offered, 0) + offset),
+            address.eq(dut.i.payload.address + offset),
+        ]
+    place = (run_address + ahead - offered)[: len(address)]
+    with m.If(followed):
+        m.d.comb += Assert(ahead < waiting)  # it is never dropped
+        with m.If(ahead < offered):
+            m.d.comb += Assert((dut.o.payload.address + ahead)[: len(address)] == address)
+        with m.Else():
+            m.d.comb += Assert(place == address)
+    run_end = (run_address + run_words)[: len(address)]
+    m.d.comb += [
+        Assert((run_words == 0) | (run_end == inside.signal("run_end"))),
+        Assert(run_words <= p.max_burst_words + 0xFFFF),
+        Cover(leaves & (ahead == p.max_burst_words - 1)),
+    ]
+
+
+def read_port(m: Module, p: HwParams) -> None:
+    """Give the memory any order among clients; it answers nothing that was not asked for."""
+    dut = ReadPort(p)
+    inside = Opened(m, dut)
+    sink(m, dut.o_address, "o_address")
+    axi_burst(m, p, dut.o_address.valid, dut.o_address.payload.burst, p.max_burst_words)
+    free(m, dut.i_data.valid, dut.i_data.payload)
+    for name in READ_CLIENTS:
+        source(m, getattr(dut, f"i_{name}"), f"i_{name}")
+        free(m, getattr(dut, f"o_{name}").ready)
+        m.d.comb += Assume(getattr(dut, f"i_{name}").payload.words != 0)
+        _waiting(m, p, inside, name)
+    for client in range(len(READ_CLIENTS)):
+        address = dut.o_address
+        m.d.comb += Cover(handshake(address) & (address.payload.client == client))
+
+
+def read_client(index: int) -> Callable[[Module, HwParams], None]:
+    """Return the proof that keeps the accounts of a client's words."""
+    name = READ_CLIENTS[index]
+
+    def build(m: Module, p: HwParams) -> None:
+        dut = ReadPort(p)
+        inside = Opened(m, dut)
+        address, answer = dut.o_address, dut.i_data
+        free(m, address.ready)
+        source(m, answer, "i_data")
+        for other in READ_CLIENTS:
+            source(m, getattr(dut, f"i_{other}"), f"i_{other}")
+            free(m, getattr(dut, f"o_{other}").ready)
+        i, o = getattr(dut, f"i_{name}"), getattr(dut, f"o_{name}")
+        valid_stays(m, Assert, o, "o")
+        m.d.comb += Assume(i.payload.words != 0)
+
+        owed, under_way = Signal(_COUNT_WIDTH), Signal(_COUNT_WIDTH)
+        wanted = Mux(handshake(i), i.payload.words, 0)
+        here = address.payload.client == index
+        words = address.payload.burst.words
+        comes = answer.valid & (answer.payload.client == index)
+        m.d.sync += [
+            owed.eq(owed + wanted - handshake(o)),
+            under_way.eq(under_way + Mux(handshake(address) & here, words, 0) - comes),
+        ]
+        m.d.comb += Assume(~comes | (under_way != 0))
+        m.d.comb += Assert(~comes | answer.ready)
+
+        waiting = _waiting(m, p, inside, name)
+        at_port = Mux(address.valid & here, words, 0)
+        level = inside.signal(f"{name}_queue.fifo.level")
+        inner_level = inside.signal(f"{name}_queue.fifo.inner_level")
+        reserved = inside.signal(f"{name}_reserved")
+        m.d.comb += [
+            Assert(owed == waiting + at_port + under_way + level),
+            Assert(reserved == at_port + under_way + level),
+            Assert(reserved <= dut._depths()[name]),
+            Assert((inner_level < 2) | o.valid),  # the queue's last place can be reached
+            Cover(handshake(o) & (owed > p.max_burst_words)),
+        ]
+
+    return build
+
+
+def _waiting(m: Module, p: HwParams, inside: Opened, name: str) -> Value:
+    """Return the words of a client that its `Bursts` hold, and assert what is known of those."""
+    burst = burst_layout(p)(inside.signal(f"{name}_bursts.o__payload"))
+    run_words = inside.signal(f"{name}_bursts.run_words")
+    valid = inside.signal(f"{name}_bursts.o__valid")
+    axi_burst(m, p, valid, burst, p.max_burst_words)
+    m.d.comb += Assert(run_words <= p.max_burst_words + 0xFFFF)
+    return run_words + Mux(valid, burst.words, 0)
+
+
+def write_port(m: Module, p: HwParams) -> None:
+    """Follow each row: its bursts, their beats, the bytes that count, the acknowledgements."""
+    dut = WritePort(p)
+    inside = Opened(m, dut)
+    row, address, word = dut.i_row, dut.o_address, dut.o_data
+    source(m, row, "i_row")
+    source(m, dut.i, "i")
+    sink(m, address, "o_address")
+    sink(m, word, "o_data")
+    free(m, dut.i_response.valid, dut.i_response.payload)
+    axi_burst(m, p, address.valid, address.payload, p.max_burst_words)
+    elements = row.payload.elements
+    m.d.comb += Assume((elements != 0) & (elements <= p.tile_outputs))
+
+    next_address = Signal.like(row.payload.address)
+    left, beats_left = Signal.like(elements), Signal.like(address.payload.words)
+    unanswered = Signal(16)
+    taken = Mux(left < p.encode_lanes, left, p.encode_lanes)
+    with m.If(handshake(row)):
+        m.d.sync += [next_address.eq(row.payload.address), left.eq(elements)]
+    with m.If(handshake(address)):
+        words = address.payload.words
+        m.d.sync += [next_address.eq(next_address + words), beats_left.eq(words)]
+        m.d.comb += [
+            Assert(beats_left == 0),
+            Assert(address.payload.address == next_address),
+            Assert((words - 1) * p.encode_lanes < left),  # no word beyond the row's last
+        ]
+    with m.If(handshake(word)):
+        m.d.sync += [left.eq(left - taken), beats_left.eq(beats_left - 1)]
+        m.d.comb += [
+            Assert(beats_left != 0),
+            Assert(word.payload.last == (beats_left == 1)),
+        ]
+    with m.If(handshake(row)):
+        m.d.comb += Assert((left == 0) & (beats_left == 0))  # the row before is complete
+
+    # The memory acknowledges a burst after its last beat; it holds back fewer than 2^16.
+    ends = handshake(word) & word.payload.last
+    m.d.sync += unanswered.eq(unanswered + ends - dut.i_response.valid)
+    m.d.comb += [
+        Assume(~dut.i_response.valid | (unanswered != 0)),
+        Assume(unanswered < 0xFFF0),
+        Assert(dut.busy | ((unanswered == 0) & (left == 0))),
+    ]
+    _write_invariants(m, p, dut, inside, left, beats_left, unanswered, next_address)
+    m.d.comb += Cover(handshake(row) & (left == 0) & (next_address[:4] == 5))
+
+
+def _write_invariants(m, p, dut, inside, left, beats_left, unanswered, next_address) -> None:
+    """Assert how the block's registers follow from the accounts."""
+    out = dut.o_data
+    row, address, data = (inside.state("phase", name) for name in ("ROW", "ADDRESS", "DATA"))
+    lanes = p.encode_lanes
+    elements, words = inside.signal("elements"), inside.signal("words")
+    to_come = words + Mux(data, inside.signal("burst_words"), 0)
+    m.d.comb += [
+        Assert(row | address | data),
+        Assert(~row | ((left == 0) & (beats_left == 0) & ~out.valid)),
+        Assert(~address | ((words != 0) & (beats_left == 0) & ~out.valid)),
+        Assert(row | (inside.signal("address") == next_address)),
+        Assert(~data | (beats_left == inside.signal("burst_words") + out.valid)),
+        Assert(~data | (beats_left != 0)),
+        Assert(~data | ~out.valid | (out.payload.last == (beats_left == 1))),
+        Assert(inside.signal("pending") == unanswered + (beats_left != 0)),
+    ]
+    with m.If(~row & (to_come != 0)):
+        m.d.comb += [
+            Assert(left == elements + Mux(out.valid, lanes, 0)),
+            Assert((elements + lanes - 1) >> log2(lanes) == to_come),
+        ]
+    with m.If(~row & (to_come == 0)):
+        m.d.comb += Assert((left != 0) & (left <= lanes) & out.valid)
+    strobe = Cat((left > lane).replicate(VECTOR_WIDTH // 8) for lane in range(lanes))
+    m.d.comb += Assert(~out.valid | (out.payload.strobe == strobe))
+
+read_weights=read_client(3)
+read_program=read_client(0)
