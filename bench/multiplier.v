@@ -18,10 +18,15 @@ module row_multiplier (A, B, Y);
     genvar i;
     generate
         for (i = 0; i < B_WIDTH; i = i + 1) begin : rows
-            wire [W-1:0] addend = {W{B[i]}} & a;
-            wire [W-1:0] sum;
-            if (B_SIGNED && i == B_WIDTH - 1) assign sum = sums[W*i+:W] - addend;
-            else assign sum = addend + sums[W*i+:W];
+            // An ALU, not a sum: this way around, B's bit and the addition share a LUT.
+            localparam NEGATIVE = B_SIGNED && i == B_WIDTH - 1;
+            wire [W-1:0] sum, propagate, carry;
+            \$alu #(
+                .A_SIGNED(0), .B_SIGNED(0), .A_WIDTH(W), .B_WIDTH(W), .Y_WIDTH(W)
+            ) alu (
+                .A(sums[W*i+:W]), .B({W{B[i]}} & a), .CI(NEGATIVE), .BI(NEGATIVE),
+                .Y(sum), .X(propagate), .CO(carry)
+            );
             assign product[i] = sum[0];
             assign sums[W*(i+1)+:W] = {sum[W-1], sum[W-1:1]};
         end

@@ -74,7 +74,7 @@ class Cycle:
         Raises
         ------
         HardwareFault
-            Where the modelled hardware breaks the bus's protocol.
+            Where the modelled hardware breaks the bus's protocol, or does not come to an end.
         """
         batches: list[Batch] = []
 
@@ -132,7 +132,7 @@ def predict(
     Raises
     ------
     HardwareFault
-        Where the modelled hardware breaks the bus's protocol.
+        Where the modelled hardware breaks the bus's protocol, or does not come to an end.
     """
     kept: list[np.ndarray] = []  # what the instructions point to
     program = _program(params, instructions, batches, kept)
@@ -151,9 +151,14 @@ def predict(
         raise OSError(f"{memory_bytes:,} bytes of memory cannot be mapped")
     counters = c.Counters()
     try:
+        done = -1
         while functions.cycle_model_run(model, _CYCLES_AT_ONCE):
             functions.cycle_model_counters(model, counters)
             progress(counters.dram_bytes_read)
+            before = done
+            done = counters.dram_bytes_read + counters.dram_bytes_written + counters.array_cycles
+            if done == before:
+                raise HardwareFault(f"the cycle model did nothing for {_CYCLES_AT_ONCE:,} cycles")
         functions.cycle_model_counters(model, counters)
         fault = functions.cycle_model_fault(model).decode()
     finally:
