@@ -64,7 +64,7 @@ def measure(
     model, preset_name : str
         What runs on what.
     head_rows : int
-        Output channels of the head that are run by themselves.
+        Output channels of the head that are run by themselves, where it has so many.
     latency : int
         Of the memory, in cycles.
     seed : int
@@ -85,6 +85,7 @@ def measure(
     params = preset(preset_name)
     say("golden model: activations of the prompt")
     workload = Workload(model, tokens=1)
+    head_rows = min(head_rows, workload.vocabulary)
     rng = np.random.default_rng(seed)
     say("building the simulator")
     build = build_bench(params)

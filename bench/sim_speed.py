@@ -138,9 +138,7 @@ class _Bench:
             executable = build_loop(params, directory, options)
         build_seconds = seconds()
         image = directory / "memory"
-        runs = [
-            run_loop(executable, self._program, image, _TIMING) for _ in range(self._repeats)
-        ]
+        runs = [run_loop(executable, self._program, image, _TIMING) for _ in range(self._repeats)]
         return _row([(int(run["cycles"]), run["seconds"]) for run in runs], build_seconds)
 
     def _cocotb(
@@ -191,9 +189,7 @@ class _Bench:
         )
 
 
-def _row(
-    runs: Sequence[tuple[int, float]], build_seconds: float | None
-) -> Mapping[str, object]:
+def _row(runs: Sequence[tuple[int, float]], build_seconds: float | None) -> Mapping[str, object]:
     cycles, seconds = min(runs, key=lambda run: run[1])
     return {
         "cycles": cycles,

@@ -82,6 +82,11 @@ class Workload:
         """How many layers the model has."""
         return self._checkpoint.config.layers
 
+    @property
+    def vocabulary(self) -> int:
+        """How many rows the head has."""
+        return self._checkpoint.config.vocab_size
+
     def every_layer(self) -> list[str]:
         """Return the names of all that is linear, as the compiler takes them."""
         return [f"{kind}{n}" for n in range(self.layers) for kind in ("attn", "mlp")] + ["lm_head"]
@@ -158,9 +163,7 @@ def _without_silence(rng: np.random.Generator, vectors: np.ndarray, max_count: i
     return (signs * -(-counts * peak // max_count)).clip(-(1 << 31), (1 << 31) - 1).astype(np.int32)
 
 
-def run_checked(
-    build: Build, programs: Iterable[Program], *, timing: Timing
-) -> list[RtlResult]:
+def run_checked(build: Build, programs: Iterable[Program], *, timing: Timing) -> list[RtlResult]:
     """Run programs on the RTL, and raise RuntimeError unless all bits and counters are golden's."""
     programs = list(programs)
     runs = [Run(compiled=p.compiled, inputs=p.inputs, timing=timing) for p in programs]

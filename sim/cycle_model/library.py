@@ -13,7 +13,6 @@ from sim.verilog import ROOT, digest, tool_versions
 
 __all__ = ["Counters", "Extent", "Instruction", "Params", "Timing", "library"]
 
-_CACHE = ROOT / "build" / "cycle_model"
 _COMMAND = ["g++", "-std=c++17", "-O3", "-Wall", "-Wextra", "-fPIC", "-shared"]
 
 _U32, _U64 = ctypes.c_uint32, ctypes.c_uint64
@@ -101,14 +100,15 @@ def _compiled(root: Path) -> Path:
     sources = [*here.glob("*.h"), here / "model.cpp", root / "sim" / "bench" / "axi_memory.h"]
     content = f"{digest(sources)} {_COMMAND} {tool_versions()['g++']}"
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
-    path = _CACHE / f"{key}.so"
+    cache_directory = root / "build" / "cycle_model"
+    path = cache_directory / f"{key}.so"
     if path.exists():
         return path
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with (_CACHE / f"{key}.lock").open("w") as lock:
+    cache_directory.mkdir(parents=True, exist_ok=True)
+    with (cache_directory / f"{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            log, part = _CACHE / f"{key}.log", _CACHE / f"{key}.part"
+            log, part = cache_directory / f"{key}.log", cache_directory / f"{key}.part"
             command = [*_COMMAND, str(here / "model.cpp"), "-o", str(part)]
             with log.open("w") as output:
                 done = subprocess.run(command, stdout=output, stderr=output, check=False)

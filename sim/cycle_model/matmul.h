@@ -55,7 +55,9 @@ struct MatrixPath {
                loads.i_ready() && drains.i_ready();
     }
     bool bank_busy() const { return under_way[0] || under_way[1]; }
-    bool draining() const { return drain.busy(tile_queue.o_valid()) || requant.busy(drain.o_valid); }
+    bool draining() const {
+        return drain.busy(tile_queue.o_valid()) || requant.busy(drain.o_valid);
+    }
 
     // From the writer back to memory's words and the encoder's batch: a ready depends on the
     // readies behind it.
@@ -75,8 +77,9 @@ struct MatrixPath {
         both = fetcher.i_ready && event_queue.i_ready();
         events.comb(walks.o_valid(), walks.o(), encoder.o_batch_valid, spikes, both);
         handed = events.o_valid && both;
-        channel_words.comb(loads.o(), read.clients[kChannelWords].queue.o_valid());
-        read.clients[kChannelWords].comb(channel_words.o_request_valid, channel_words.o_request);
+        ReadPort::Client& words = read.clients[kChannelWords];
+        channel_words.comb(loads.o(), words.queue.o_valid());
+        words.comb(channel_words.o_request_valid, channel_words.o_request);
     }
 
     void count(Counters& counters) {
@@ -105,15 +108,15 @@ struct MatrixPath {
         if (fetcher.o_rows_valid && row_queue.i_ready()) row_queue.put(fetcher.fetched);
         if (sequencer.o_tile_valid && tile_queue.i_ready()) tile_queue.put({sequencer.half});
 
-        const auto words_valid = [&](ReadClient name) { return read.clients[name].queue.o_valid(); };
+        const ReadPort::Client& words = read.clients[kChannelWords];
         requant.clock(drain.o_valid);
         drain.clock(drains.o(), row_ready, requant.i_ready());
         array.clock(sequencer.o_valid, sequencer.last_step);
         sequencer.clock(tile_queue.i_ready(), train.o.last, drain.release);
         train.clock(event_queue.o_valid(), event_queue.o(), sequencer.i_ready);
         beats.clock(sequencer.i_beats_ready);
-        channel_words.clock(loads.o_valid(), loads.o(), read.clients[kChannelWords].i_ready(),
-                            words_valid(kChannelWords), drain.release);
+        channel_words.clock(loads.o_valid(), loads.o(), words.i_ready(), words.queue.o_valid(),
+                            drain.release);
         fetcher.clock(handed, events.o, fetches.o());
         events.clock(walks.o(), spikes);
         const bool batch = events.i_batch_ready && encoder.o_batch_valid;

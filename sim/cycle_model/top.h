@@ -26,8 +26,8 @@ struct Top {
 
     void cycle(Memory& memory) {
         // What the memory's registers say in this cycle.
-        const bool ar_ready = memory.ar.ready, aw_ready = memory.aw.ready, b_valid = memory.b.valid;
-        const bool w_ready = memory.w.ready, r_valid = memory.r.valid;
+        const bool ar_ready = memory.ar.ready, r_valid = memory.r.valid;
+        const bool aw_ready = memory.aw.ready, w_ready = memory.w.ready, b_valid = memory.b.valid;
         const auto r_client = static_cast<ReadClient>(memory.r.id);
         const auto client = [&](ReadClient name) -> ReadPort::Client& { return read.clients[name]; };
 

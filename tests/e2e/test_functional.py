@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from compiler.build import build
 from golden.checkpoints import load
 from golden.fixed import to_fixed
-from golden.model import capture
+from golden.model import Model
 from golden.recipe import load_recipe
 from golden.spiking import SpikingLinear
 from hw.isa import CHANNEL_WORDS
@@ -234,7 +234,8 @@ def test_a_prompts_vectors_are_those_of_its_last_tokens(stories):
     linear = SpikingLinear(stories.config, stories.tensor, recipe())
     ids = stories.tokenizer.encode(default_prompt("stories260k"))
     names = {"layers.1.gate_up": "layers.1.gate", "layers.3.o": "layers.3.o", "head": "lm_head"}
-    reference = capture(stories, ids, names.values(), linear)
+    reference = {}
+    Model(stories, linear, observe=reference.__setitem__).forward(ids)
     vectors = prompt_vectors(stories, linear, names, default_prompt("stories260k"), 2)
     assert vectors.keys() == names.keys()
     for site, name in names.items():

@@ -7,6 +7,7 @@ import pytest
 
 from compiler.build import build, build_stages
 from compiler.emit import Weights
+from golden.neuron import Site
 from golden.spiking import SpikingLinear
 from hw.presets import preset
 from sim.builds import build_bench
@@ -67,10 +68,10 @@ def test_random_programs(rtl, tmp_path, rng):
 @pytest.mark.parametrize(
     "changes",
     [
-        dict(tokens=1, lanes=4, banks=32, axi_data_width=256, max_burst_words=64, fetch_depth=128),
-        dict(tokens=5, lanes=16, banks=8, axi_data_width=32, max_count=31, weight_widths=(8, 2)),
+        dict(tokens=1, lanes=16, banks=32, axi_data_width=256, max_burst_words=64, fetch_depth=128),
+        dict(tokens=5, lanes=16, banks=8, max_count=31, weight_widths=(8, 2), scan_width=64),
     ],
-    ids=["one token, wide memory", "five tokens, narrow memory"],
+    ids=["one token, wide memory", "five tokens, small counts"],
 )
 @pytest.mark.full
 def test_random_programs_on_other_hardware(tmp_path, rng, changes):
@@ -119,6 +120,16 @@ def test_largest_accumulators(rtl, tmp_path, rng, coding):
     x = np.full((2, channels), 12345)
     x[1] = -x[1]
     verify(rtl, [one_matrix_trial(tmp_path / coding, rng, codes, x, coding=coding)])
+
+
+def test_edges_of_the_dead_zone_and_of_the_clip(rtl, tmp_path, rng):
+    # With D = 5 a magnitude of 2000 fires 5 times, 200 once, and half as much not yet or just so.
+    site = Site(rule="static", max_count=5, multiplier=256, divisor=5, peak=1000, dead_zone=150)
+    magnitudes = np.array([149, 150, 151, 299, 300, 301, 899, 900, 901, 1099, 1100, 1101, 1 << 30])
+    x = np.stack([magnitudes, -magnitudes])
+    codes = np.eye(len(magnitudes), dtype=np.int8)  # each output is the count of its channel
+    options = dict(mantissa=np.full(13, 1 << 15), exponent=np.full(13, 15), site=site)
+    verify(rtl, [one_matrix_trial(tmp_path / "edges", rng, codes, x, **options)])
 
 
 def test_silent_tokens_and_silent_batches(rtl, tmp_path, rng):

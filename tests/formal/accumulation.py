@@ -6,13 +6,12 @@ for any number of events, beside the block.
 
 from dataclasses import dataclass
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib.wiring import connect
 
 from hw.array import PEArray
 from hw.isa import Coding
-from hw.memory_port import log2
 from hw.params import HwParams
 from hw.pe import accumulate
 from hw.sequencer import Sequencer
@@ -91,12 +90,12 @@ class Chain:
 
 @dataclass(frozen=True)
 class Place:
-    """The chosen accumulator: half, beat, token and lane."""
+    """The chosen accumulator: any half and beat, and one token and lane."""
 
     half: Signal
     beat: Signal
-    token: Signal
-    lane: Signal
+    token: int
+    lane: int
 
 
 class ArrayState:
@@ -124,10 +123,9 @@ class ArrayState:
         spikes, operands = inside.signal("spikes"), inside.signal("operands")
         mac = p.array == "mac"
         operand = Signal(signed(len(operands) // p.lanes // (p.tokens if mac else 1)))
-        row = (index if mac else place.lane)[: len(index)]
         m.d.comb += [
             address.eq(place.beat + Mux(place.half, p.banks, 0)),
-            operand.eq(operands.word_select(row, len(operand))),
+            operand.eq(operands.word_select(index if mac else place.lane, len(operand))),
         ]
         memory = chosen(inside.memory("accumulators", address))
         loaded = chosen(inside.read_data("accumulators", 0))
@@ -135,7 +133,7 @@ class ArrayState:
         held_place, at = inside.signal("held_place"), inside.signal("place")
         store_valid = inside.signal("store_valid")
         plus, minus = (spikes.word_select(side, p.tokens) for side in range(2))
-        plus, minus = (side.bit_select(place.token, 1) for side in (plus, minus))
+        plus, minus = (side[place.token] for side in (plus, minus))
         base, added = Signal(signed(p.acc_width)), Signal(signed(p.acc_width))
         here = valid & (at == address)
         m.d.comb += [
@@ -192,17 +190,9 @@ def accumulation(m: Module, p: HwParams) -> None:
     chain = Chain(m, p)
     inside, sequencer = chain.in_sequencer, chain.sequencer
     place = Place(
-        *(
-            constant(m, range(max(size, 2)), name)
-            for name, size in (
-                ("chosen_half", 2),
-                ("chosen_beat", p.banks),
-                ("chosen_token", p.tokens),
-                ("chosen_lane", p.lanes),
-            )
-        )
+        constant(m, 1, "chosen_half"), constant(m, range(max(p.banks, 2)), "chosen_beat"), 0, 1
     )
-    m.d.comb += [Assume(place.beat < p.banks), Assume(place.token < p.tokens)]
+    m.d.comb += Assume(place.beat < p.banks)
     array = ArrayState(m, p, chain, place)
     half, bank, fresh, pending, untouched, occupied = (
         inside.signal(name)
@@ -219,10 +209,10 @@ def accumulation(m: Module, p: HwParams) -> None:
     weight = Signal(signed(max(p.weight_widths)))
     plus, minus = Signal(p.step_width), Signal(p.step_width)
     m.d.comb += [
-        count.eq(Array(chain.counts)[place.token]),
-        plus.eq(Array(train.plus)[place.token]),
-        minus.eq(Array(train.minus)[place.token]),
-        weight.eq(Array(op.beat)[place.lane]),
+        count.eq(chain.counts[place.token]),
+        plus.eq(train.plus[place.token]),
+        minus.eq(train.minus[place.token]),
+        weight.eq(op.beat[place.lane]),
     ]
     unary = (chain.coding == Coding.UNARY) | (p.array == "mac")
     spent = Signal(p.step_width)
@@ -269,7 +259,7 @@ def accumulation(m: Module, p: HwParams) -> None:
         # The theorem, and what makes it inductive.
         Assert(~(started | live) | (array.value == expected)),
         Assert(~(started & busy) | ((array.memory == total) & ~array.in_flight)),
-        Assume(~started | ((total <= limit * (p.max_channels-1)) & (total >= -limit * (p.max_channels-1)))),
+        Assert(~started | ((total <= limit * beats) & (total >= -limit * beats))),
         Assert(beats <= p.max_channels),
         # Where the sequencer is.
         Assert(untouched == (finished == 0)),
@@ -301,11 +291,11 @@ def accumulation(m: Module, p: HwParams) -> None:
             & (drained.half == place.half)
             & (drained.bank == place.beat)
             & (drained.token == place.token)
-            & (drained.group == place.lane >> log2(p.encode_lanes))
+            & (drained.group == place.lane // p.encode_lanes)
         ),
         total_read.eq(total),
     ]
-    psum = Array(drained.psums)[place.lane[: log2(p.encode_lanes)]]
+    psum = drained.psums[place.lane % p.encode_lanes]
     m.d.comb += Assert(~reads | (psum == total_read))
     keeps(m, Assert, ~drained.enable, drained.psums, name="psums")
     keeps(m, Assert, drained.idle, drained.idle | sequencer.o.valid, name="idle")

@@ -81,13 +81,16 @@ class Opened:
         where, _, name = path.rpartition(".")
         return self._open(where), name
 
-    def signal(self, path: str) -> Signal:
-        """Return the signal of this hierarchical name; raises ValueError unless there is one."""
+    def signal(self, path: str, domains: tuple[str, ...] = ("comb", "sync")) -> Signal:
+        """Return the signal of this hierarchical name; raises ValueError unless there is one.
+
+        Signals that were made two to a line are all called ``$signal``; of those, name the domain.
+        """
         fragment, name = self._find(path)
         found = {
             id(signal): signal
-            for statements in fragment.statements.values()
-            for statement in statements
+            for domain in domains
+            for statement in fragment.statements.get(domain, ())
             for signal in statement._lhs_signals()
             if signal.name == name
         }

@@ -5,186 +5,23 @@ from dataclasses import replace
 
 import pytest
 
-from hw.controller import Controller
-from hw.isa import HEADER, MAGIC, SLOT_BYTES, Coding, Opcode, Rule, assemble, pack, unpack
-from hw.isa import INSTRUCTIONS as LAYOUTS
+from hw.isa import HEADER, MAGIC, SLOT_BYTES, Opcode, assemble
 from hw.presets import preset
 from hw.regs import Error
-from tests.harness.memory import serve
-from tests.harness.streams import StreamRule, simulate, to_int
+from tests.harness.controller import (
+    ENCODE,
+    FINGERPRINT,
+    MATMUL,
+    ControllerBench,
+    fields,
+    plain,
+    program,
+    run,
+    slot,
+)
 
 TEST = preset("test")
 WIDTHS = [64, 128, 256]
-FINGERPRINT = random.Random(7).getrandbits(256)
-PROGRAM = 0x12_3456_7000
-
-ENCODE = {
-    "rule": Rule.MEAN,
-    "tokens": 1,
-    "channels": 5,
-    "max_count": 3,
-    "multiplier": 256,
-    "divisor": 9,
-    "peak": 1 << 31,
-    "dead_zone": 12345,
-    "fence": 0,
-    "source": 0xAB_CDEF_0000,
-    "source_stride": 0x7000,
-}
-MATMUL = {
-    "coding": Coding.CSD,
-    "weight_width": 4,
-    "has_bias": 1,
-    "outputs": 7,
-    "weights": 0x98_7654_3000,
-    "channel_words": 0x11_2233_4000,
-    "destination": 0x01_0203_4000,
-    "destination_stride": 0xFF_F000,
-}
-GOOD = {Opcode.ENCODE: ENCODE, Opcode.MATMUL: MATMUL, Opcode.END: {}}
-
-
-def params_of(width):
-    return replace(TEST, axi_data_width=width, banks=width // 16)
-
-
-def slot(opcode, **changes):
-    return assemble(opcode, **GOOD[opcode] | changes)
-
-
-def program(*slots, magic=MAGIC, fingerprint=FINGERPRINT, count=None):
-    count = len(slots) if count is None else count
-    header = pack(HEADER, magic=magic, slots=count, reserved=0, fingerprint=fingerprint)
-    return header + b"".join(slots)
-
-
-class Bench:
-    """A controller with its program in memory, and units that take their time.
-
-    A unit takes an instruction and then works on it for some cycles; a MATMUL needs its bank until
-    it ends.
-    """
-
-    def __init__(self, rng, width=64, stall=0.0, params=None, longest=1):
-        self.params = params or params_of(width)
-        self.dut = Controller(self.params, FINGERPRINT)
-        self.segments, self.issued = [], []
-        self.held = False  # units make no progress
-        self.failing = set()  # byte offsets of words that arrive as failed
-        self.read_failures = 0  # to be told of
-        self._raw = b""
-        self._jobs = []  # [cycles left, bank that it needs or None]
-        self._rng, self._stall, self._longest = rng, stall, longest
-
-    def run(self, *testbenches):
-        background = [self._memory, self._failures, self._units]
-        simulate(self.dut, *testbenches, background=background)
-
-    async def execute(self, ctx, raw):
-        """Run a program to its end.
-
-        Returns
-        -------
-        tuple
-            The error; the instructions issued, as (opcode, fields); the cycles.
-        """
-        dut = self.dut
-        self._raw = raw
-        self.issued.clear()
-        self.segments.clear()
-        ctx.set(dut.program, PROGRAM)
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
-        done = cycles = 0
-        while not done:
-            _, _, busy, done, error, working = await ctx.tick().sample(
-                dut.busy, dut.done, dut.error, dut.working
-            )
-            assert busy
-            assert not (done and working), "it must wait until everything is done"
-            cycles += 1
-        _, _, busy, done = await ctx.tick().sample(dut.busy, dut.done)
-        assert not busy and not done
-        return error, list(self.issued), cycles
-
-    def asked(self):
-        """Return the byte offsets into the program of all that was asked for."""
-        width = self.params.axi_bytes
-        words = [address + i for address, count in self.segments for i in range(count)]
-        return [word * width - PROGRAM + byte for word in words for byte in range(width)]
-
-    def _read(self, address):
-        start = address * self.params.axi_bytes - PROGRAM
-        self.read_failures += start in self.failing
-        word = self._raw[start : start + self.params.axi_bytes]
-        return int.from_bytes(word or b"\xee" * self.params.axi_bytes, "little")
-
-    async def _memory(self, ctx):
-        request, words = self.dut.o_request, self.dut.i_words
-        rng, stall = self._rng, self._stall
-        await serve(ctx, request, words, self._read, rng, stall, stall, self.segments)
-
-    async def _failures(self, ctx):
-        """Tell of a failed word in the cycle in which it is offered, the latest there can be."""
-        while True:
-            ctx.set(self.dut.read_failed, self.read_failures > 0)
-            self.read_failures = 0
-            await ctx.tick()
-
-    async def _units(self, ctx):
-        dut = self.dut
-        streams = {Opcode.ENCODE: dut.o_encode, Opcode.MATMUL: dut.o_matmul}
-        rules = {opcode: StreamRule() for opcode in streams}
-        bank = tokens = None
-        while True:
-            for stream in streams.values():
-                ctx.set(stream.ready, self._rng.random() >= self._stall)
-            busy = [any(needed == b for _, needed in self._jobs) for b in range(2)]
-            ctx.set(dut.working, bool(self._jobs))
-            ctx.set(dut.bank_busy, busy[0] | busy[1] << 1)
-            sampled = [s for o in streams.values() for s in (o.valid, o.ready, o.payload)]
-            _, _, at_bank, at_tokens, *values = await ctx.tick().sample(
-                dut.bank, dut.tokens, *sampled
-            )
-            for index, opcode in enumerate(streams):
-                valid, ready, payload = values[3 * index : 3 * index + 3]
-                if not rules[opcode].check(valid, ready, payload):
-                    continue
-                raw = to_int(payload).to_bytes(SLOT_BYTES, "little")
-                fields = unpack(LAYOUTS[opcode], raw)
-                assert fields.pop("opcode") == opcode.value
-                self.issued.append((opcode, fields))
-                if opcode is Opcode.ENCODE:
-                    assert not busy[at_bank], "a MATMUL still needs these thresholds"
-                    assert not (fields["fence"] and self._jobs), "results are still to be written"
-                    bank, tokens = at_bank, fields["tokens"]
-                else:
-                    assert (at_bank, at_tokens) == (bank, tokens)
-                needed = bank if opcode is Opcode.MATMUL else None
-                self._jobs.append([self._rng.randint(1, self._longest), needed])
-            if not self.held:
-                self._jobs = [[left - 1, needed] for left, needed in self._jobs if left > 1]
-
-
-def fields(opcode, **changes):
-    return opcode, unpack_values(GOOD[opcode] | changes)
-
-
-def unpack_values(values):
-    return {name: int(getattr(value, "value", value)) for name, value in values.items()}
-
-
-def run(raw, seed, failing=(), **settings):
-    bench = Bench(random.Random(seed), **settings)
-    bench.failing = set(failing)
-    found = []
-
-    async def check(ctx):
-        found.extend(await bench.execute(ctx, raw))
-
-    bench.run(check)
-    return found[0], found[1]
 
 
 def random_instruction(params, rng):
@@ -203,7 +40,7 @@ def random_instruction(params, rng):
 @pytest.mark.parametrize("stall, longest", [(0.0, 1), (0.5, 1), (0.0, 60), (0.3, 30)])
 def test_instructions_are_issued_in_order(width, stall, longest, seed):
     rng = random.Random(seed)
-    bench = Bench(rng, width, stall, longest=longest)
+    bench = ControllerBench(rng, width, stall, longest=longest)
     instructions = [(Opcode.ENCODE, ENCODE)]
     instructions += [random_instruction(bench.params, rng) for _ in range(15)]
     slots = [assemble(opcode, **values) for opcode, values in instructions]
@@ -214,7 +51,7 @@ def test_instructions_are_issued_in_order(width, stall, longest, seed):
         for _ in range(2):
             error, issued, _ = await bench.execute(ctx, raw)
             assert error == Error.NONE
-            assert issued == [(opcode, unpack_values(values)) for opcode, values in instructions]
+            assert issued == [(opcode, plain(values)) for opcode, values in instructions]
             # In order, each byte once, up to the END at least, and none beyond the last slot.
             asked = bench.asked()
             assert asked == list(range(len(asked)))
@@ -310,7 +147,7 @@ def test_a_program_without_end(width, seed):
 
 
 def test_matmul_needs_an_encode_of_its_own_program(seed):
-    bench = Bench(random.Random(seed))
+    bench = ControllerBench(random.Random(seed))
     good = program(slot(Opcode.ENCODE), slot(Opcode.MATMUL), slot(Opcode.END))
     bad = program(slot(Opcode.MATMUL), slot(Opcode.END))
 
@@ -322,7 +159,7 @@ def test_matmul_needs_an_encode_of_its_own_program(seed):
 
 
 def test_a_good_program_runs_after_each_error(seed):
-    bench = Bench(random.Random(seed), stall=0.3)
+    bench = ControllerBench(random.Random(seed), stall=0.3)
     good = program(slot(Opcode.ENCODE), slot(Opcode.END))
     bad = [
         program(slot(Opcode.END), magic=0),
@@ -371,7 +208,7 @@ def test_what_could_not_be_read_is_not_executed(width, stall, part, seed):
 @pytest.mark.parametrize("instructions", [1, 3])
 def test_failures_of_units_stop_the_program(signals, error, instructions, seed):
     """While an instruction is executed, the last one too: END waits for what is under way."""
-    bench = Bench(random.Random(seed))
+    bench = ControllerBench(random.Random(seed))
     slots = [slot(Opcode.ENCODE), slot(Opcode.MATMUL), slot(Opcode.MATMUL)]
     fenced = slot(Opcode.ENCODE, fence=1)
     raw = program(*slots[:instructions], *[fenced] * (instructions == 1), slot(Opcode.END))
@@ -409,7 +246,7 @@ def test_the_first_error_stands(seed):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_timing(width):
     """Memory answers in the next cycle, and the units take an instruction a cycle."""
-    bench = Bench(random.Random(0), width)
+    bench = ControllerBench(random.Random(0), width)
     cycles = []
 
     async def check(ctx):

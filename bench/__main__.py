@@ -1,0 +1,147 @@
+"""Command line of the benches: ``python -m bench [NAME ...]``."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from bench.reports import OUTPUT_ROOT
+from hw.presets import PRESETS
+
+__all__ = ["BENCHES", "main"]
+
+BENCHES = {
+    "roofline": "layers of SmolLM2-135M on the RTL: cycles against what their bytes need",
+    "arrays": "the spike array against a MAC array, with silent channels skipped and fetched",
+    "area": "LUTs, DSPs and memory of both arrays on two FPGA families, by Yosys (minutes)",
+    "sim_speed": "cycles a second and build time of the simulators (minutes)",
+}
+"""The benches by name, in the order in which all are run."""
+
+_ABOUT = "Measurements of Spikeloom. Without a name, all are run:\n" + "\n".join(
+    f"  {name:10} {about}" for name, about in BENCHES.items()
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status: 1 where results are wrong, 2 at a wrong request."""
+    options = _parser().parse_args(arguments)
+    from sim.errors import ToolError  # what takes seconds is imported late
+
+    try:
+        for name in options.names or BENCHES:
+            if name not in BENCHES:
+                raise ValueError(f"bench must be one of {', '.join(BENCHES)}, not {name!r}")
+        for name in options.names or BENCHES:
+            _run(name, options)
+    except (ValueError, ToolError) as error:
+        return _complain(error, 2)
+    except RuntimeError as error:  # a result is wrong
+        return _complain(error, 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", 2)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _complain(sentence: object, status: int) -> int:
+    print(f"python -m bench: {sentence}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m bench",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", metavar="NAME", nargs="*", help="benches to run (default: all)")
+    add("--model", metavar="M", help="a known name or a checkpoint (default: smollm2-135m)")
+    add(
+        "--preset",
+        metavar="P",
+        help=f"hardware: {', '.join(PRESETS)} (default: each bench's own, see docs/performance.md)",
+    )
+    add("--docs", action="store_true", help="write tables and figures of docs/ anew as well")
+    add(
+        "--from-reports",
+        action="store_true",
+        help="run nothing: take the last reports, to write docs/ anew or to print them",
+    )
+    add("-o", "--output", metavar="DIR", type=Path, default=OUTPUT_ROOT, help="of the reports")
+    return parser
+
+
+def _run(name: str, options: argparse.Namespace) -> None:
+    from bench import reports
+    from bench.docs import write_docs
+    from bench.tables import TABLES
+
+    if options.from_reports:
+        report = reports.read(name, options.output)
+    else:
+        report = _measure(name, options)
+        path = reports.write(name, report, options.output)
+    console = Console(highlight=False)
+    console.print(Markdown(f"# {name}\n\n{TABLES[name](report)}"))
+    if not options.from_reports:
+        console.print(f"report: {path}", soft_wrap=True)
+    if options.docs:
+        for written in write_docs(name, options.output):
+            console.print(f"written: {written}", soft_wrap=True)
+
+
+def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
+    import torch
+
+    from bench import area, arrays, reports, roofline, sim_speed
+
+    torch.set_num_threads(1)  # threads waiting for each other would disturb what is measured
+    choices: dict[str, object] = {}
+    if options.model and name != "area":
+        choices["model"] = options.model
+    if options.preset:
+        choices |= {
+            "roofline": {"preset_name": options.preset},
+            "arrays": {"preset_name": options.preset},
+            "area": {"array_preset": options.preset, "tops": (options.preset,)},
+            "sim_speed": {"presets": (options.preset,)},
+        }[name]
+    modules = {"roofline": roofline, "arrays": arrays, "area": area, "sim_speed": sim_speed}
+    machine = reports.about_machine()
+    console = Console(stderr=True)
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    begin = time.perf_counter()
+    with progress:
+        task = progress.add_task(name, total=None)
+        report = modules[name].measure(
+            say=lambda doing: progress.update(task, description=f"{name}: {doing}"), **choices
+        )
+    return {"machine": machine, "total_seconds": round(time.perf_counter() - begin, 1), **report}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

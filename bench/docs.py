@@ -1,0 +1,55 @@
+"""The generated parts of docs/performance.md: tables and figures, from the reports."""
+
+import re
+from pathlib import Path
+
+from bench.figures import FIGURES
+from bench.reports import read
+from bench.tables import TABLES
+from sim.verilog import ROOT
+
+__all__ = ["PAGE", "section", "write_docs"]
+
+PAGE = ROOT / "docs" / "performance.md"
+"""The page whose sections are replaced; figures lie beside it."""
+
+
+def section(name: str) -> re.Pattern[str]:
+    """Return what finds a bench's section; group 1 and 2 are its marks."""
+    return re.compile(rf"(<!-- {name}: generated -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+
+
+def write_docs(name: str, reports: Path, page: Path = PAGE) -> list[Path]:
+    """Write a bench's section and figures anew from its report.
+
+    Parameters
+    ----------
+    name : str
+        Of the bench.
+    reports : Path
+        Directory of the reports.
+    page : Path
+        The page; ``figures/`` is beside it.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    ValueError
+        Where there is no report, or the page has no such section.
+    """
+    report = read(name, reports)
+    text = page.read_text()
+    if not section(name).search(text):
+        raise ValueError(f"{page} has no section {name}: its marks are missing")
+    table = TABLES[name](report)
+    page.write_text(section(name).sub(lambda m: f"{m[1]}{table}\n{m[2]}", text))
+    written = [page]
+    for file, draw in FIGURES.get(name, {}).items():
+        path = page.with_name("figures") / file
+        draw(report, path)
+        written.append(path)
+    return written

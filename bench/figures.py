@@ -1,0 +1,57 @@
+"""Figures of docs/performance.md, as small SVG files that are the same for the same report."""
+
+import re
+from pathlib import Path
+
+__all__ = ["FIGURES", "roofline"]
+
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "spikeloom",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+_SHADES = ("steelblue", "cadetblue", "slategray", "dimgray")  # of three layers, and the rest
+
+
+def roofline(report: dict[str, object], path: Path) -> None:
+    """Draw each layer's cycles over those that its dense bytes need, beside its touched bytes."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    rows = [row for row in report["rows"] if row["activations"] == "prompt"]
+    names = [row["name"] for row in rows]
+    numbers = [re.sub(r"^\D+", "", name) for name in names]  # of the layers
+    shades = dict(zip(dict.fromkeys(numbers), _SHADES, strict=False))
+    with pyplot.rc_context(_SETTINGS):
+        figure, axes = pyplot.subplots(figsize=(8, 3.2))
+        axes.bar(
+            names,
+            [row["cycles_to_dense"] for row in rows],
+            color=[shades[number] for number in numbers],
+            label="cycles of the RTL",
+        )
+        axes.plot(
+            names,
+            [row["touched_cycles"] / row["dense_cycles"] for row in rows],
+            "_",
+            color="black",
+            markersize=9,
+            label="touched bytes",
+        )
+        axes.axhline(1, color="firebrick", linewidth=0.8, label="dense roofline")
+        axes.set_ylabel("of the dense bytes' cycles")
+        axes.tick_params(axis="x", rotation=90)
+        axes.margins(x=0.01)
+        axes.legend(loc="lower right", framealpha=0.9)
+        figure.tight_layout()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+
+
+FIGURES = {"roofline": {"roofline.svg": roofline}}
+"""By bench, its figures by file name, and what draws them."""

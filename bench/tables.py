@@ -1,0 +1,217 @@
+"""Reports of benches as Markdown, for docs/performance.md and for the terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from bench.arrays import HARDWARE
+from bench.roofline import ALL
+from bench.sim_speed import LOOP
+
+__all__ = ["TABLES", "markdown"]
+
+Report = dict[str, object]
+
+# LUTs of a bare ternary-spike adder lane, as synthesized for the project's plan by other means.
+_YARDSTICKS = {
+    ("W8/A20", "xc7"): 20.1,
+    ("W8/A20", "ecp5"): 28.1,
+    ("W4/A16", "xc7"): 16.1,
+    ("W4/A16", "ecp5"): 20.1,
+}
+_FAMILIES = {"ecp5": "ECP5", "xc7": "Xilinx 7"}
+_KINDS = {"adder": "ternary adder", "spike": "spike: shift, add", "mac": "MAC: multiply, add"}
+
+
+def markdown(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table whose first column is text and whose others are numbers."""
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _roofline(report: Report) -> str:
+    rows = report["rows"]
+    every = next(row for row in rows if row["name"] == ALL)
+    head = (
+        f"{report['model']}, preset {report['preset']}, recipe {report['recipe']}, "
+        f'{report["coding"]}, one token (the last of "{report["prompt"]}"), memory latency '
+        f"{report['latency']} cycles, {report['head_rows']:,} rows of the head by itself. "
+        f"Every linear layer and the head in one program: **{every['cycles']:,} cycles, "
+        f"{every['cycles_to_touched']:.4f} of what the touched bytes need, "
+        f"{every['cycles_to_dense']:.3f} of what the dense bytes would need**."
+    )
+    parts = [head]
+    for activations, title in (
+        ("prompt", "Activations of the prompt:"),
+        ("dense", "No channel silent (random counts from 1 to the largest, seed {seed}):"),
+    ):
+        table = markdown(
+            (
+                "layer",
+                "silent of all channels",
+                "cycles",
+                "touched bytes need",
+                "ratio",
+                "dense bytes need",
+                "ratio",
+            ),
+            [
+                (
+                    row["name"],
+                    _share(row["silent_channels"], row["silent_channels"] + row["events"]),
+                    f"{row['cycles']:,}",
+                    f"{row['touched_cycles']:,}",
+                    f"{row['cycles_to_touched']:.4f}",
+                    f"{row['dense_cycles']:,}",
+                    f"{row['cycles_to_dense']:.4f}",
+                )
+                for row in rows
+                if row["activations"] == activations
+            ],
+        )
+        parts += [title.format(**report), table]
+    return "\n\n".join(parts)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %"
+
+
+def _arrays(report: Report) -> str:
+    by_plan: dict[tuple, dict[str, dict]] = {}
+    for row in report["rows"]:
+        plan = (row["layer"], row["weight_width"], row["tokens"])
+        by_plan.setdefault(plan, {})[row["hardware"]] = row
+    names = [name for name in HARDWARE if name in next(iter(by_plan.values()))]
+    word_bytes = report["params"]["axi_data_width"] // 8
+    cycles = markdown(
+        ("layer, bits, tokens", "touched bytes need", *(f"cycles, {name}" for name in names)),
+        [
+            (
+                "{} W{} x{}".format(*plan),
+                f"{rows[names[0]]['dram_bytes_read'] // word_bytes:,}",
+                *(f"{rows[name]['cycles']:,}" for name in names),
+            )
+            for plan, rows in by_plan.items()
+        ],
+    )
+    work = markdown(
+        (
+            "layer, bits, tokens",
+            "additions",
+            "multiplications",
+            "additions a multiplication",
+            "spike array busy",
+            "MAC array busy",
+        ),
+        [
+            (
+                "{} W{} x{}".format(*plan),
+                f"{spike['synaptic_operations']:,}",
+                f"{mac['synaptic_operations']:,}",
+                f"{spike['synaptic_operations'] / mac['synaptic_operations']:.2f}",
+                _share(spike["array_cycles"], spike["cycles"]),
+                _share(mac["array_cycles"], mac["cycles"]),
+            )
+            for plan, rows in by_plan.items()
+            for spike, mac in [(rows["spike"], rows["mac"])]
+        ],
+    )
+    head = (
+        f"{report['model']}, preset {report['preset']}, {report['coding']}, last tokens of "
+        f'"{report["prompt"]}", memory latency {report["latency"]} cycles. Every run gave the '
+        "same bits on every accelerator."
+    )
+    return "\n\n".join((head, cycles, work))
+
+
+def _area(report: Report) -> str:
+    rows = report["rows"]
+    parts = ["Bare lanes: the registers of operand and accumulator, and what is between them."]
+    parts.append(_area_table(rows, "lane"))
+    params = report["array_params"]
+    parts.append(
+        f"The array of preset {report['array_preset']}, {params['lanes']} lanes of it: with the "
+        "accumulators' memory ports, the selection of what is loaded, and the read-out."
+    )
+    parts.append(_area_table(rows, "array"))
+    tops = [row for row in rows if row["block"] == "accelerator"]
+    if tops:
+        headings = ("accelerator", "LUTs", "flip-flops", "DSPs", "block RAMs", "LUTs as RAM", "s")
+        parts += [
+            "Whole accelerators:",
+            markdown(
+                headings,
+                [
+                    (
+                        f"{row['preset']}, {row['array']}, {_FAMILIES[row['family']]}",
+                        *(
+                            f"{row[what]:,}"
+                            for what in ("luts", "flip_flops", "dsps", "block_rams", "ram_luts")
+                        ),
+                        f"{row['seconds']:.0f}",
+                    )
+                    for row in tops
+                ],
+            ),
+        ]
+    return "\n\n".join(parts)
+
+
+def _area_table(rows: list[dict], block: str) -> str:
+    headings = ["per lane"]
+    for family in _FAMILIES.values():
+        headings += [f"{family} LUTs", "flip-flops", "DSPs"]
+        headings += ["yardstick"] if block == "lane" else ["memory of all lanes"]
+    by_circuit: dict[str, dict[str, dict]] = {}
+    for row in rows:
+        if row["block"] != block:
+            continue
+        multiplier = "" if row["array"] != "mac" else ", DSPs" if row["dsps_allowed"] else ", LUTs"
+        tokens = f", {row['tokens']} tokens" if "tokens" in row else ""
+        name = f"{_KINDS[row['array']]}{multiplier}, {row['widths']}{tokens}"
+        by_circuit.setdefault(name, {})[row["family"]] = row
+    lines = []
+    for name, by_family in by_circuit.items():
+        line = [name]
+        for family in _FAMILIES:
+            row = by_family[family]
+            line += [f"{row[what] / row['lanes']:.1f}" for what in ("luts", "flip_flops")]
+            line.append(f"{row['dsps'] / row['lanes']:g}")
+            if block != "lane":
+                line.append(f"{row['block_rams']} block RAMs, {row['ram_luts']:,} LUTs")
+            elif row["array"] == "adder":
+                line.append(f"{_YARDSTICKS[row['widths'], family]}")
+            else:
+                line.append("")
+        lines.append(line)
+    return markdown(headings, lines)
+
+
+def _sim_speed(report: Report) -> str:
+    loops = {row["preset"]: row for row in report["rows"] if row["simulator"] == LOOP}
+    machine = report["machine"]
+    head = (
+        f"{report['model']} {report['layer']}, one token; {machine['cores']} cores "
+        f"({machine['processor']}), load {machine['load']} at the start; the fastest of "
+        f"{report['repeats']} runs, recording: of one. Builds are without any cache, and include "
+        "the emission of the Verilog: "
+        + ", ".join(f"{name} {s:.1f} s" for name, s in report["emission_seconds"].items())
+        + "."
+    )
+    table = markdown(
+        ("preset, simulator", "cycles", "cycles a second", "of the loop's", "build"),
+        [
+            (
+                f"{row['preset']}, {row['simulator']}",
+                f"{row['cycles']:,}",
+                f"{row['cycles_per_second']:,.0f}",
+                f"{row['cycles_per_second'] / loops[row['preset']]['cycles_per_second']:.2f}",
+                "the same" if row["build_seconds"] is None else f"{row['build_seconds']:.0f} s",
+            )
+            for row in report["rows"]
+        ],
+    )
+    return f"{head}\n\n{table}"
+
+
+TABLES = {"roofline": _roofline, "arrays": _arrays, "area": _area, "sim_speed": _sim_speed}
+"""By bench, what makes Markdown of its report."""

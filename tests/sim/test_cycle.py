@@ -1,0 +1,173 @@
+"""The cycle device by itself: counts by hand, programs without weights, what it refuses."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hw.isa import Coding, Opcode
+from hw.presets import preset
+from hw.regs import COUNTERS, Error
+from sim.cycle import Batch, Cycle, predict
+from sim.cycle_model import library
+from sim.errors import HardwareFault, ToolError
+from sim.functional import Functional
+from sim.rtl import Timing
+from tests.compiler.models import compiled, one_matrix
+
+PARAMS = preset("test")
+CAUSES = ("array_cycles", "stall_cycles", "encode_cycles", "drain_cycles", "idle_cycles")
+
+
+@pytest.fixture
+def program(tmp_path, rng):
+    """Compile one matrix of two tiles for three tokens: ENCODE, MATMUL, ENCODE, MATMUL, END."""
+    return compiled(tmp_path / "m", one_matrix(45, 10, 4, has_bias=True), PARAMS, rng, tokens=3)
+
+
+def vectors(rng, tokens=3, channels=10):
+    return {"s.input": rng.integers(-(1 << 20), 1 << 20, (tokens, channels), dtype=np.int32)}
+
+
+def one_matmul(counts, outputs, *, coding=Coding.CSD, weight_width=8, params=PARAMS, timing=None):
+    """Return the counters of a program that no compiler has made and that has no weights."""
+    tokens, channels = counts.shape
+    fields = dict(coding=coding.value, weight_width=weight_width, has_bias=0, outputs=outputs)
+    fields |= dict(weights=1 << 20, channel_words=1 << 19, destination=1 << 18)
+    encode = dict(tokens=tokens, channels=channels, fence=0, source=4096, source_stride=1 << 14)
+    program = [
+        (Opcode.ENCODE, encode),
+        (Opcode.MATMUL, fields | {"destination_stride": 1 << 16}),
+        (Opcode.END, {}),
+    ]
+    return predict(
+        params,
+        program,
+        [Batch(counts=counts, thresholds=[1 << 24] * tokens)],
+        timing=timing or Timing(),
+        program_address=0,
+        memory_bytes=(1 << 21) + outputs * channels,
+    )
+
+
+def test_the_device_has_the_functional_device_s_results_and_every_counter(program, rng):
+    inputs = vectors(rng)
+    functional = Functional().run(program, inputs)
+    result = Cycle().run(program, inputs)
+    assert np.array_equal(result.outputs["w.output"], functional.outputs["w.output"])
+    assert list(result.counters) == list(COUNTERS)
+    for name, value in functional.counters.items():
+        assert value in (None, result.counters[name]), name
+    assert result.counters["cycles"] == sum(result.counters[name] for name in CAUSES)
+
+
+def test_array_cycles_are_the_steps_of_the_codings():
+    counts = np.array([[3, 0, -6, 127], [0, 0, 1, 127]])
+    beats = 5  # 40 outputs, 8 lanes
+    steps = {
+        Coding.UNARY: 3 + 6 + 127,
+        Coding.BITWISE: 2 + 3 + 7,  # 2 + 1; 4 + 2 beside 1; all seven
+        Coding.CSD: 2 + 3 + 2,  # 4 - 1; 8 - 2 beside 1; 128 - 1
+    }
+    for coding, expected in steps.items():
+        assert one_matmul(counts, 40, coding=coding)["array_cycles"] == expected * beats
+    mac = replace(PARAMS, array="mac")
+    assert one_matmul(counts, 40, params=mac)["array_cycles"] == 3 * beats
+    every = replace(PARAMS, skip_silent=False)
+    assert one_matmul(counts, 40, params=every)["array_cycles"] == (2 + 3 + 2 + 1) * beats
+
+
+def test_synaptic_operations_are_spikes_times_outputs():
+    counts = np.array([[3, 0, -6, 127], [0, 0, 1, 127]])
+    spikes = {Coding.UNARY: 9 + 1 + 254, Coding.BITWISE: 2 + 2 + 1 + 14, Coding.CSD: 4 + 1 + 4}
+    for coding, expected in spikes.items():
+        counters = one_matmul(counts, 45, coding=coding)
+        assert counters["synaptic_operations"] == 45 * expected
+        assert (counters["events"], counters["silent_channels"]) == (3, 1)
+
+
+def test_a_slower_memory_takes_longer(rng):
+    counts = rng.integers(-127, 128, (2, 64))
+    cycles = [
+        one_matmul(counts, 64, timing=Timing(latency=latency))["cycles"]
+        for latency in (1, 50, 100, 1000)
+    ]
+    assert sorted(set(cycles)) == cycles
+
+
+def test_stalls_follow_the_seed(rng):
+    counts = rng.integers(-127, 128, (2, 64))
+
+    def run(seed):
+        return one_matmul(counts, 64, timing=Timing(stalls=0.3, seed=seed))
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+    assert run(1)["cycles"] > one_matmul(counts, 64)["cycles"]
+
+
+def test_a_layer_of_seven_billion_weights_runs(rng):
+    params = preset("edge")
+    counts = rng.integers(-127, 128, (2, 4096))
+    counters = one_matmul(counts, 11008, params=params)
+    assert counters["weight_bytes_read"] == 11008 * int(counts.any(axis=0).sum())
+    assert counters["cycles"] == sum(counters[name] for name in CAUSES)
+
+
+def test_progress_is_told(program, rng, monkeypatch):
+    monkeypatch.setattr("sim.cycle._CYCLES_AT_ONCE", 100)
+    told = []
+    result = Cycle(progress=told.append).run(program, vectors(rng))
+    assert len(told) == result.counters["cycles"] // 100
+    assert told == sorted(told) and 0 < told[-1] <= result.counters["dram_bytes_read"]
+
+
+def test_a_program_with_an_error_has_no_time(program, rng):
+    bad = replace(program, params=replace(PARAMS, lanes=16))
+    result = Cycle().run(bad, vectors(rng))
+    assert result.error is Error.BAD_FINGERPRINT
+    assert result.counters["cycles"] is None
+
+
+def test_a_breach_of_the_protocol_is_a_fault(rng):
+    batch = Batch(counts=np.ones((1, 8), int), thresholds=[1 << 24])
+    with pytest.raises(HardwareFault, match="fault: cycle .* ends beyond the memory's 0x1000"):
+        predict(
+            PARAMS,
+            [
+                (Opcode.ENCODE, dict(tokens=1, channels=8, source=8192, source_stride=64)),
+                (Opcode.END, {}),
+            ],
+            [batch],
+            timing=Timing(),
+            program_address=0,
+            memory_bytes=4096,
+        )
+
+
+def test_a_model_that_does_nothing_is_a_fault(program, rng, monkeypatch):
+    monkeypatch.setattr("sim.cycle._CYCLES_AT_ONCE", 50)  # fewer than memory takes
+    with pytest.raises(HardwareFault, match="the cycle model did nothing for 50 cycles"):
+        Cycle(timing=Timing(latency=5000)).run(program, vectors(rng))
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Return a root with a copy of the model's sources."""
+    for folder in ("sim/cycle_model", "sim/bench"):
+        shutil.copytree(library.ROOT / folder, tmp_path / folder)
+    return tmp_path
+
+
+def test_the_model_compiles_without_a_warning(sources):
+    library.library(sources)
+    (log,) = (sources / "build").rglob("*.log")
+    assert log.read_text() == ""
+
+
+def test_sources_that_do_not_compile_are_an_error_of_a_tool(sources):
+    (sources / "sim" / "cycle_model" / "model.cpp").write_text("#error broken\n")
+    with pytest.raises(ToolError, match=r"^g\+\+ failed with status 1: .*broken"):
+        library.library(sources)
+    assert not list((sources / "build").rglob("*.so"))
