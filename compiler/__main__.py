@@ -6,11 +6,11 @@ import sys
 import time
 from typing import NoReturn
 
-import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from compiler.balance import balance
 from compiler.build import build, coding_names
 from compiler.lower import LAYER_KINDS
 from compiler.program import Compiled, load
@@ -105,9 +105,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(options: argparse.Namespace) -> None:
     begin = time.monotonic()
-    # Quantization works on blocks too small to share: on a busy machine threads that wait for each
-    # other take 25 times as long as one alone.
-    torch.set_num_threads(1)
     params, recipe = preset(options.preset), load_recipe(options.recipe)
     checkpoint = load_checkpoint(options.model)
     console = Console(stderr=True)
@@ -153,6 +150,7 @@ def _summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) 
             "recipe": manifest["recipe"]["name"],
             **{key: manifest[key] for key in keys},
             "matrices": matrices,
+            "balance": [entry.as_dict() for entry in balance(compiled)],
             "seconds": round(seconds, 3),
         }
         print(json.dumps(report, indent=1))
@@ -175,6 +173,9 @@ def _summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) 
         highlight=False,
         soft_wrap=True,
     )
+    for entry in balance(compiled):
+        if entry.finding:
+            console.print(f"balance: {entry.finding}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Weights as integer codes with one scale per output channel (numerics, section 4)."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -20,9 +21,7 @@ _MIN_EXPONENT, _MAX_EXPONENT = 8, 71
 # clip below 1 / (1 + K / (12 * q^2)) can be best: at 8 bits 0.70 serves K up to 82,000.
 _CLIPS = {8: range(100, 68, -2), 4: range(100, 8, -2), 2: range(100, 8, -2)}
 
-# Weights worked on at once: they stay in the cache, and are too few for PyTorch to share out among
-# threads, which for many short operations costs more than it gains.
-_BLOCK_ELEMENTS = 1 << 15
+_BLOCK_ELEMENTS = 1 << 15  # weights worked on at once: they and their codes stay in the cache
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,13 @@ def quantize_weight(w: Tensor, bits: int) -> QuantizedWeight:
     codes = torch.empty(w.shape, dtype=torch.int8)
     mantissa = torch.empty(outputs, dtype=torch.int32)
     exponent = torch.empty(outputs, dtype=torch.int32)
-    for rows in _blocks(outputs, inputs):
-        block = w[rows]
-        peak = _checked_peak(block, rows.start, bits)
-        scale = _best_scale(block, peak, bits)  # (rows,), float64
-        mantissa[rows], exponent[rows] = _split(scale)
-        codes[rows] = _codes(block, scale, bits)
+    with _one_thread():
+        for rows in _blocks(outputs, inputs):
+            block = w[rows]
+            peak = _checked_peak(block, rows.start, bits)
+            scale = _best_scale(block, peak, bits)  # (rows,), float64
+            mantissa[rows], exponent[rows] = _split(scale)
+            codes[rows] = _codes(block, scale, bits)
     return QuantizedWeight(codes, mantissa, exponent, bits)
 
 
@@ -100,6 +100,17 @@ def dequantize(weight: QuantizedWeight) -> Tensor:
     """Return the real weights that the codes stand for: float64, (N, K), exact."""
     scale = weight.mantissa * _power_of_two(-weight.exponent)
     return weight.codes * scale[:, None]
+
+
+@contextmanager
+def _one_thread():
+    """Sharing many short operations out among threads costs more than it gains."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _blocks(outputs: int, inputs: int) -> Iterator[slice]:

@@ -35,9 +35,14 @@ def test_build_verify_and_show(capsys, tmp_path, stories260k):
     assert report["layers"] == ["mlp0", "k1"]
     assert (report["tokens"], report["coding"], report["recipe"]) == (3, "csd", "w4")
     assert report["weights"] == "real"
+    gate, down, k = report["balance"]
+    assert gate["matrices"] == ["layers.0.gate", "layers.0.up"]
+    assert down["matrices"] == ["layers.0.down"]
+    assert k["matrices"] == ["layers.1.k"]
 
     status, out, err = run(capsys, "verify", model, "--preset", "test")
     assert (status, err) == (0, "")
+    assert f"balance: {gate['finding']}\n" in out
     assert "layers.0.gate" in out and report["fingerprint"] in out
 
     status, out, err = run(capsys, "show", model)

@@ -87,47 +87,65 @@ def read_port(m: Module, p: HwParams) -> None:
         m.d.comb += Cover(handshake(address) & (address.payload.client == client))
 
 
-def read_client(index: int) -> Callable[[Module, HwParams], None]:
-    """Return the proof that keeps the accounts of a client's words."""
-    name = READ_CLIENTS[index]
+class Client:
+    """A read port and the accounts of one client's words: asked for, requested, under way, held.
 
-    def build(m: Module, p: HwParams) -> None:
-        dut = ReadPort(p)
-        inside = Opened(m, dut)
+    Parameters
+    ----------
+    m, p
+        Where it is put, and the accelerator.
+    index : int
+        The client.
+    """
+
+    def __init__(self, m: Module, p: HwParams, index: int) -> None:
+        name = READ_CLIENTS[index]
+        self.dut = dut = ReadPort(p)
+        self.inside = inside = Opened(m, dut)
         address, answer = dut.o_address, dut.i_data
         free(m, address.ready)
         source(m, answer, "i_data")
         for other in READ_CLIENTS:
             source(m, getattr(dut, f"i_{other}"), f"i_{other}")
             free(m, getattr(dut, f"o_{other}").ready)
-        i, o = getattr(dut, f"i_{name}"), getattr(dut, f"o_{name}")
-        valid_stays(m, Assert, o, "o")
-        m.d.comb += Assume(i.payload.words != 0)
+        self.i, self.o = getattr(dut, f"i_{name}"), getattr(dut, f"o_{name}")
+        m.d.comb += Assume(self.i.payload.words != 0)
 
-        owed, under_way = Signal(_COUNT_WIDTH), Signal(_COUNT_WIDTH)
-        wanted = Mux(handshake(i), i.payload.words, 0)
+        self.owed, self.under_way = Signal(_COUNT_WIDTH), Signal(_COUNT_WIDTH)
+        wanted = Mux(handshake(self.i), self.i.payload.words, 0)
         here = address.payload.client == index
         words = address.payload.burst.words
-        comes = answer.valid & (answer.payload.client == index)
+        self.comes = answer.valid & (answer.payload.client == index)
         m.d.sync += [
-            owed.eq(owed + wanted - handshake(o)),
-            under_way.eq(under_way + Mux(handshake(address) & here, words, 0) - comes),
+            self.owed.eq(self.owed + wanted - handshake(self.o)),
+            self.under_way.eq(
+                self.under_way + Mux(handshake(address) & here, words, 0) - self.comes
+            ),
         ]
-        m.d.comb += Assume(~comes | (under_way != 0))
-        m.d.comb += Assert(~comes | answer.ready)
+        m.d.comb += Assume(~self.comes | (self.under_way != 0))
 
-        waiting = _waiting(m, p, inside, name)
-        at_port = Mux(address.valid & here, words, 0)
-        level = inside.signal(f"{name}_queue.fifo.level")
+        self.offers = inside.signal(f"{name}_bursts.o__valid")
+        self.at_port = Mux(address.valid & here, words, 0)
+        self.level = inside.signal(f"{name}_queue.fifo.level")
         inner_level = inside.signal(f"{name}_queue.fifo.inner_level")
         reserved = inside.signal(f"{name}_reserved")
+        held = self.at_port + self.under_way + self.level
         m.d.comb += [
-            Assert(owed == waiting + at_port + under_way + level),
-            Assert(reserved == at_port + under_way + level),
+            Assert(self.owed == _waiting(m, p, inside, name) + held),
+            Assert(reserved == held),
             Assert(reserved <= dut._depths()[name]),
-            Assert((inner_level < 2) | o.valid),  # the queue's last place can be reached
-            Cover(handshake(o) & (owed > p.max_burst_words)),
+            Assert((inner_level < 2) | self.o.valid),  # the queue's last place can be reached
         ]
+
+
+def read_client(index: int) -> Callable[[Module, HwParams], None]:
+    """Return the proof of a client's rules: it gets the words that it asked for, and no other."""
+
+    def build(m: Module, p: HwParams) -> None:
+        client = Client(m, p, index)
+        valid_stays(m, Assert, client.o, "o")
+        m.d.comb += Assert(~client.comes | client.dut.i_data.ready)
+        m.d.comb += Cover(handshake(client.o) & (client.owed > p.max_burst_words))
 
     return build
 
