@@ -5,7 +5,7 @@ RUN     := .venv/bin/python -m
 MODEL_OF_TESTS := smollm2-135m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim fetch test test-full bench lint docs clean
+.PHONY: help setup sim fetch test test-full mutations bench lint docs clean
 
 # The shell, not make, expands the variables of a run: a prompt may hold any quote or blank.
 export LAYER MODEL PRESET CODING RECIPE PROMPT SEED STALLS WAVES ROWS TOKENS
@@ -32,6 +32,9 @@ test: fetch  ## everything a contributor must keep green
 
 test-full: fetch  ## the same, and the tests that take minutes each
 	@$(RUN) pytest -n $(WORKERS) --dist worksteal -m ""
+
+mutations: setup  ## plant faults in the RTL; each must make a test fail
+	@$(RUN) tests.mutations
 
 bench: setup  ## measure; nothing is checked
 	@$(RUN) bench

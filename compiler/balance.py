@@ -50,8 +50,8 @@ class Balance:
         alike = len(self.matrices) - 1
         names = f"{self.matrices[0]}{f' and {alike} alike' if alike else ''}"
         cost = (
-            f"a beat of weights takes memory {self.memory_cycles:g} cycles and the array about "
-            f"{self.array_cycles:.1f} ({self.conditions})"
+            f"a beat of weights takes memory {self.memory_cycles:g} and the array about "
+            f"{self.array_cycles:.1f} cycles ({self.conditions})"
         )
         if share > 1:
             return f"{names}: memory waits for the array: {cost}; choose more lanes or fewer steps"

@@ -41,7 +41,7 @@ def drawn_steps(rng, site, coding, tokens, skip_silent):
 def test_the_estimate_is_the_mean_of_what_it_assumes(rng, site, coding, tokens, skip_silent):
     params = replace(EDGE, skip_silent=skip_silent)
     estimate = firing_steps(site, 500, params, coding, tokens)
-    # The peak of a vector varies, and with it the threshold: the mean of that is not the estimate's.
+    # The peak of a vector varies, and its threshold with it; the estimate takes the mean peak.
     assert estimate == pytest.approx(drawn_steps(rng, site, coding, tokens, skip_silent), rel=0.1)
 
 
@@ -73,16 +73,16 @@ def test_too_few_lanes_are_said_to_be_too_few(tmp_path, rng):
     entry = of(tmp_path, rng, TEST)
     steps = f"{firing_steps(SITE, 64, TEST, 'csd', 1):.1f}"
     assert entry.finding == (
-        "w: memory waits for the array: a beat of weights takes memory 1 cycles and the array "
-        f"about {steps} (8-bit weights, csd, 1 token); choose more lanes or fewer steps"
+        "w: memory waits for the array: a beat of weights takes memory 1 and the array "
+        f"about {steps} cycles (8-bit weights, csd, 1 token); choose more lanes or fewer steps"
     )
 
 
 def test_an_idle_array_is_said_to_be_idle(tmp_path, rng):
     entry = of(tmp_path, rng, replace(EDGE, array="mac"), tokens=5)
     assert entry.finding == (
-        "w: the array idles 75% of the time: a beat of weights takes memory 4 cycles and the array "
-        "about 1.0 (8-bit weights, mac, 2 tokens); choose fewer lanes or more tokens"
+        "w: the array idles 75% of the time: a beat of weights takes memory 4 and the array "
+        "about 1.0 cycles (8-bit weights, mac, 2 tokens); choose fewer lanes or more tokens"
     )
 
 
