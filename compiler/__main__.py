@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _refuse(f"{where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -197,7 +197,22 @@ def load(directory: str | Path, params: HwParams | None = None) -> Compiled:
     for name, region in compiled.regions.items():
         if contents := compiled._contents(name):
             _verify(directory / contents["file"], region, contents)
+    _verify_lengths(compiled)
     return compiled
+
+
+def _verify_lengths(compiled: Compiled) -> None:
+    ends: dict[str, int] = {}
+    for name, region in compiled.regions.items():
+        if contents := compiled._contents(name):
+            end = contents["offset"] + region.bytes
+            ends[contents["file"]] = max(end, ends.get(contents["file"], 0))
+    for file, end in ends.items():
+        path = compiled.directory / file
+        if extra := path.stat().st_size - end:
+            raise ValueError(
+                f"{path} goes on {extra:,} bytes after its last region: build the model again"
+            )
 
 
 def _verify(path: Path, region: Region, contents: dict) -> None:

@@ -53,6 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:  # checkpoints', recipes' and texts': each is one sentence
         print(f"python -m golden: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"python -m golden: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

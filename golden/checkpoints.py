@@ -12,6 +12,7 @@ from golden.config import ModelConfig
 from golden.errors import CheckpointError, CheckpointNotFoundError
 from golden.names import tensor_shapes
 from golden.readers import Contents, gguf, hf, llama2c
+from golden.rope import rope_table
 from golden.tokenizer import Tokenizer
 
 __all__ = ["Checkpoint", "CheckpointError", "CheckpointNotFoundError", "ModelConfig", "load"]
@@ -141,11 +142,25 @@ def load(model: str | Path, progress: Callable[[int, int], None] | None = None) 
             f"llama2.c .bin file, or one of {', '.join(fetch.KNOWN)}"
         )
     try:
-        return Checkpoint(path, _reader(path)(path, name))
+        checkpoint = Checkpoint(path, _reader(path)(path, name))
+        _try_rotation(checkpoint.config)
+        return checkpoint
+    except (ArithmeticError, TypeError, RecursionError) as error:
+        # Values of the wrong kind, deep inside what a file says of itself.
+        raise CheckpointError(
+            f"{path} is damaged, its configuration cannot be used ({error}): get it again"
+        ) from error
     except OSError as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _try_rotation(config: ModelConfig) -> None:
+    """Find the rotation of one position: its parameters are the ones that nothing else uses."""
+    cos, sin = rope_table(torch.ones(1), config.head_dim, config.rope_theta, config.rope_scaling)
+    if not (cos.isfinite().all() and sin.isfinite().all()):
+        raise ArithmeticError("its rotary embedding is not finite")
 
 
 def _reader(path: Path) -> Callable[[Path, str | None], Contents]:

@@ -208,7 +208,10 @@ def _coding_of(coding: str, time_steps: int) -> _Coding:
 
 def _integers(name: str, values: Tensor) -> Tensor:
     """Check an integer dtype and widen to int64; raises ValueError naming what is wrong."""
-    values = torch.as_tensor(values)
+    try:
+        values = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must be a tensor of integers, not {values!r}") from None
     if values.dtype not in _INTEGERS:
         example = f" ({values.flatten()[0].item()})" if values.numel() else ""
         raise ValueError(f"{name} must be of an integer dtype, not {values.dtype}{example}")

@@ -16,7 +16,7 @@ from golden.model import Model
 from golden.neuron import Site
 from golden.spiking import SpikingLinear
 
-__all__ = ["default_prompt", "prompt_vectors", "random_vectors"]
+__all__ = ["default_prompt", "prompt_ids", "prompt_vectors", "random_vectors"]
 
 _PROMPTS = {"stories260k": "Once upon a time"}
 _PROMPT = "The capital of France is"
@@ -27,6 +27,23 @@ _INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
 def default_prompt(model: str) -> str:
     """Return a prompt that suits a model, by its name."""
     return _PROMPTS.get(model, _PROMPT)
+
+
+def prompt_ids(checkpoint: Checkpoint, prompt: str) -> list[int]:
+    """Return a prompt's tokens; ValueError where it has none, or more than the model takes."""
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the prompt must be Unicode text, not bytes of another coding") from None
+    ids = checkpoint.tokenizer.encode(prompt)
+    if not ids:
+        raise ValueError("the prompt has no token: give one that has")
+    if len(ids) > checkpoint.config.max_positions:
+        raise ValueError(
+            f"the prompt has {len(ids)} tokens, more than the {checkpoint.config.max_positions} "
+            "positions of the model: give a shorter one"
+        )
+    return ids
 
 
 def prompt_vectors(
@@ -63,7 +80,7 @@ def prompt_vectors(
     ValueError
         Where the prompt has fewer tokens than asked for, or more than the model holds.
     """
-    ids = checkpoint.tokenizer.encode(prompt)
+    ids = prompt_ids(checkpoint, prompt)
     if not 1 <= tokens <= len(ids):
         raise ValueError(
             f"tokens must be 1 to {len(ids)}, which the prompt {prompt!r} has, not {tokens}: "

@@ -14,7 +14,7 @@ from golden.recipe import Recipe, load_recipe
 from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
 from hw.params import HwParams
-from sim.activations import default_prompt, prompt_vectors
+from sim.activations import default_prompt, prompt_ids, prompt_vectors
 from sim.expected import Expected, expect
 
 __all__ = ["Case", "file_name", "of_directory", "of_layers"]
@@ -56,7 +56,7 @@ class Case:
 
 def file_name(name: str) -> str:
     """Return a model's or a layer's name as one that any file system takes."""
-    return re.sub(r"[^\w.-]+", "-", name)
+    return re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "-"
 
 
 def of_layers(
@@ -99,7 +99,7 @@ def of_layers(
     stages = lower.lower(checkpoint.config, layers, loaded, rows)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     if tokens is None:
-        tokens = min(params.tokens, len(checkpoint.tokenizer.encode(prompt)))
+        tokens = min(params.tokens, len(prompt_ids(checkpoint, prompt)))
     linear = _linear(checkpoint, loaded, say)
     sites = [stage.name for stage in stages]
     vectors = prompt_vectors(checkpoint, linear, sites, prompt, tokens)

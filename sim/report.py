@@ -70,9 +70,7 @@ def assemble(
         "mismatches": mismatches,
         **counters,
         "dense_weight_bytes": case.expected.dense_weight_bytes,
-        "matrices": [
-            {"bit_exact": matrix.bit_exact, **asdict(matrix)} for matrix in matrices
-        ],
+        "matrices": [{"bit_exact": matrix.bit_exact, **asdict(matrix)} for matrix in matrices],
         "between_matrices": BETWEEN_MATRICES,
         "prompt": case.prompt,
         "tokens": case.compiled.tokens,

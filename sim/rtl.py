@@ -144,9 +144,7 @@ class Rtl:
         """Execute programs for the same hardware, one after the other, in one process."""
         if not runs:
             return []
-        build = self._build or build_bench(
-            runs[0].compiled.params, waves=self._waves is not None
-        )
+        build = self._build or build_bench(runs[0].compiled.params, waves=self._waves is not None)
         with tempfile.TemporaryDirectory(prefix="spikeloom-") as directory:
             jobs = [_job(run, Path(directory) / f"memory{i}") for i, run in enumerate(runs)]
             outcomes = simulate(build, jobs, waves=self._waves, progress=self._progress)

@@ -1,8 +1,9 @@
 """Runs one layer on a device and holds it against the golden model."""
 
+import fcntl
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,9 +117,19 @@ def run(
     """
     if request.device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {request.device!r}")
+    with ExitStack() as until_the_end:
+        return _run(request, say, progress, until_the_end)
+
+
+def _run(
+    request: Request,
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None],
+    until_the_end: ExitStack,
+) -> tuple[dict[str, object], Path]:
     clock = _Clock()
     with clock.part("golden_and_compile"):
-        case = _case(request, say)
+        case = _case(request, say, until_the_end)
     directory = _directory(request, case.model, case.layer)
     path = directory / "report.json"
     path.unlink(missing_ok=True)  # an older run's report must not stand for this one
@@ -162,7 +173,21 @@ def run(
     return finished, path
 
 
-def _case(request: Request, say: Callable[[str], None]) -> Case:
+@contextmanager
+def _alone(directory: Path):
+    """Wait until no other run works in `directory`, and keep others out."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, by whatever end of this process
+        yield
+
+
+def _case(request: Request, say: Callable[[str], None], until_the_end: ExitStack) -> Case:
+    def compiled_directory(model: str) -> Path:
+        directory = _directory(request, model, request.layer)
+        until_the_end.enter_context(_alone(directory))
+        return directory / "compiled"
+
     if request.compiled is not None:
         hardware = preset(request.preset) if request.preset else None
         compiled = program.load(request.compiled, hardware)
@@ -178,7 +203,7 @@ def _case(request: Request, say: Callable[[str], None]) -> Case:
         rows=request.rows,
         prompt=request.prompt,
         tokens=request.tokens,
-        directory=lambda model: _directory(request, model, request.layer) / "compiled",
+        directory=compiled_directory,
         say=say,
     )
 

@@ -102,7 +102,7 @@ def _config(file: GgufFile, name: str | None) -> ModelConfig:
             if field(key, head_dim) != head_dim:
                 raise ValueError(f"{key} must be the head dimension {head_dim}, not {field(key)}")
         return ModelConfig(
-            name=name or metadata.get("general.name") or path.stem,
+            name=name or str(metadata.get("general.name") or path.stem),
             vocab_size=embedding.shape[0] if embedding else field("vocab_size"),
             hidden_size=hidden,
             ffn_size=field("feed_forward_length"),

@@ -288,3 +288,14 @@ def test_the_manifest_describes_the_operations(built):
     assert matmul["weight_bytes"] == 33 * (2 + 2 + 1) * 8
     assert matmul["dense_cycles"] == 2 * 33 * (4 + 4 + 2)
     json.dumps(built.manifest)
+
+
+@pytest.mark.parametrize("name", ["program.bin", "weights-00000.bin"])
+def test_bytes_after_the_last_region_are_refused(built, name):
+    path = built.directory / name
+    path.write_bytes(path.read_bytes() + b"\xff" * 100)
+    with pytest.raises(ValueError) as error:
+        load(built.directory)
+    assert str(error.value) == (
+        f"{path} goes on 100 bytes after its last region: build the model again"
+    )

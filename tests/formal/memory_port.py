@@ -124,6 +124,7 @@ class Client:
         ]
         m.d.comb += Assume(~self.comes | (self.under_way != 0))
 
+        self.run_words = inside.signal(f"{name}_bursts.run_words")
         self.offers = inside.signal(f"{name}_bursts.o__valid")
         self.at_port = Mux(address.valid & here, words, 0)
         self.level = inside.signal(f"{name}_queue.fifo.level")
@@ -133,6 +134,7 @@ class Client:
         m.d.comb += [
             Assert(self.owed == _waiting(m, p, inside, name) + held),
             Assert(reserved == held),
+            Assert(~(address.valid & here) | (words != 0)),
             Assert(reserved <= dut._depths()[name]),
             Assert((inner_level < 2) | self.o.valid),  # the queue's last place can be reached
         ]

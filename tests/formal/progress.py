@@ -41,26 +41,24 @@ def served(index: int) -> Callable[[Module, HwParams], None]:
         age = Signal(8)
         bound = Signal(8)
         m.d.sync += age.eq(Mux((client.owed == 0) | handshake(o), 0, age + 1))
-        port_taken = address.valid & ~client.at_port.any()
         m.d.comb += Assert(age <= bound)
-        stage = PATIENCE + 1
+        stage, longest = PATIENCE + 1, p.max_burst_words
         with m.If(o.valid):
-            m.d.comb += bound.eq(3 * stage + 3 + stage + at_client)
+            m.d.comb += bound.eq(longest + 3 * stage + 2 + at_client)
         with m.Elif(level != 0):
-            m.d.comb += bound.eq(3 * stage + 3)
+            m.d.comb += bound.eq(longest + 3 * stage + 1)
         with m.Elif(client.under_way != 0):
-            m.d.comb += bound.eq(3 * stage + at_memory)
+            m.d.comb += bound.eq(longest + 2 * stage + 1 + at_memory)
         with m.Elif(client.at_port != 0):
-            m.d.comb += bound.eq(2 * stage + at_port)
+            m.d.comb += bound.eq(longest + stage + 1 + at_port)
         with m.Elif(client.offers):
-            m.d.comb += bound.eq(stage + Mux(port_taken, at_port, 0))
-        with m.Else():
-            m.d.comb += bound.eq(1)
+            m.d.comb += bound.eq(longest + 1 + Mux(address.valid, at_port, 0))
+        with m.Else():  # the burst grows by each segment that joins, until it is complete
+            m.d.comb += bound.eq(Mux(client.run_words < longest, client.run_words, longest))
         m.d.comb += Cover(handshake(o) & (age == 12))
         for name in READ_CLIENTS[:index]:
-            other = client.inside
-            m.d.comb += Assert(~other.signal(f"{name}_bursts.o__valid"))
-            m.d.comb += Assert(other.signal(f"{name}_bursts.run_words") == 0)
+            idle = client.inside.signal(f"{name}_bursts.run_words") == 0
+            m.d.comb += Assert(idle & ~client.inside.signal(f"{name}_bursts.o__valid"))
 
     return build
 

@@ -207,3 +207,22 @@ def test_directory_with_a_damaged_tokenizer(directory):
         load(directory).tokenizer  # noqa: B018
     assert str(error.value).startswith(f"{directory / 'tokenizer.json'} is damaged (")
     assert str(error.value).endswith(f"): {GET}")
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        {"rope_type": "linear", "factor": "x"},
+        {"rope_type": "llama3", "factor": 0.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+        | {"original_max_position_embeddings": 64},
+        {"rope_type": "yarn", "factor": 2.0, "beta_fast": "a"},
+    ],
+)
+def test_directory_whose_rotation_cannot_be_found(scaling, directory):
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    config["rope_parameters"] = scaling | {"rope_theta": 1e4}
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError) as error:
+        load(directory)
+    assert str(directory) in str(error.value) and "\n" not in str(error.value)
