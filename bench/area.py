@@ -10,19 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from amaranth import Module, Signal, Value, signed
+from amaranth import Signal, Value
 from amaranth.back import rtlil
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
+from bench.lanes import Lanes
 from hw import yosys
 from hw.array import PEArray
 from hw.emit import TOP, to_rtlil
 from hw.params import HwParams
-from hw.pe import accumulate
 from hw.presets import preset
 
-__all__ = ["FAMILIES", "MULTIPLIER", "Lanes", "measure"]
+__all__ = ["FAMILIES", "MULTIPLIER", "measure"]
 
 MULTIPLIER = Path(__file__).with_name("multiplier.v")
 """For Yosys' techmap: what multiplies where DSPs are not to be used."""
@@ -45,65 +44,11 @@ _CELLS = (
     ("ram_luts", "TRELLIS_DPR16X4", 6),
     ("ram_luts", "RAM64M|RAM32M|RAM128X1D", 4),
     ("ram_luts", "RAM64X1D|RAM32X1D", 2),
-    (None, "PFUMX|L6MUX21|MUXF[78]|CARRY4|INV|BUFG", 0),
+    (None, r"PFUMX|L6MUX21|MUXF[78]|CARRY4|INV|BUFG|\$scopeinfo", 0),
 )
 
 _BLOCK = "block"  # name of a circuit that is not a whole accelerator
 _BARE = {"W8/A20": (8, 20), "W4/A16": (4, 16)}  # the yardsticks of the field's table
-_COUNT_WIDTH = 7  # bits of a magnitude up to 127
-_STEPS = 8
-
-
-class Lanes(wiring.Component):
-    """Lanes of an array with nothing around them: the operand's register and the accumulator's.
-
-    Parameters
-    ----------
-    kind : str
-        ``adder`` (a ternary spike's weight), ``spike`` (shifted to its step's place first) or
-        ``mac`` (times a magnitude first).
-    weight_width, acc_width : int
-        Bits of a weight and of an accumulator.
-    lanes : int
-        How many; they share the spike.
-
-    Members
-    -------
-    weights, factor, plus, minus : In
-        A beat, its shift or its magnitude, and the spike.
-    v_mem : Out
-        The accumulators.
-    """
-
-    def __init__(self, kind: str, weight_width: int, acc_width: int, lanes: int) -> None:
-        self._kind, self._lanes = kind, lanes
-        self._weight_width, self._acc_width = weight_width, acc_width
-        super().__init__(
-            {
-                "weights": In(weight_width * lanes),
-                "factor": In(range(_STEPS) if kind == "spike" else _COUNT_WIDTH),
-                "plus": In(1),
-                "minus": In(1),
-                "v_mem": Out(acc_width * lanes),
-            }
-        )
-
-    def elaborate(self, platform):
-        """Build it."""
-        m = Module()
-        plus, minus = Signal(), Signal()
-        m.d.sync += [plus.eq(self.plus), minus.eq(self.minus)]
-        for lane in range(self._lanes):
-            weight = self.weights.word_select(lane, self._weight_width).as_signed()
-            if self._kind == "spike":
-                weight = weight << self.factor
-            elif self._kind == "mac":
-                weight = weight * self.factor
-            acc = Signal(signed(self._acc_width), name=f"acc{lane}")
-            operand = Signal(signed(min(len(weight), len(acc))), name=f"operand{lane}")
-            m.d.sync += [operand.eq(weight), acc.eq(accumulate(acc, operand, plus, minus))]
-            m.d.comb += self.v_mem.word_select(lane, self._acc_width).eq(acc)
-        return m
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,20 +89,29 @@ def measure(
     rng = np.random.default_rng(seed)
     say("building the simulator")
     build = build_bench(params)
-    rows = []
+    plans = _plans(workload, head_rows)
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
-        for plan in _plans(workload, head_rows):
-            say(f"running {plan.name}")
-            program = workload.program(
+        say("compiling")
+        programs = [
+            workload.program(
                 plan.layers,
-                Path(scratch) / "program",
+                Path(scratch) / str(number),
                 params=params,
                 rows=plan.rows,
                 dense=rng if plan.dense else None,
             )
-            (result,) = run_checked(build, [program], timing=Timing(latency=latency))
-            activations = "dense" if plan.dense else "prompt"
-            rows.append({"name": plan.name, "activations": activations, **_row(program, result)})
+            for number, plan in enumerate(plans)
+        ]
+        say(f"running {len(programs)} programs")
+        results = run_checked(build, programs, timing=Timing(latency=latency))
+    rows = [
+        {
+            "name": plan.name,
+            "activations": "dense" if plan.dense else "prompt",
+            **_row(program, result),
+        }
+        for plan, program, result in zip(plans, programs, results, strict=True)
+    ]
     return {
         "model": workload.model,
         "preset": preset_name,

@@ -156,11 +156,7 @@ class ArrayState:
             Assert(~here | (held_place == address) | ~load | clear | (loaded == memory)),
             # Memory has what left the adder last.
             Assert(
-                ~self.used
-                | (held_place != address)
-                | open_beat
-                | store_valid
-                | (v_mem == memory)
+                ~self.used | (held_place != address) | open_beat | store_valid | (v_mem == memory)
             ),
             # A beat's steps follow each other.
             Assert(~open_beat | ~store_valid),
@@ -255,7 +251,9 @@ def accumulation(m: Module, p: HwParams) -> None:
     expected = Signal(signed(p.acc_width + 2))
     limit = p.max_count * _LARGEST_WEIGHT
     m.d.comb += [
-        expected.eq(Mux(live & untouched, 0, total) + Mux(live, times(partial, weight, p.max_count), 0)),
+        expected.eq(
+            Mux(live & untouched, 0, total) + Mux(live, times(partial, weight, p.max_count), 0)
+        ),
         # The theorem, and what makes it inductive.
         Assert(~(started | live) | (array.value == expected)),
         Assert(~(started & busy) | ((array.memory == total) & ~array.in_flight)),

@@ -5,7 +5,6 @@ One channel is chosen, any of them, and followed from the encoder's writing to t
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover
-from amaranth.lib.wiring import connect, flipped
 
 from hw.events import EventQueue
 from hw.memory_port import log2
@@ -157,7 +156,7 @@ def every_event_once(m: Module, p: HwParams) -> None:
     """Follow the chosen channel through the walks of its batch."""
     pair = Pair(m, p)
     followed = Followed(m, p, pair)
-    events, inside = pair.events, pair.in_events
+    events = pair.events
     event, walk = events.o.payload, events.i.payload
     sink(m, events.o, "o")
     channel, wanted = followed.channel, followed.wanted
@@ -198,8 +197,7 @@ def _walk(m, p, pair, followed, seen, least, ends) -> None:
     events, inside = pair.events, pair.in_events
     event, walk = events.o.payload, events.i.payload
     tile, next_word, fires, base, searched, lowest = (
-        inside.signal(name)
-        for name in ("tile", "next_word", "fires", "base", "searched", "lowest")
+        inside.signal(name) for name in ("tile", "next_word", "fires", "base", "searched", "lowest")
     )
     word_valid = inside.signal("$signal", ("sync",))
     # What has been put into the output register, in the tile that is being walked.

@@ -1,7 +1,7 @@
 """No deadlock: who waits is served within a bounded time, if memory and consumers are fair.
 
-Fair means: takes or answers within `PATIENCE` cycles. The age of the oldest wait is followed through
-the stages of its way, so the bound holds for runs of any length.
+Fair means: takes or answers within `PATIENCE` cycles. The age of the oldest wait is followed
+through the stages of its way, so the bound holds for runs of any length.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The registers' AXI4-Lite port: what is offered stays, and every request gets one answer."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal
 from amaranth.hdl import Assert, Assume, Cover
 
 from hw.csr import AXIL_PORTS, Csr
@@ -14,7 +14,7 @@ _CHANNELS = {"aw": ["awaddr", "awprot"], "w": ["wdata", "wstrb"], "ar": ["araddr
 def registers(m: Module, p: HwParams) -> None:
     """Drive the port with anything that keeps AXI4-Lite's rules."""
     dut = Csr(0, {name: 2 for name in COUNTERS})
-    inside = Opened(m, dut)
+    Opened(m, dut)
     inputs = [name for name, member in AXIL_PORTS.items() if member.flow.name == "In"]
     free(m, *(getattr(dut, name) for name in inputs), dut.busy, dut.done, dut.error)
     free(m, *(getattr(dut, f"count_{name}") for name in COUNTERS))
@@ -26,8 +26,10 @@ def registers(m: Module, p: HwParams) -> None:
     keeps(m, Assert, dut.rvalid & ~dut.rready, dut.rvalid, dut.rresp, dut.rdata, name="r")
 
     # Requests without their answer. An address and its data may come in any order.
-    taken = {name: getattr(dut, f"{name}valid") & getattr(dut, f"{name}ready") for name in
-             ("aw", "w", "b", "ar", "r")}
+    taken = {
+        name: getattr(dut, f"{name}valid") & getattr(dut, f"{name}ready")
+        for name in ("aw", "w", "b", "ar", "r")
+    }
     addresses, words, reads = (Signal(4, name=n) for n in ("addresses", "words", "reads"))
     m.d.sync += [
         addresses.eq(addresses + taken["aw"] - taken["b"]),

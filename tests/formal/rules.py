@@ -1,10 +1,20 @@
 """What proofs are made of: free inputs, the rules of streams, and a look inside a block."""
 
-from amaranth import Cat, Const, Module, Shape, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Fragment
 
-__all__ = ["Opened", "bits", "constant", "free", "handshake", "keeps", "sink", "source", "valid_stays"]
+__all__ = [
+    "Opened",
+    "bits",
+    "constant",
+    "free",
+    "handshake",
+    "keeps",
+    "sink",
+    "source",
+    "valid_stays",
+]
 
 
 def bits(value) -> Value:
@@ -111,11 +121,20 @@ class Opened:
         width = (instance._data.depth - 1).bit_length()
         data = Signal(Shape.cast(instance._data.shape).width, name=path.replace(".", "_") + "_now")
         address = Cat(address, Const(0, width))[:width]
-        instance.read_port(
-            domain="comb", addr=address, data=data, en=Const(1), transparent_for=()
-        )
+        instance.read_port(domain="comb", addr=address, data=data, en=Const(1), transparent_for=())
         return data
 
     def read_data(self, path: str, port: int = 0) -> Value:
         """Return the data register of a memory's read port."""
         return self._open(path)._read_ports[port]._data
+
+    def queued(self, path: str, depth: int) -> list[tuple[Value, Value]]:
+        """Return what a `Queue` holds, its head first: for each place, whether it is, and what."""
+        level, consume = (self.signal(f"{path}fifo.{name}") for name in ("inner_level", "consume"))
+        storage = f"{path}fifo.storage"
+        places = [(self.signal(f"{path}fifo.r_rdy"), self.read_data(storage))]
+        for index in range(depth - 1):
+            address = consume + index
+            wrapped = Mux(address >= depth - 1, address - (depth - 1), address)
+            places.append((index < level, self.memory(storage, wrapped)))
+        return places

@@ -43,7 +43,9 @@ class Outcome:
     log: str
 
 
-def sby(rtlil: str, *, mode: str, engine: str, depth: int, timeout: int, directory: Path) -> Outcome:
+def sby(
+    rtlil: str, *, mode: str, engine: str, depth: int, timeout: int, directory: Path
+) -> Outcome:
     """Check the assertions (or, in mode ``cover``, the covers) of module ``top``.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Yosys as SymbiYosys calls it (``-ql LOG SCRIPT``), over the native library: no wasm to compile."""
+"""Yosys as SymbiYosys calls it (``-ql LOG SCRIPT``), over the native library, not wasm."""
 
 import os
 import sys

@@ -1,0 +1,234 @@
+"""From event to addition: fork, fetcher, queues, train, beats, sequencer never wait for each other.
+
+Weights of one width and rows of one length, any of them, for a whole run.
+"""
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Assume, Cover
+from amaranth.lib.wiring import connect
+
+from hw.beats import Beats
+from hw.events import event_layout
+from hw.fetch import Fetcher, row_words_layout
+from hw.isa import Coding
+from hw.params import HwParams
+from hw.sequencer import Sequencer
+from hw.stream import Queue
+from hw.tiling import tile_layout
+from hw.train import SpikeTrain
+from tests.formal.progress import PATIENCE, fair
+from tests.formal.rules import Opened, constant, free, handshake, keeps, source, valid_stays
+
+_COUNT_WIDTH = 16
+
+
+class Path:
+    """The blocks, connected as in the matrix path, between events and a fair memory and drain.
+
+    Parameters
+    ----------
+    m : Module
+        Where they are put.
+    p : HwParams
+        The accelerator.
+    """
+
+    def __init__(self, m: Module, p: HwParams) -> None:
+        self.fetcher, self.train, self.beats = Fetcher(p), SpikeTrain(p), Beats(p)
+        self.sequencer = Sequencer(p)
+        self.events = Queue(event_layout(p), p.event_depth)
+        self.rows = Queue(row_words_layout(p), p.event_depth)
+        self.inside = {
+            name: Opened(m, getattr(self, name), name)
+            for name in ("fetcher", "train", "beats", "sequencer", "events", "rows")
+        }
+        self.event = Signal(event_layout(p))
+        self.offered, self.taken = Signal(), Signal()
+        fetcher, sequencer = self.fetcher, self.sequencer
+        free(m, self.offered, self.event)
+        waits = self.offered & ~self.taken
+        keeps(m, Assume, waits, self.offered, self.event, name="event")
+        both = fetcher.i.ready & self.events.i.ready
+        m.d.comb += [
+            self.taken.eq(self.offered & both),
+            fetcher.i.valid.eq(self.offered & both),
+            self.events.i.valid.eq(self.offered & both),
+            self.events.i.payload.eq(self.event),
+        ]
+        for name in ("channel", "end", "last"):
+            m.d.comb += fetcher.i.payload[name].eq(self.event[name])
+        if p.skip_silent:
+            fires = Cat(count != 0 for count in self.event.counts).any()
+            m.d.comb += Assume(self.event.end | fires)
+        connect(m, fetcher.o_rows, self.rows.i)
+        connect(m, self.rows.o, self.beats.i_rows)
+        connect(m, self.events.o, self.train.i)
+        connect(m, self.train.o, sequencer.i)
+        connect(m, self.beats.o, sequencer.i_beats)
+        self._shape(m, p)
+        self._memory(m)
+        self._drain(m)
+
+    def _shape(self, m: Module, p: HwParams) -> None:
+        """Let the rows of all MATMULs be alike, in any one shape that `HwParams` allows."""
+        coding = constant(m, Coding, "coding_of_run")
+        self.extent = extent = constant(m, tile_layout(p), "extent_of_run")
+        self.width = width = constant(m, 4, "width_of_run")
+        m.d.comb += Assume(coding.as_value() < len(Coding))
+        m.d.comb += Assume((extent.row_words != 0) & (extent.row_beats <= p.banks))
+        with m.Switch(width):
+            for each in p.weight_widths:
+                with m.Case(each):
+                    m.d.comb += Assume(
+                        extent.row_words * p.axi_data_width == extent.row_beats * p.lanes * each
+                    )
+            with m.Default():
+                m.d.comb += Assume(False)
+        matmuls = {
+            "fetches": self.fetcher.i_matmul,
+            "codings": self.train.i_coding,
+            "sequences": self.sequencer.i_matmul,
+        }
+        self.missing = {}
+        for name, matmul in matmuls.items():
+            free(m, matmul.valid)
+            valid_stays(m, Assume, matmul, name)
+            self.missing[name] = fair(m, ~matmul.valid, name)
+        m.d.comb += self.train.i_coding.payload.eq(coding)
+        for matmul in (self.fetcher.i_matmul, self.sequencer.i_matmul):
+            tiling = matmul.payload.tiling
+            m.d.comb += [tiling.full.eq(extent), tiling.last.eq(extent), tiling.tiles.eq(1)]
+        m.d.comb += self.fetcher.i_matmul.payload.weight_width.eq(width)
+        m.d.comb += self.sequencer.i_matmul.payload.coding.eq(coding)
+
+    def _memory(self, m: Module) -> None:
+        """Take segments and deliver exactly their words."""
+        segment, word = self.fetcher.o, self.beats.i
+        free(m, segment.ready)
+        keeps(m, Assume, segment.ready & ~segment.valid, segment.ready, name="segment_ready")
+        source(m, word, "words")
+        self.owed = Signal(_COUNT_WIDTH)
+        asked = Mux(handshake(segment), segment.payload.words, 0)
+        m.d.sync += self.owed.eq(self.owed + asked - handshake(word))
+        m.d.comb += Assume(~word.valid | (self.owed != 0))
+        self.missing["segments"] = fair(m, ~segment.ready, "segments")
+        self.missing["words"] = fair(m, (self.owed != 0) & ~word.valid, "words")
+
+    def _drain(self, m: Module) -> None:
+        """Take tiles and release their halves."""
+        sequencer = self.sequencer
+        self.occupied = occupied = self.inside["sequencer"].signal("occupied")
+        free(m, sequencer.o_tile.ready, sequencer.release, sequencer.array_idle)
+        idle = sequencer.array_idle
+        keeps(m, Assume, idle, idle | sequencer.o.valid, name="array_idle")
+        m.d.comb += Assume((sequencer.release & ~occupied) == 0)
+        self.missing["idle"] = fair(m, ~idle & ~sequencer.o.valid, "idle")
+        tile = sequencer.o_tile
+        self.missing["tiles"] = fair(m, tile.valid & ~tile.ready, "tiles")
+        for half in range(2):
+            held = occupied[half] & ~sequencer.release[half]
+            self.missing[f"half{half}"] = fair(m, held, f"half{half}")
+
+
+def in_step(m: Module, p: HwParams, path: Path) -> Value:
+    """Assert that events, rows, words and beats stay in step; return how many events are inside."""
+    layout, extent = row_words_layout(p), path.extent
+    beats, sequencer, fetcher = (path.inside[n] for n in ("beats", "sequencer", "fetcher"))
+    bank, fresh = sequencer.signal("bank"), sequencer.signal("fresh")
+    train = path.sequencer.i
+    fetched = layout(fetcher.signal("fetched"))
+    pending = fetcher.signal("valid") & ~fetcher.signal("end")
+    held = [
+        (valid, event_layout(p)(content))
+        for valid, content in path.inside["events"].queued("", p.event_depth)
+    ]
+    events = sum((valid & ~event.end for valid, event in held), train.valid & ~train.payload.end)
+    rows = path.inside["rows"].queued("", p.event_depth)
+    count = sum(valid for valid, _ in rows)
+    for valid, content in [*rows, (pending, fetched.as_value())]:
+        row = layout(content)
+        alike = (row.words == extent.row_words) & (row.weight_width == path.width)
+        m.d.comb += Assert(~valid | alike)
+
+    taken = beats.signal("taken_words")
+    beat_index, word_index = beats.signal("beat_index"), beats.signal("word_index")
+    produced = Signal(range(2 * p.banks + 1))  # beats of the row at hand that have left `Beats`
+    with m.Switch(path.width):
+        for width in p.weight_widths:
+            with m.Case(width):
+                ratio = p.axi_data_width // (p.lanes * width)
+                if ratio >= 1:
+                    m.d.comb += produced.eq(taken * ratio + beat_index)
+                    m.d.comb += Assert((beat_index < ratio) & (word_index == 0))
+                else:
+                    inverse = p.lanes * width // p.axi_data_width
+                    m.d.comb += Assert((taken - word_index)[: len(taken)] % inverse == 0)
+                    m.d.comb += Assert((word_index < inverse) & (beat_index == 0))
+                    m.d.comb += Assert(word_index <= taken)
+                    m.d.comb += produced.eq((taken - word_index) // inverse)
+    beat = path.beats.o.valid
+    last = beat & (bank == extent.row_beats - 1)  # that row has left the queue of rows
+    m.d.comb += [
+        Assert(events == count + pending + last),
+        Assert(path.owed == (count * extent.row_words - taken)[:_COUNT_WIDTH]),
+        Assert((taken < extent.row_words) & ((count != 0) | (produced == 0))),
+        Assert((count != 0) | (taken == 0)),
+        Assert(produced == Mux(last, 0, bank + beat)),
+        Assert(bank < extent.row_beats),
+        Assert(((bank == 0) & fresh) | (train.valid & ~train.payload.end)),
+        Assert(fresh | beat),
+    ]
+    return events
+
+
+def moving(m: Module, p: HwParams) -> None:
+    """Bound the time since something moved: an event taken, an operation, a tile handed over."""
+    path = Path(m, p)
+    events = in_step(m, p, path)
+    sequencer, train, missing = path.sequencer, path.sequencer.i, path.missing
+    matmul, beat = sequencer.i_matmul, path.beats.o.valid
+    event_head = path.inside["events"].signal("fifo.r_rdy")
+    event_level = path.inside["events"].signal("fifo.level")
+    row_head = path.inside["rows"].signal("fifo.r_rdy")
+    row_level = path.inside["rows"].signal("fifo.level")
+    fetching = path.inside["fetcher"].signal("valid")
+    half = path.inside["sequencer"].signal("half")
+
+    age = Signal(8)
+    inside = train.valid | (event_level != 0)
+    moves = path.taken | sequencer.o.valid | handshake(sequencer.o_tile)
+    m.d.sync += age.eq(Mux(moves | ~(inside | path.offered), 0, age + 1))
+
+    def within(condition: Value, bound: Value) -> None:
+        m.d.comb += Assert(~condition | (age <= bound))
+
+    patience = PATIENCE
+    # An event that is offered finds the fetcher without a MATMUL, or with an end mark to pass.
+    within(~path.fetcher.i_matmul.valid, missing["fetches"] + 1)
+    within(~inside & fetching, 1)
+    # On the way to the sequencer.
+    within(inside & ~train.valid & ~event_head, 1)
+    within(inside & ~train.valid & event_head & ~path.train.i_coding.valid, missing["codings"] + 2)
+    within(inside & ~train.valid & event_head, patience + 3)
+    # Its beats, meanwhile.
+    hungry = (events != 0) & ~beat
+    within(hungry & (row_level == 0), missing["segments"] + 1)
+    within(hungry & ~row_head, patience + 3)
+    word_index = path.inside["beats"].signal("word_index")
+    waits = patience + 3 + word_index * (patience + 2)
+    within(hungry & ~path.beats.i.valid, waits + missing["words"])
+    within(hungry, waits + patience + 1)
+    # At the sequencer.
+    within(~matmul.valid, missing["sequences"] + 1)
+    for index in range(2):
+        occupied = path.occupied[index] & (half == index)
+        within(occupied, missing[f"half{index}"] + 1)
+    within(~sequencer.array_idle & ~sequencer.o.valid, missing["idle"] + 1)
+    words = max(1, p.lanes * max(p.weight_widths) // p.axi_data_width)  # of a beat
+    limit = patience + 4 + words * (patience + 2)
+    within(sequencer.o_tile.valid, limit + missing["tiles"])
+    m.d.comb += [
+        Assert(age <= limit + patience),
+        Cover(handshake(sequencer.o_tile) & sequencer.o_tile.payload.half),
+        Cover(sequencer.o.valid & (age == 2 * patience)),
+    ]
