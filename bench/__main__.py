@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench.reports import OUTPUT_ROOT
@@ -98,13 +97,12 @@ def _run(name: str, options: argparse.Namespace) -> None:
     else:
         report = _measure(name, options)
         path = reports.write(name, report, options.output)
-    console = Console(highlight=False)
-    console.print(Markdown(f"# {name}\n\n{TABLES[name](report)}"))
+    print(f"# {name}\n\n{TABLES[name](report)}\n")
     if not options.from_reports:
-        console.print(f"report: {path}", soft_wrap=True)
+        print(f"report: {path}")
     if options.docs:
         for written in write_docs(name, options.output):
-            console.print(f"written: {written}", soft_wrap=True)
+            print(f"written: {written}")
 
 
 def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:

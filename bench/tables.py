@@ -135,7 +135,7 @@ def _area(report: Report) -> str:
     parts.append(_area_table(rows, "array"))
     tops = [row for row in rows if row["block"] == "accelerator"]
     if tops:
-        headings = ("accelerator", "LUTs", "flip-flops", "DSPs", "block RAMs", "LUTs as RAM", "s")
+        headings = ("accelerator", "LUTs", "flip-flops", "DSPs", "block RAMs", "LUTs as RAM")
         parts += [
             "Whole accelerators:",
             markdown(
@@ -147,7 +147,6 @@ def _area(report: Report) -> str:
                             f"{row[what]:,}"
                             for what in ("luts", "flip_flops", "dsps", "block_rams", "ram_luts")
                         ),
-                        f"{row['seconds']:.0f}",
                     )
                     for row in tops
                 ],

@@ -17,7 +17,8 @@ Takes the vectors that reach a layer in the golden model for a prompt, compiles 
 and compares every output word and every counter with the golden model. Exit status: 0 where all of
 that holds, 1 where something differs, 2 where the request is at fault."""
 
-_OF_THE_LAYER = ("layer", "coding", "recipe", "tokens", "rows")  # fixed once it is compiled
+# What is fixed once a layer is compiled.
+_COMPILED = ("layer", "coding", "recipe", "tokens", "rows", "array", "no_skip")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,8 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.compiled is not None:
-        given = [f"--{name}" for name in _OF_THE_LAYER if getattr(options, name) is not None]
+        given = [name for name in _COMPILED if getattr(options, name) is not None]
         if given:
+            given = [f"--{name.replace('_', '-')}" for name in given]
             parser.error(f"{', '.join(given)}: what is compiled in {options.compiled} stands")
     elif options.layer is None:
         parser.error("--layer (such as mlp0) or --compiled must be given")
@@ -68,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--model", metavar="M", help="a known name or a checkpoint (default: smollm2-135m)")
     add("--preset", metavar="P", help=f"hardware: {', '.join(PRESETS)} (default: edge)")
+    add("--array", metavar="A", help="spike, or mac to compare with (default: spike)")
+    add(
+        "--no-skip",
+        action="store_const",
+        const=True,
+        help="hardware that fetches silent channels too, to compare with",
+    )
     add("--coding", metavar="C", help="unary, bitwise or csd (default: csd)")
     add("--recipe", metavar="R", help="a known recipe or a TOML file (default: w8)")
     add("--device", metavar="D", default="rtl", help="rtl, cycle or functional (default: rtl)")
@@ -99,8 +108,8 @@ def _run(options: argparse.Namespace) -> int:
     choices = {
         name: getattr(options, name)
         for name in (
-            "layer", "model", "preset", "coding", "recipe", "device", "prompt", "tokens", "rows",
-            "compiled", "waves", "output",
+            "layer", "model", "preset", "array", "no_skip", "coding", "recipe", "device", "prompt",
+            "tokens", "rows", "compiled", "waves", "output",
         )
         if getattr(options, name) is not None
     }  # fmt: skip

@@ -225,7 +225,7 @@ class _Machine:
         else:
             events = np.arange(channels)
         if self.params.array == "mac":  # one product, whatever the coding
-            spent = np.count_nonzero(self.counts)
+            spent = int(np.count_nonzero(self.counts))
         else:
             spent = spikes(self.counts, isa.Coding(coding))
         counted = self.counters

@@ -59,6 +59,8 @@ def assemble(
         "model": manifest["model"]["name"],
         "layer": case.layer,
         "preset": preset,
+        "array": case.compiled.params.array,
+        "skip_silent": case.compiled.params.skip_silent,
         "coding": manifest["coding"],
         "recipe": manifest["recipe"]["name"],
         **settings,
@@ -113,8 +115,10 @@ def _as_table(report: Mapping[str, object]) -> Group:
             facts.add_row(name.replace("_", " "), f"{value:,}")
     facts.add_row("bit exact", "true" if report["bit_exact"] else "false")
     facts.add_row("wall clock", f"{report['wall_seconds']:.1f} s")
+    opponent = "" if report["array"] == "spike" else f", {report['array']} array"
+    opponent += "" if report["skip_silent"] else ", nothing skipped"
     title = (
-        f"{report['model']} {report['layer']} on {report['device']}: {report['preset']}, "
+        f"{report['model']} {report['layer']} on {report['device']}: {report['preset']}{opponent}, "
         f"{report['coding']}, {report['recipe']}, {report['tokens']} tokens, "
         f"{report['weights']} weights"
     )

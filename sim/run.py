@@ -4,7 +4,7 @@ import fcntl
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy
@@ -40,8 +40,13 @@ class Request:
     ----------
     layer, model, preset, coding, recipe, prompt, rows : str or None
         What is compiled, and for which vectors.
+    array : str
+        `HwParams.array`.
+    no_skip : bool
+        Whether the hardware fetches silent channels too.
     compiled : Path or None
-        A compiled directory to run instead; then layer, coding, recipe, tokens and rows are its.
+        A compiled directory to run instead; then layer, array, coding, recipe, tokens and rows are
+        its.
     tokens : int or None
         Vectors of each input.
     device : str
@@ -57,6 +62,8 @@ class Request:
     layer: str | None = None
     model: str | None = None
     preset: str | None = None
+    array: str = "spike"
+    no_skip: bool = False
     coding: str = "csd"
     recipe: str = "w8"
     prompt: str | None = None
@@ -197,7 +204,11 @@ def _case(request: Request, say: Callable[[str], None], until_the_end: ExitStack
     return cases.of_layers(
         request.model or "smollm2-135m",
         request.layer.split(","),
-        params=preset(request.preset or "edge"),
+        params=replace(
+            preset(request.preset or "edge"),
+            array=request.array,
+            skip_silent=not request.no_skip,
+        ),
         recipe=request.recipe,
         coding=request.coding,
         rows=request.rows,
@@ -213,5 +224,8 @@ def _directory(request: Request, model: str, layer: str) -> Path:
 
 
 def _preset_name(case: Case) -> str | None:
-    named = (name for name, params in PRESETS.items() if params == case.compiled.params)
+    """Return whose parameters the hardware's are, but for what makes it an opponent."""
+    opponents = {"array": "spike", "skip_silent": True}
+    usual = replace(case.compiled.params, **opponents)
+    named = (name for name, params in PRESETS.items() if replace(params, **opponents) == usual)
     return next(named, None)

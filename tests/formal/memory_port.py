@@ -241,3 +241,7 @@ def _write_invariants(m, p, dut, inside, left, beats_left, unanswered, next_addr
 
 read_weights = read_client(3)
 read_program = read_client(0)
+read_client0=read_client(0)
+read_client1=read_client(1)
+read_client2=read_client(2)
+read_client3=read_client(3)

@@ -222,3 +222,27 @@ def test_the_preset_is_that_of_the_hardware(stories, tmp_path):
     made = json.loads((tmp_path / "out" / "report.json").read_text())
     assert made["preset"] == "test"
     assert made["params"] == preset("test").as_dict()
+
+
+@pytest.mark.parametrize("device", ["functional", "cycle"])
+def test_the_opponent_runs_like_any_other_hardware(stories, tmp_path, capsys, device):
+    options = (*stories, "--layer", "down1", "--device", device)
+    counts = {}
+    for opponent in ((), ("--array", "mac"), ("--no-skip",), ("--array", "mac", "--no-skip")):
+        assert run(*options, *opponent) == 0
+        made = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert (made["bit_exact"], made["preset"]) == (True, "test")
+        assert made["array"] == made["params"]["array"] == ("mac" if "mac" in opponent else "spike")
+        assert made["skip_silent"] == made["params"]["skip_silent"] == ("--no-skip" not in opponent)
+        counts[opponent] = made["synaptic_operations"], made["silent_channels"]
+    (additions, silent), (products, _), (_, unskipped), both = counts.values()
+    assert products < additions
+    assert silent > unskipped == 0
+    assert both == (products, 0)
+    directory = str(tmp_path / "out" / "compiled")
+    again = ("--compiled", directory, "--device", device, "-o", str(tmp_path / "again"))
+    assert run(*again) == 0
+    capsys.readouterr()
+    sentence = refusal(capsys, *again, "--array", "spike", "--no-skip")
+    assert sentence == f"--array, --no-skip: what is compiled in {directory} stands (see --help)"
+    assert refusal(capsys, *options, "--array", "dsp") == "array must be spike or mac, not 'dsp'"

@@ -22,7 +22,7 @@ from tests.compiler.models import RandomCheckpoint, recipe
 REQUIRED = """model layer preset coding recipe seed device bit_exact values_compared mismatches
 cycles events silent_channels synaptic_operations weight_bytes_read dense_weight_bytes
 dram_bytes_read dram_bytes_written stall_cycles wall_seconds fingerprint versions weights tokens
-latency stalls matrices between_matrices""".split()
+latency stalls matrices between_matrices array skip_silent""".split()
 
 
 @pytest.fixture(scope="module")

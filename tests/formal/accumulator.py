@@ -1,0 +1,157 @@
+"""One accumulator of the array, any of them: where its value is, and in which tile."""
+
+from dataclasses import dataclass
+
+from amaranth import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Assert, Assume
+
+from hw.params import HwParams
+from hw.pe import accumulate
+from hw.tiling import tile_layout
+from tests.formal.chain import Chain
+from tests.formal.rules import constant, handshake
+
+__all__ = ["ArrayState", "Place", "Tiles", "choose"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The chosen accumulator: any half and beat, and one token and lane."""
+
+    half: Signal
+    beat: Signal
+    token: int
+    lane: int
+
+
+def choose(m: Module, p: HwParams, token: int, lane: int) -> Place:
+    """Choose any half and beat."""
+    beat = constant(m, range(max(p.banks, 2)), "chosen_beat")
+    m.d.comb += Assume(beat < p.banks)
+    return Place(constant(m, 1, "chosen_half"), beat, token, lane)
+
+
+class ArrayState:
+    """What the array holds of the chosen accumulator, wherever it is.
+
+    Parameters
+    ----------
+    m, p, chain, place
+        Module, parameters, the connected blocks, the accumulator.
+    """
+
+    def __init__(self, m: Module, p: HwParams, chain: Chain, place: Place) -> None:
+        inside = chain.in_array
+        address = Signal(range(2 * p.banks))
+        index = place.token * p.lanes + place.lane
+
+        def chosen(row: Value) -> Value:
+            selected = Signal(signed(p.acc_width), name=f"chosen{len(self._names)}")
+            self._names.append(selected)
+            m.d.comb += selected.eq(row.word_select(index, p.acc_width))
+            return selected
+
+        self._names: list[Signal] = []
+        valid, clear, load, store = inside.signal("flags")
+        spikes, operands = inside.signal("spikes"), inside.signal("operands")
+        mac = p.array == "mac"
+        operand = Signal(signed(len(operands) // p.lanes // (p.tokens if mac else 1)))
+        m.d.comb += [
+            address.eq(place.beat + Mux(place.half, p.banks, 0)),
+            operand.eq(operands.word_select(index if mac else place.lane, len(operand))),
+        ]
+        memory = chosen(inside.memory("accumulators", address))
+        loaded = chosen(inside.read_data("accumulators", 0))
+        v_mem = chosen(inside.signal("v_mem"))
+        held_place, at = inside.signal("held_place"), inside.signal("place")
+        store_valid = inside.signal("store_valid")
+        plus, minus = (spikes.word_select(side, p.tokens) for side in range(2))
+        plus, minus = (side[place.token] for side in (plus, minus))
+        base, added = Signal(signed(p.acc_width)), Signal(signed(p.acc_width))
+        here = valid & (at == address)
+        m.d.comb += [
+            base.eq(Mux(clear, 0, Mux(~load | (held_place == at), v_mem, loaded))),
+            added.eq(accumulate(base, operand, plus, minus)),
+        ]
+        self.value = Signal(signed(p.acc_width), name="held_value")
+        m.d.comb += self.value.eq(Mux(here, added, Mux(held_place == address, v_mem, memory)))
+
+        open_beat = Signal()  # the last addition was not its beat's last
+        self.used = Signal()  # there has been an addition since the reset
+        with m.If(valid):
+            m.d.sync += [open_beat.eq(~store), self.used.eq(1)]
+        fresh = chain.fresh
+        self.valid = valid
+        self.memory, self.in_flight = memory, here | (store_valid & (held_place == address))
+        m.d.comb += [
+            Assert(~(plus & minus)),
+            # What was loaded is what memory holds, unless the adder has something newer.
+            Assert(~here | (held_place == address) | ~load | clear | (loaded == memory)),
+            # Memory has what left the adder last.
+            Assert(
+                ~self.used | (held_place != address) | open_beat | store_valid | (v_mem == memory)
+            ),
+            # A beat's steps follow each other.
+            Assert(~open_beat | ~store_valid),
+            Assert(~(valid & open_beat) | (~load & (at == held_place))),
+            Assert(~valid | load | open_beat),
+            Assert(fresh == Mux(valid, store, ~open_beat)),
+            Assert(valid | ~open_beat | (held_place == self._address(p, chain))),
+            Assert(~valid | store | (at == self._address(p, chain))),
+        ]
+
+    @staticmethod
+    def _address(p: HwParams, chain: Chain) -> Value:
+        return chain.bank + Mux(chain.half, p.banks, 0)
+
+
+class Tiles:
+    """Where the sequencer is, as the chosen accumulator sees it.
+
+    Parameters
+    ----------
+    m, p, chain, place, array
+        Module, parameters, the connected blocks, the accumulator, the array's part of it.
+    """
+
+    def __init__(
+        self, m: Module, p: HwParams, chain: Chain, place: Place, array: ArrayState
+    ) -> None:
+        sequencer, bank, untouched = chain.sequencer, chain.bank, chain.untouched
+        train = sequencer.i
+        extent = tile_layout(p)(chain.in_sequencer.signal("extent"))
+        self.here = (chain.half == place.half) & (bank == place.beat)
+        self.live = ~chain.fresh & self.here  # its beat is at hand
+        self.done = sequencer.o.valid & sequencer.o.payload.last_step & self.here
+        self.busy = chain.occupied.bit_select(place.half, 1)  # its tile drains
+        self.started = Signal()  # it holds something of its tile
+        self.beats = Signal(range(p.max_channels + 2))  # that are in it
+        finished = Signal(range(p.max_channels + 2))  # events of the tile at the sequencer
+        current = (chain.half == place.half) & ~self.busy
+        with m.If(self.done):
+            m.d.sync += [self.beats.eq(Mux(untouched, 0, self.beats) + 1), self.started.eq(1)]
+        with m.If(sequencer.release.bit_select(place.half, 1)):
+            m.d.sync += self.started.eq(0)
+        with m.If(handshake(train)):
+            m.d.sync += finished.eq(Mux(train.payload.end, 0, finished + 1))
+
+        at_start = untouched & chain.fresh & (bank == 0)
+        m.d.comb += [
+            Assert(self.beats <= p.max_channels),
+            Assert(untouched == (finished == 0)),
+            Assert(array.used | array.in_flight | ~self.started),
+            Assert(array.used | array.valid | at_start),
+            Assert((untouched & (bank == 0)) | sequencer.i_matmul.valid),
+            Assert((bank == 0) | (train.valid & ~train.payload.end & (bank < extent.row_beats))),
+            Assert(~chain.occupied.bit_select(chain.half, 1) | at_start),
+            Assert(current | self.busy | ~self.started),
+            Assert((chain.entered <= p.max_channels) & (finished <= p.max_channels)),
+        ]
+        with m.If(current & untouched):
+            m.d.comb += Assert(self.started == (place.beat < bank))
+            m.d.comb += Assert(~self.started | (self.beats == 1))
+        with m.If(current & ~untouched):
+            m.d.comb += Assert(self.started == (place.beat < extent.row_beats))
+            m.d.comb += Assert(~self.started | (self.beats == finished + (bank > place.beat)))
+        at_hand = Mux(train.valid, Mux(train.payload.end, 0, finished + 1), finished)
+        m.d.comb += Assert(chain.entered == at_hand)
