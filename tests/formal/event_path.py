@@ -17,7 +17,16 @@ from hw.stream import Queue
 from hw.tiling import tile_layout
 from hw.train import SpikeTrain
 from tests.formal.progress import PATIENCE, fair
-from tests.formal.rules import Opened, constant, free, handshake, keeps, source, valid_stays
+from tests.formal.rules import (
+    Opened,
+    constant,
+    free,
+    handshake,
+    keeps,
+    ready_stays,
+    source,
+    valid_stays,
+)
 
 _COUNT_WIDTH = 16
 
@@ -105,7 +114,7 @@ class Path:
         """Take segments and deliver exactly their words."""
         segment, word = self.fetcher.o, self.beats.i
         free(m, segment.ready)
-        keeps(m, Assume, segment.ready & ~segment.valid, segment.ready, name="segment_ready")
+        ready_stays(m, Assume, segment, "segment_ready")
         source(m, word, "words")
         self.owed = Signal(_COUNT_WIDTH)
         asked = Mux(handshake(segment), segment.payload.words, 0)

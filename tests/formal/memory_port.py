@@ -81,7 +81,7 @@ def read_port(m: Module, p: HwParams) -> None:
         source(m, getattr(dut, f"i_{name}"), f"i_{name}")
         free(m, getattr(dut, f"o_{name}").ready)
         m.d.comb += Assume(getattr(dut, f"i_{name}").payload.words != 0)
-        _waiting(m, p, inside, name)
+        _waiting(m, p, inside, name, p.max_burst_words)
     for client in range(len(READ_CLIENTS)):
         address = dut.o_address
         m.d.comb += Cover(handshake(address) & (address.payload.client == client))
@@ -130,12 +130,14 @@ class Client:
         self.level = inside.signal(f"{name}_queue.fifo.level")
         inner_level = inside.signal(f"{name}_queue.fifo.inner_level")
         reserved = inside.signal(f"{name}_reserved")
+        depth = dut._depths()[name]
+        self.longest = min(p.max_burst_words, depth)  # burst
         held = self.at_port + self.under_way + self.level
         m.d.comb += [
-            Assert(self.owed == _waiting(m, p, inside, name) + held),
+            Assert(self.owed == _waiting(m, p, inside, name, self.longest) + held),
             Assert(reserved == held),
             Assert(~(address.valid & here) | (words != 0)),
-            Assert(reserved <= dut._depths()[name]),
+            Assert(reserved <= depth),
             Assert((inner_level < 2) | self.o.valid),  # the queue's last place can be reached
         ]
 
@@ -152,12 +154,12 @@ def read_client(index: int) -> Callable[[Module, HwParams], None]:
     return build
 
 
-def _waiting(m: Module, p: HwParams, inside: Opened, name: str) -> Value:
+def _waiting(m: Module, p: HwParams, inside: Opened, name: str, longest: int) -> Value:
     """Return the words of a client that its `Bursts` hold, and assert what is known of those."""
     burst = burst_layout(p)(inside.signal(f"{name}_bursts.o__payload"))
     run_words = inside.signal(f"{name}_bursts.run_words")
     valid = inside.signal(f"{name}_bursts.o__valid")
-    axi_burst(m, p, valid, burst, p.max_burst_words)
+    axi_burst(m, p, valid, burst, longest)
     m.d.comb += Assert(run_words <= p.max_burst_words + 0xFFFF)
     return run_words + Mux(valid, burst.words, 0)
 
@@ -241,7 +243,3 @@ def _write_invariants(m, p, dut, inside, left, beats_left, unanswered, next_addr
 
 read_weights = read_client(3)
 read_program = read_client(0)
-read_client0=read_client(0)
-read_client1=read_client(1)
-read_client2=read_client(2)
-read_client3=read_client(3)

@@ -42,7 +42,7 @@ def served(index: int) -> Callable[[Module, HwParams], None]:
         bound = Signal(8)
         m.d.sync += age.eq(Mux((client.owed == 0) | handshake(o), 0, age + 1))
         m.d.comb += Assert(age <= bound)
-        stage, longest = PATIENCE + 1, p.max_burst_words
+        stage, longest = PATIENCE + 1, client.longest
         with m.If(o.valid):
             m.d.comb += bound.eq(longest + 3 * stage + 2 + at_client)
         with m.Elif(level != 0):
@@ -61,7 +61,3 @@ def served(index: int) -> Callable[[Module, HwParams], None]:
             m.d.comb += Assert(idle & ~client.inside.signal(f"{name}_bursts.o__valid"))
 
     return build
-
-
-served_weights = served(3)
-served_program = served(0)

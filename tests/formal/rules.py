@@ -54,6 +54,14 @@ def valid_stays(m: Module, kind, stream, name: str, src_loc_at: int = 0) -> None
     keeps(m, kind, waits, stream.valid, stream.payload, name=name, src_loc_at=src_loc_at + 1)
 
 
+def ready_stays(m: Module, kind, stream, name: str) -> None:
+    """Assert or assume: who is ready for a payload stays so until it is valid."""
+    payload, before = bits(stream.payload), Signal(len(bits(stream.payload)), name=f"{name}_before")
+    held = Signal(name=f"{name}_held")
+    m.d.sync += [before.eq(payload), held.eq(stream.ready & ~stream.valid)]
+    m.d.comb += kind(~held | (payload != before) | stream.ready, src_loc_at=1)
+
+
 def source(m: Module, stream, name: str) -> None:
     """Drive an input stream with anything that keeps the rule."""
     free(m, stream.valid, stream.payload)

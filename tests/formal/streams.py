@@ -1,55 +1,71 @@
 """Stream rules: what a block offers stays, unchanged, until it is taken, whatever the others do."""
 
-from amaranth import Mux, Signal
+from amaranth import Module, Signal
 from amaranth.hdl import Assert, Assume, Cover
 
 from hw.beats import Beats
 from hw.bursts import Bursts
 from hw.channel_words import ChannelWords
-from hw.controller import Controller
 from hw.drain import Drain
-from hw.encoder import Encoder
 from hw.fetch import Fetcher
-from hw.isa import INSTRUCTIONS, Opcode
-from hw.memory_port import log2
+from hw.params import HwParams
 from hw.requant import Requantizer
 from hw.sequencer import Sequencer
 from hw.stream import Queue
 from hw.threshold import Threshold
 from hw.train import SpikeTrain
-from tests.formal.rules import Opened, free, handshake, keeps, sink, source
+from tests.formal.rules import Opened, free, handshake, keeps, ready_stays, sink, source
 
 
-def queue(m, p):
-    m.submodules.dut = dut = Queue(4, 4)
+def queue(m: Module, p: HwParams) -> None:
+    """Follow one payload, any one, through the queue."""
+    depth = 8
+    dut = Queue(4, depth)
+    inside = Opened(m, dut)
     source(m, dut.i, "i")
     sink(m, dut.o, "o")
-    keeps(m, Assert, dut.i.ready & ~dut.i.valid, dut.i.ready, name="i_ready")
-    m.d.comb += Cover(dut.o.valid & ~dut.i.ready)
+    ready_stays(m, Assert, dut.i, "i_ready")
+    follow, followed = Signal(), Signal()
+    content, ahead = Signal(4), Signal(range(depth + 1))
+    free(m, follow)
+    leaves = handshake(dut.o) & (ahead == 0)
+    with m.If(handshake(dut.i) & ~followed & follow):
+        m.d.sync += [followed.eq(1), content.eq(dut.i.payload)]
+        m.d.sync += ahead.eq(inside.signal("fifo.level") - handshake(dut.o))
+    with m.Elif(followed & handshake(dut.o)):
+        m.d.sync += [ahead.eq(ahead - 1), followed.eq(~leaves)]
+    before = 0
+    for valid, held in inside.queued("", depth):
+        m.d.comb += Assert(~(followed & valid & (ahead == before)) | (held == content))
+        before = before + valid
+    m.d.comb += [
+        Assert(~followed | (ahead < inside.signal("fifo.level"))),
+        Assert(~(followed & leaves) | (dut.o.payload == content)),
+        Cover(followed & leaves & ~dut.i.ready),
+    ]
 
 
-def bursts(m, p):
+def bursts(m: Module, p: HwParams) -> None:
     m.submodules.dut = dut = Bursts(p, p.max_burst_words)
     source(m, dut.i, "i")
     free(m, dut.hurry)
     m.d.comb += Assume(dut.i.payload.words != 0)
     sink(m, dut.o, "o")
+    ready_stays(m, Assert, dut.i, "i_ready")
     m.d.comb += Cover(handshake(dut.o) & (dut.o.payload.words == p.max_burst_words))
 
 
-def fetcher(m, p):
+def fetcher(m: Module, p: HwParams) -> None:
     m.submodules.dut = dut = Fetcher(p)
     source(m, dut.i_matmul, "i_matmul")
     source(m, dut.i, "i")
-    for taker in (dut.o, dut.o_rows):
-        # Both takers (the bursts, a queue) stay ready until they are given something.
-        keeps(m, Assume, taker.ready & ~taker.valid, taker.ready, name="ready")
-    sink(m, dut.o, "o")
-    sink(m, dut.o_rows, "o_rows")
+    for name, taker in (("o", dut.o), ("o_rows", dut.o_rows)):  # `Bursts` and a queue
+        ready_stays(m, Assume, taker, f"{name}_ready")
+        sink(m, taker, name)
     m.d.comb += Cover(handshake(dut.o) & handshake(dut.o_rows))
 
 
-def beats(m, p):
+def beats(m: Module, p: HwParams) -> None:
     m.submodules.dut = dut = Beats(p)
     source(m, dut.i_rows, "i_rows")
     source(m, dut.i, "i")
@@ -58,7 +74,7 @@ def beats(m, p):
     m.d.comb += Cover(handshake(dut.o) & handshake(dut.i_rows))
 
 
-def train(m, p):
+def train(m: Module, p: HwParams) -> None:
     m.submodules.dut = dut = SpikeTrain(p)
     source(m, dut.i, "i")
     source(m, dut.i_coding, "i_coding")
@@ -66,7 +82,7 @@ def train(m, p):
     m.d.comb += Cover(handshake(dut.o) & handshake(dut.i_coding))
 
 
-def sequencer(m, p):
+def sequencer(m: Module, p: HwParams) -> None:
     m.submodules.dut = dut = Sequencer(p)
     source(m, dut.i, "i")
     source(m, dut.i_beats, "i_beats")
@@ -78,7 +94,7 @@ def sequencer(m, p):
     m.d.comb += Cover(handshake(dut.o_tile) & dut.o_tile.payload.half & ~dut.o_tile.payload.empty)
 
 
-def channel_words(m, p):
+def channel_words(m: Module, p: HwParams) -> None:
     dut = ChannelWords(p)
     inside = Opened(m, dut)
     source(m, dut.i, "i")
@@ -91,115 +107,39 @@ def channel_words(m, p):
     m.d.comb += Cover(handshake(dut.i))
 
 
-def drain(m, p):
+def drain(m: Module, p: HwParams) -> None:
     dut = Drain(p)
     inside = Opened(m, dut)
     source(m, dut.i_matmul, "i_matmul")
     source(m, dut.i_tile, "i_tile")
     free(m, dut.loaded, dut.scales, dut.scales_ready, dut.psums, dut.channels)
-    # What was read stays until the next reading (array, channel words); thresholds stay while a
-    # MATMUL needs them.
+    # What was read stays until the next reading (array, channel words); a bank's thresholds stay
+    # while a MATMUL needs them (controller, encoder, matrix path).
     keeps(m, Assume, ~dut.enable, dut.psums, dut.channels, name="read")
-    keeps(m, Assume, dut.i_matmul.valid, dut.scales, name="scales")
+    for bank in range(2):
+        needed = dut.i_matmul.valid & (dut.i_matmul.payload.bank == bank) & dut.scales_ready[bank]
+        kept = (dut.scales_ready[bank], dut.scales[bank])
+        keeps(m, Assume, needed, *kept, name=f"scales{bank}")
     sink(m, dut.o_row, "o_row")
     sink(m, dut.o, "o")
     walking = ~inside.state("phase", "TILE")
-    m.d.comb += Assert(~walking | (dut.i_matmul.valid & dut.i_tile.valid))
+    bank = dut.i_matmul.payload.bank
+    complete = dut.scales_ready.bit_select(bank, 1)
+    m.d.comb += Assert(~walking | (dut.i_matmul.valid & dut.i_tile.valid & complete))
+    m.d.comb += Assert(~dut.o.valid | (inside.signal("read_bank") == bank))
     m.d.comb += Assert(walking | ~dut.o.valid)
     m.d.comb += Cover(handshake(dut.i_matmul) & (dut.i_matmul.payload.tiling.tiles == 2))
 
 
-def requantizer(m, p):
+def requantizer(m: Module, p: HwParams) -> None:
     m.submodules.dut = dut = Requantizer(p)
     source(m, dut.i, "i")
     sink(m, dut.o, "o")
     m.d.comb += Cover(handshake(dut.o))
 
 
-def threshold(m, p):
+def threshold(m: Module, p: HwParams) -> None:
     m.submodules.dut = dut = Threshold(p)
     source(m, dut.i, "i")
     sink(m, dut.o, "o")
     m.d.comb += Cover(handshake(dut.i))
-
-
-def encoder(m, p):
-    dut = Encoder(p)
-    inside = Opened(m, dut)
-    site = dut.i.payload
-    source(m, dut.i, "i")
-    source(m, dut.i_words, "i_words")
-    free(m, dut.bank)
-    m.d.comb += [
-        Assume((site.tokens != 0) & (site.tokens <= p.tokens)),
-        Assume((site.channels != 0) & (site.channels <= p.max_channels)),
-    ]
-
-    # The memory delivers what was asked for: `groups` words a request, in order.
-    asked, came = Signal(8), Signal(8)
-    words_came = Signal(range(p.max_channels + 1))
-    groups, tokens = Signal(range(p.max_channels + 1)), Signal(8)
-    with m.If(handshake(dut.i)):
-        m.d.sync += [asked.eq(0), came.eq(0), tokens.eq(site.tokens)]
-        m.d.sync += groups.eq((site.channels + p.encode_lanes - 1) >> log2(p.encode_lanes))
-    with m.If(handshake(dut.o_request)):
-        m.d.sync += asked.eq(asked + 1)
-    with m.If(handshake(dut.i_words)):
-        m.d.sync += words_came.eq(words_came + 1)
-        with m.If(words_came == groups - 1):
-            m.d.sync += [came.eq(came + 1), words_came.eq(0)]
-    m.d.comb += Assume(~dut.i_words.valid | (came < asked))
-
-    sink(m, dut.o_request, "o_request")
-    sink(m, dut.o_batch, "o_batch")
-    m.d.comb += Assert(~handshake(dut.o_request) | (dut.o_request.payload.words == groups))
-    token, group = inside.signal("token"), inside.signal("group")
-    load, settle = inside.state("phase", "LOAD"), inside.state("phase", "SETTLE")
-    between = inside.state("phase", "POTENTIAL", "THRESHOLD", "FIRE")
-    m.d.comb += [
-        Assert(asked == inside.signal("requested")),
-        Assert((asked <= tokens) & (came <= asked)),
-        Assert((words_came == 0) | (load & (came < asked) & (words_came < groups))),
-        Assert(~load | ((came == token) & (token < tokens) & (words_came == group))),
-        Assert(~between | ((came == token + 1) & (token < tokens))),
-        Assert(~settle | ((came == token) & (token == tokens))),
-        Assert(inside.signal("groups") == groups),
-        Assert(inside.state("phase", "IDLE") | (groups != 0)),
-        Assert((groups <= p.max_channels // p.encode_lanes) & (tokens <= p.tokens)),
-        Assert(INSTRUCTIONS[Opcode.ENCODE](inside.signal("site")).tokens == tokens),
-    ]
-    m.d.comb += Cover(handshake(dut.o_batch))
-
-
-def controller(m, p):
-    dut = Controller(p, fingerprint=0)
-    source(m, dut.i_words, "i_words")
-    free(m, dut.start, dut.program, dut.bank_busy, dut.working, dut.read_failed, dut.write_failed)
-    inside = Opened(m, dut)
-    m.d.comb += Assume(~dut.start | ~dut.busy)
-    # The memory delivers what was asked for.
-    under_way = Signal(16)
-    asked = Mux(handshake(dut.o_request), dut.o_request.payload.words, 0)
-    m.d.sync += under_way.eq(under_way + asked - handshake(dut.i_words))
-    m.d.comb += Assume(~dut.i_words.valid | (under_way != 0))
-    idle, header = inside.state("phase", "IDLE"), inside.state("phase", "HEADER")
-    finish = inside.state("phase", "FINISH")
-    reading, known, first, words_left = (
-        inside.signal(name) for name in ("reading", "known", "first_request", "words_left")
-    )
-    m.d.comb += [
-        Assert(under_way == inside.signal("words_under_way")),
-        Assert(~idle | ~(reading | (under_way != 0))),
-        Assert(idle | finish | reading),
-        Assert(idle | (known == ~header)),
-        Assert(idle | ~first | (header & (under_way == 0) & (words_left != 0))),
-    ]
-    # What is done stays done until another instruction is handed over.
-    quiet = ~handshake(dut.o_encode) & ~handshake(dut.o_matmul)
-    for bank in range(2):
-        keeps(m, Assume, quiet & ~dut.bank_busy[bank], dut.bank_busy[bank], name=f"bank{bank}")
-    keeps(m, Assume, quiet & ~dut.working, dut.working, name="working")
-    sink(m, dut.o_request, "o_request")
-    sink(m, dut.o_encode, "o_encode")
-    sink(m, dut.o_matmul, "o_matmul")
-    m.d.comb += Cover(handshake(dut.o_encode))

@@ -1,0 +1,133 @@
+"""Controller, encoder and the banks of thresholds: stream rules, and that nobody overwrites a bank.
+
+An ENCODE is handed over only if no MATMUL needs the bank it will write; the matrix path counts the
+MATMULs of each bank; and the encoder touches no other bank, nor one that is complete.
+"""
+
+from amaranth import Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, Cover
+from amaranth.lib.wiring import In
+
+from hw.controller import Controller
+from hw.drain import drain_layout
+from hw.encoder import Encoder
+from hw.isa import INSTRUCTIONS, Opcode
+from hw.matmul import MatrixPath
+from hw.memory_port import log2
+from hw.params import HwParams
+from tests.formal.rules import Opened, free, handshake, keeps, sink, source
+
+
+def encoder(m: Module, p: HwParams) -> None:
+    dut = Encoder(p)
+    inside = Opened(m, dut)
+    site = dut.i.payload
+    source(m, dut.i, "i")
+    source(m, dut.i_words, "i_words")
+    free(m, dut.bank)
+    m.d.comb += [
+        Assume((site.tokens != 0) & (site.tokens <= p.tokens)),
+        Assume((site.channels != 0) & (site.channels <= p.max_channels)),
+    ]
+
+    # The memory delivers what was asked for: `groups` words a request, in order.
+    asked, came = Signal(8), Signal(8)
+    words_came = Signal(range(p.max_channels + 1))
+    groups, tokens = Signal(range(p.max_channels + 1)), Signal(8)
+    with m.If(handshake(dut.i)):
+        m.d.sync += [asked.eq(0), came.eq(0), tokens.eq(site.tokens)]
+        m.d.sync += groups.eq((site.channels + p.encode_lanes - 1) >> log2(p.encode_lanes))
+    with m.If(handshake(dut.o_request)):
+        m.d.sync += asked.eq(asked + 1)
+    with m.If(handshake(dut.i_words)):
+        m.d.sync += words_came.eq(words_came + 1)
+        with m.If(words_came == groups - 1):
+            m.d.sync += [came.eq(came + 1), words_came.eq(0)]
+    m.d.comb += Assume(~dut.i_words.valid | (came < asked))
+
+    sink(m, dut.o_request, "o_request")
+    sink(m, dut.o_batch, "o_batch")
+    m.d.comb += Assert(~handshake(dut.o_request) | (dut.o_request.payload.words == groups))
+    token, group = inside.signal("token"), inside.signal("group")
+    load, settle = inside.state("phase", "LOAD"), inside.state("phase", "SETTLE")
+    between = inside.state("phase", "POTENTIAL", "THRESHOLD", "FIRE")
+    idle = inside.state("phase", "IDLE")
+    m.d.comb += [
+        Assert(idle | load | between | settle),
+        Assert(asked == inside.signal("requested")),
+        Assert((asked <= tokens) & (came <= asked)),
+        Assert((words_came == 0) | (load & (came < asked) & (words_came < groups))),
+        Assert(~load | ((came == token) & (token < tokens) & (words_came == group))),
+        Assert(~between | ((came == token + 1) & (token < tokens))),
+        Assert(~settle | ((came == token) & (token == tokens))),
+        Assert(inside.signal("groups") == groups),
+        Assert(idle | (groups != 0)),
+        Assert((groups <= p.max_channels // p.encode_lanes) & (tokens <= p.tokens)),
+        Assert(INSTRUCTIONS[Opcode.ENCODE](inside.signal("site")).tokens == tokens),
+    ]
+    scaled, normalizing = inside.signal("scaled_token"), inside.signal("normalizing")
+    started = token + inside.state("phase", "FIRE")  # thresholds that have been found
+    m.d.comb += [
+        Assert(idle | (scaled + normalizing == started)),
+        Assert(~normalizing | ~idle),
+    ]
+    with m.If(~idle):
+        ready = dut.scales_ready.bit_select(inside.signal("bank"), 1)
+        m.d.comb += Assert(ready == (scaled == tokens))
+    for bank in range(2):
+        another = ~(handshake(dut.i) & (dut.bank == bank))
+        kept = (dut.scales_ready[bank], dut.scales[bank])
+        keeps(m, Assert, dut.scales_ready[bank] & another, *kept, name=f"bank{bank}")
+    m.d.comb += Cover(handshake(dut.o_batch))
+    m.d.comb += Cover(dut.scales_ready == 0b10)
+
+
+def controller(m: Module, p: HwParams) -> None:
+    dut = Controller(p, fingerprint=0)
+    source(m, dut.i_words, "i_words")
+    free(m, dut.start, dut.program, dut.bank_busy, dut.working, dut.read_failed, dut.write_failed)
+    inside = Opened(m, dut)
+    m.d.comb += Assume(~dut.start | ~dut.busy)
+    # The memory delivers what was asked for.
+    under_way = Signal(16)
+    asked = Mux(handshake(dut.o_request), dut.o_request.payload.words, 0)
+    m.d.sync += under_way.eq(under_way + asked - handshake(dut.i_words))
+    m.d.comb += Assume(~dut.i_words.valid | (under_way != 0))
+    idle, header = inside.state("phase", "IDLE"), inside.state("phase", "HEADER")
+    finish = inside.state("phase", "FINISH")
+    reading, known, first, words_left = (
+        inside.signal(name) for name in ("reading", "known", "first_request", "words_left")
+    )
+    m.d.comb += [
+        Assert(under_way == inside.signal("words_under_way")),
+        Assert(~idle | ~(reading | (under_way != 0))),
+        Assert(idle | finish | reading),
+        Assert(idle | (known == ~header)),
+        Assert(idle | ~first | (header & (under_way == 0) & (words_left != 0))),
+    ]
+    # What is done stays done until another instruction is handed over.
+    quiet = ~handshake(dut.o_encode) & ~handshake(dut.o_matmul)
+    for bank in range(2):
+        keeps(m, Assume, quiet & ~dut.bank_busy[bank], dut.bank_busy[bank], name=f"bank{bank}")
+    keeps(m, Assume, quiet & ~dut.working, dut.working, name="working")
+    sink(m, dut.o_request, "o_request")
+    sink(m, dut.o_encode, "o_encode")
+    sink(m, dut.o_matmul, "o_matmul")
+    m.d.comb += Assert(~handshake(dut.o_encode) | ~dut.bank_busy.bit_select(dut.bank, 1))
+    m.d.comb += Cover(handshake(dut.o_encode))
+
+
+def banks(m: Module, p: HwParams) -> None:
+    """Count the MATMULs in the drain's queue."""
+    dut = MatrixPath(p)
+    inside = Opened(m, dut)
+    inputs = [value for _, member, value in dut.signature.flatten(dut) if member.flow is In]
+    free(m, *inputs)
+    queued = [
+        (valid, drain_layout(p)(content).bank) for valid, content in inside.queued("drains.", 4)
+    ]
+    for bank in range(2):
+        needs = sum(valid & (of == bank) for valid, of in queued)
+        m.d.comb += Assert(dut.bank_busy[bank] == (needs != 0))
+        m.d.comb += Assert(inside.signal(f"under_way{bank}") == needs)
+    m.d.comb += Cover(dut.bank_busy == 0b11)
