@@ -17,6 +17,7 @@ _YARDSTICKS = {
     ("W4/A16", "xc7"): 16.1,
     ("W4/A16", "ecp5"): 20.1,
 }
+_BLOCK_RAMS = {"ecp5": ("an ECP5-85F", 208)}  # of the device that the preset edge is for
 _FAMILIES = {"ecp5": "ECP5", "xc7": "Xilinx 7"}
 _KINDS = {"adder": "ternary adder", "spike": "spike: shift, add", "mac": "MAC: multiply, add"}
 
@@ -151,8 +152,23 @@ def _area(report: Report) -> str:
                     for row in tops
                 ],
             ),
+            *_misfits(tops),
         ]
     return "\n\n".join(parts)
+
+
+def _misfits(tops: list[dict]) -> Iterable[str]:
+    for family, (device, block_rams) in _BLOCK_RAMS.items():
+        too_large = [
+            f"{row['preset']}, {row['array']}"
+            for row in tops
+            if row["family"] == family and row["block_rams"] > block_rams
+        ]
+        if too_large:
+            yield (
+                f"{device[0].upper()}{device[1:]} has {block_rams} block RAMs: too few, as Yosys "
+                f"maps the memories, for {'; '.join(too_large)}."
+            )
 
 
 def _area_table(rows: list[dict], block: str) -> str:
@@ -165,7 +181,7 @@ def _area_table(rows: list[dict], block: str) -> str:
         if row["block"] != block:
             continue
         multiplier = "" if row["array"] != "mac" else ", DSPs" if row["dsps_allowed"] else ", LUTs"
-        tokens = f", {row['tokens']} tokens" if "tokens" in row else ""
+        tokens = f" x{row['tokens']}" if "tokens" in row else ""
         name = f"{_KINDS[row['array']]}{multiplier}, {row['widths']}{tokens}"
         by_circuit.setdefault(name, {})[row["family"]] = row
     lines = []

@@ -42,7 +42,8 @@ def steps(m: Module, p: HwParams) -> None:
         goes_on = Signal(name=f"goes_on{token}")
         m.d.sync += [before.eq(worth), goes_on.eq(op.valid & ~op.payload.last_step)]
         m.d.comb += Assert(~goes_on | (~chain.fresh & (beat.partial == before)))
-        m.d.comb += Cover(op.valid & op.payload.last_step & (beat.partial == -1))
+        ends = op.valid & op.payload.last_step
+        m.d.comb += Cover(ends & (beat.count == -3) & ((p.array == "mac") | (beat.partial != 0)))
 
 
 def times(number: Value, weight: Value, largest: int) -> Value:
@@ -132,7 +133,3 @@ def _held(
     m.d.comb += Assert(~reads | (psum == read))
     keeps(m, Assert, ~drained.enable, drained.psums, name="psums")
     keeps(m, Assert, drained.idle, drained.idle | chain.sequencer.o.valid, name="idle")
-
-
-acc00 = accumulation(0, 0)
-add00 = additions(0, 0)

@@ -28,6 +28,12 @@ from tests.formal.rules import (
     valid_stays,
 )
 
+__all__ = ["MOVES_CYCLES", "MOVES_CYCLES_A_WORD", "moving"]
+
+MOVES_CYCLES = 3 * PATIENCE + 7
+"""Within which something moves, where a beat of weights is one word or less."""
+MOVES_CYCLES_A_WORD = PATIENCE + 2
+"""More for each further word of a beat."""
 _COUNT_WIDTH = 16
 
 
@@ -234,10 +240,10 @@ def moving(m: Module, p: HwParams) -> None:
         within(occupied, missing[f"half{index}"] + 1)
     within(~sequencer.array_idle & ~sequencer.o.valid, missing["idle"] + 1)
     words = max(1, p.lanes * max(p.weight_widths) // p.axi_data_width)  # of a beat
-    limit = patience + 4 + words * (patience + 2)
-    within(sequencer.o_tile.valid, limit + missing["tiles"])
+    limit = MOVES_CYCLES + (words - 1) * MOVES_CYCLES_A_WORD
+    within(sequencer.o_tile.valid, limit - patience - 1 + missing["tiles"])
     m.d.comb += [
-        Assert(age <= limit + patience),
+        Assert(age < limit),
         Cover(handshake(sequencer.o_tile) & sequencer.o_tile.payload.half),
         Cover(sequencer.o.valid & (age == 2 * patience)),
     ]

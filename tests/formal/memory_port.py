@@ -239,7 +239,3 @@ def _write_invariants(m, p, dut, inside, left, beats_left, unanswered, next_addr
         m.d.comb += Assert((left != 0) & (left <= lanes) & out.valid)
     strobe = Cat((left > lane).replicate(VECTOR_WIDTH // 8) for lane in range(lanes))
     m.d.comb += Assert(~out.valid | (out.payload.strobe == strobe))
-
-
-read_weights = read_client(3)
-read_program = read_client(0)

@@ -14,7 +14,12 @@ from hw.params import HwParams
 from tests.formal.memory_port import Client
 from tests.formal.rules import handshake
 
+__all__ = ["PATIENCE", "SERVED_CYCLES", "fair", "served"]
+
 PATIENCE = 3
+"""Cycles that a fair one may let others wait."""
+SERVED_CYCLES = 4 * PATIENCE + 6
+"""Besides those in which its burst grows, until a client of the read port has its next word."""
 
 
 def fair(m: Module, waits: Value, name: str) -> Signal:
@@ -41,8 +46,8 @@ def served(index: int) -> Callable[[Module, HwParams], None]:
         age = Signal(8)
         bound = Signal(8)
         m.d.sync += age.eq(Mux((client.owed == 0) | handshake(o), 0, age + 1))
-        m.d.comb += Assert(age <= bound)
         stage, longest = PATIENCE + 1, client.longest
+        m.d.comb += [Assert(age <= bound), Assert(age < longest + SERVED_CYCLES)]
         with m.If(o.valid):
             m.d.comb += bound.eq(longest + 3 * stage + 2 + at_client)
         with m.Elif(level != 0):

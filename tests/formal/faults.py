@@ -1,0 +1,177 @@
+"""Faults put into the hardware on purpose: of each, a proof must find a run that breaks a claim."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["FAULTS", "Fault"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes
+    ----------
+    proof : str
+        Name of the proof that must see it.
+    file : str
+        The file of `hw`.
+    old, new : str
+        Text that occurs once in the file, and what takes its place.
+    full : bool
+        Whether looking for it is left to the full tests.
+    """
+
+    proof: str
+    file: str
+    old: str
+    new: str
+    full: bool = False
+
+    def apply(self, folder: Path) -> None:
+        """Put it into the copy of `hw` in `folder`; raises ValueError if the text is not there."""
+        path = folder / self.file
+        text = path.read_text()
+        if (found := text.count(self.old)) != 1:
+            raise ValueError(f"{self.file} must hold {self.old!r} once, not {found} times")
+        path.write_text(text.replace(self.old, self.new))
+
+
+def _of(proof: str, file: str, *texts: tuple[str, str], full: bool = False) -> list[Fault]:
+    return [Fault(proof, file, old, new, full) for old, new in texts]
+
+
+_FREE = "(~self.o.valid | self.o.ready)"
+_PAGE_END = ("to_page_end.eq(page_words - ", "to_page_end.eq(page_words | ")
+
+FAULTS: list[Fault] = [
+    *_of("queue", "stream.py", ("queue.r_en.eq(self.o.ready)", "queue.r_en.eq(self.o.valid)")),
+    *_of("bursts", "bursts.py", (f"complete & {_FREE}", "complete")),
+    *_of("fetcher", "fetch.py", ("move.eq(end | both)", "move.eq(end | self.o.ready)")),
+    *_of("beats", "beats.py", ("~complete | ~self.o.valid | self.o.ready", "1")),
+    *_of("spike train", "train.py", (f"self.i_coding.valid & {_FREE}", "self.i_coding.valid")),
+    *_of("sequencer", "sequencer.py", ("payload.half.eq(half)", "payload.half.eq(self.release)")),
+    *_of(
+        "channel words",
+        "channel_words.py",
+        (
+            "valid.eq(~self.loaded.bit_select(half, 1))",
+            "valid.eq(~self.release.bit_select(half, 1))",
+        ),
+        ("read_biases.en.eq(self.enable)", "read_biases.en.eq(1)"),
+    ),
+    *_of(
+        "drain",
+        "drain.py",
+        ("with m.If(self.o_row.ready):", "with m.If(self.o_row.valid):"),
+        ("move = ~self.o.valid | self.o.ready", "move = self.o.valid | ~self.o.valid"),
+    ),
+    *_of("requantizer", "requant.py", (f"move.eq{_FREE}", "move.eq(1)")),
+    *_of("threshold", "threshold.py", ("with m.If(self.o.ready):", "with m.If(self.o.valid):")),
+    *_of(
+        "encoder",
+        "encoder.py",
+        ("self.busy & (requested != site.tokens)", "self.busy & ~self.i_words.valid"),
+    ),
+    *_of("encoder", "encoder.py", ("& ~(1 << self.bank)),", "),"), full=True),
+    *_of(
+        "controller",
+        "controller.py",
+        ("reading.eq(request.valid & ~request.ready)", "reading.eq(0)"),
+        ("~fenced & ~self.bank_busy.bit_select(self.bank, 1)", "~fenced"),
+    ),
+    *_of("banks", "matmul.py", ("begins = accept & (self.bank == bank)", "begins = accept")),
+    *_of(
+        "burst words",
+        "bursts.py",
+        _PAGE_END,
+        ("joins.eq(self.i.payload.address == run_end)", "joins.eq(1)"),
+        ("run_address.eq(run_address + words)", "run_address.eq(run_address + 1)"),
+    ),
+    *_of(
+        "read port", "read.py", ("idle = ~self.o_address.valid |", "idle = self.o_address.valid |")
+    ),
+    *_of(
+        "read client: weights",
+        "read.py",
+        ("reserved + bursts.o.payload.words <= depth", "reserved < depth"),
+        ("self.i_data.valid & here)", "self.i_data.valid)"),
+    ),
+    *_of(
+        "write port",
+        "write.py",
+        _PAGE_END,
+        ("last.eq(burst_words == 1)", "last.eq(words == 0)"),
+        ("(elements > lane)", "(elements >= lane)"),
+        ("with m.If(~more & sent):", "with m.If(~more):"),
+    ),
+    *_of(
+        "registers",
+        "csr.py",
+        ("& (~self.bvalid | self.bready)", ""),
+        ("& ~self.busy):", "):"),
+    ),
+    *_of(
+        "digits",
+        "train.py",
+        ("above.eq((triple & ~magnitude) >> 1)", "above.eq(triple & ~magnitude)"),
+        ("Mux(magnitudes[token] > longest, magnitudes[token], longest)", "longest"),
+    ),
+    *_of(
+        "addition",
+        "pe.py",
+        ("total = Cat(1, v_mem)", "total = Cat(0, v_mem)"),
+        ("weight[-1].replicate", "weight[0].replicate"),
+    ),
+    *_of(
+        "addition",
+        "params.py",
+        ("127 * self.max_channels).bit_length() + 1", "127 * self.max_channels).bit_length()"),
+    ),
+    *_of(
+        "events",
+        "events.py",
+        ("rest = fires & (fires - 1)", "rest = fires >> 1"),
+        ("next_word < self.ready_words", "next_word < words"),
+        ("self.i.payload.new_batch & ~self.o.valid", "self.i.payload.new_batch"),
+        ("m.d.comb += lowest.eq(index)", "m.d.comb += lowest.eq(index & 7)"),
+    ),
+    *_of(
+        "events",
+        "spikes.py",
+        ("Mux(position == 0, 0, gathered)", "gathered"),
+        ("active = token < tokens", "active = token <= tokens"),
+        ("(write.group + 1) >> groups_log2)", "(write.group >> groups_log2) + 1)"),
+    ),
+    *_of(
+        "steps",
+        "sequencer.py",
+        ("digits & (digits - 1)", "digits >> 1"),
+        ("train.plus[token] > spent", "train.plus[token] >= spent"),
+    ),
+    *_of(
+        "additions",
+        "array.py",
+        ("keep = ~flags.load | (held_place == place)", "keep = ~flags.load"),
+        ("operation.first_event & operation.first_step", "operation.first_event"),
+        ("transparent_for=(store,)", "transparent_for=()"),
+    ),
+    *_of("additions", "sequencer.py", ("op.half.eq(half)", "op.half.eq(0)")),
+    *_of("accumulation", "sequencer.py", ("untouched.eq(0)", "untouched.eq(1)")),
+    *_of(
+        "served: weights",
+        "read.py",
+        ("bursts.hurry.eq(reserved < depth // 2)", "bursts.hurry.eq(0)"),
+        ("& room & idle &", "& room & ~idle &"),
+    ),
+    *_of(
+        "event path",
+        "beats.py",
+        ("taken_words == row.words - 1", "taken_words == row.words"),
+        (
+            "free.eq(~complete | ~self.o.valid | self.o.ready)",
+            "free.eq(~self.o.valid & self.o.ready)",
+        ),
+    ),
+    *_of("event path", "fetch.py", ("valid & ~end & self.o.ready", "valid & ~end")),
+]

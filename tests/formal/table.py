@@ -1,0 +1,189 @@
+"""Every proof: what is claimed of which block, and for which dimensions."""
+
+from dataclasses import replace
+
+from hw.memory_port import READ_CLIENTS
+from tests.formal import (
+    accumulation,
+    event_path,
+    event_queue,
+    issue,
+    memory_port,
+    progress,
+    registers,
+    spikes,
+    streams,
+)
+from tests.formal.proof import PARAMS, Proof
+
+__all__ = ["PROOFS"]
+
+_STAYS = "what it offers stays, unchanged, until it is taken, under any back-pressure"
+
+
+def _proof(name: str, block: str, claim: str, build, **options) -> Proof:
+    return Proof(name=name, block=block, claim=claim, build=build, **options)
+
+
+def _of_edge(proof: Proof, **options) -> Proof:
+    return replace(proof, params="edge", full=True, **options)
+
+
+def _last(params: str) -> tuple[int, int]:
+    return PARAMS[params].tokens - 1, PARAMS[params].lanes - 1
+
+
+_STREAMS = [
+    _proof("queue", "Queue", f"{_STAYS}; in the order of entry", streams.queue),
+    _proof("bursts", "Bursts", _STAYS, streams.bursts),
+    _proof("fetcher", "Fetcher", _STAYS, streams.fetcher),
+    _proof("beats", "Beats", _STAYS, streams.beats),
+    _proof("spike train", "SpikeTrain", _STAYS, streams.train),
+    _proof("sequencer", "Sequencer", _STAYS, streams.sequencer),
+    _proof("channel words", "ChannelWords", _STAYS, streams.channel_words, k=2),
+    _proof("drain", "Drain", _STAYS, streams.drain, k=2),
+    _proof("requantizer", "Requantizer", _STAYS, streams.requantizer),
+    _proof("threshold", "Threshold", _STAYS, streams.threshold, cover_depth=50),
+    _proof(
+        "encoder",
+        "Encoder",
+        f"{_STAYS}; it overwrites no thresholds that are complete",
+        issue.encoder,
+        k=2,
+        cover_depth=70,
+        covers_full=True,
+    ),
+    _proof(
+        "controller",
+        "Controller",
+        f"{_STAYS}; no ENCODE is issued for a bank that a MATMUL needs",
+        issue.controller,
+        k=2,
+        cover_depth=30,
+    ),
+    _proof("banks", "MatrixPath", "a bank is busy while a MATMUL needs it", issue.banks),
+]
+_MEMORY = [
+    _proof(
+        "burst words",
+        "Bursts",
+        "bursts ask for exactly the segments' words, in order; 1 to max_burst_words words, none "
+        "across 4 KiB",
+        memory_port.cut_and_merged,
+    ),
+    _proof(
+        "read port",
+        "ReadPort",
+        "AR stays until taken; 1 to max_burst_words words, none across 4 KiB",
+        memory_port.read_port,
+    ),
+    *(
+        _proof(
+            f"read client: {name}",
+            "ReadPort",
+            "R is taken in the cycle in which it comes; words asked for = words requested + under "
+            "way + held + delivered",
+            memory_port.read_client(index),
+        )
+        for index, name in enumerate(READ_CLIENTS)
+    ),
+    _proof(
+        "write port",
+        "WritePort",
+        "AW and W stay until taken; bursts of 1 to max_burst_words words, none across 4 KiB; WLAST "
+        "on the last beat and no other; each row's elements once, at their addresses; busy until "
+        "all is acknowledged",
+        memory_port.write_port,
+        cover_depth=30,
+    ),
+    _proof(
+        "registers",
+        "Csr",
+        "AXI4-Lite: B and R stay until taken, one answer a request; start once, and never while "
+        "busy",
+        registers.registers,
+    ),
+]
+_SPIKES = [
+    _proof(
+        "digits",
+        "SpikeTrain",
+        "the digits are worth the count, of all counts in all codings; csd is non-adjacent",
+        spikes.digits,
+    ),
+    _proof(
+        "addition",
+        "pe.accumulate",
+        "exact for every sum up to max_count * 127 * max_channels",
+        spikes.addition,
+    ),
+    _proof(
+        "events",
+        "SpikeBuffer, EventQueue",
+        "every firing channel once, in order, with the counts written, and no silent one, then the "
+        "end mark, for each tile; no count is read before it is written",
+        event_queue.every_event_once,
+        cover_depth=32,
+    ),
+    _proof(
+        "steps",
+        "SpikeTrain, Sequencer",
+        "each beat's additions are worth its counts, and at most max_count on the way",
+        accumulation.steps,
+    ),
+    _proof(
+        "additions",
+        "Sequencer, PEArray",
+        "no overflow: what the drain reads is the exact sum of the additions, while that is at most "
+        "max_count * 127 * max_channels",
+        accumulation.additions(*_last("test")),
+    ),
+    _proof(
+        "accumulation",
+        "SpikeTrain, Sequencer, PEArray",
+        "no overflow: what the drain reads is the exact sum of counts times weights",
+        accumulation.accumulation(0, 1),
+        params="small, max_count 3",
+    ),
+]
+_PROGRESS = [
+    *(
+        _proof(
+            f"served: {name}",
+            "ReadPort",
+            f"its next word comes within max_burst_words + {progress.SERVED_CYCLES} cycles, while no "
+            "client before it wants anything, if memory and client are fair",
+            progress.served(index),
+            cover_depth=30,
+        )
+        for index, name in enumerate(READ_CLIENTS)
+    ),
+    *(
+        _proof(
+            "event path",
+            "Fetcher, Beats, SpikeTrain, Sequencer, queues",
+            "no deadlock: while an event waits or is inside, within "
+            f"{event_path.MOVES_CYCLES} cycles ({event_path.MOVES_CYCLES_A_WORD} more for each further "
+            "word of a beat) one is taken, an addition made or a tile handed over, if memory and drain "
+            "are fair; events, rows, words and beats stay in step",
+            event_path.moving,
+            params=params,
+        )
+        for params in ("small", "small, narrow", "small, wide")
+    ),
+]
+_FAST = [*_STREAMS, *_MEMORY, *_SPIKES, *_PROGRESS]
+_BY_NAME = {proof.name: proof for proof in _FAST}
+
+PROOFS: list[Proof] = [
+    *_FAST,
+    *(_of_edge(proof) for proof in _FAST if proof.params == "test" and proof.name != "additions"),
+    _of_edge(_BY_NAME["additions"], build=accumulation.additions(*_last("edge"))),
+    *(
+        replace(_BY_NAME[name], params=params, full=True)
+        for params in ("test, mac", "test, no skipping")
+        for name in ("digits", "steps", "additions")
+    ),
+    replace(_BY_NAME["events"], params="test, no skipping", full=True),
+    replace(_BY_NAME["accumulation"], params="small, max_count 7", full=True),
+]
