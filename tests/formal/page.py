@@ -11,7 +11,7 @@ __all__ = ["PAGE", "page", "times"]
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "proofs.md"
 
-_HEAD = f"""# Proofs
+_HEAD = """# Proofs
 
 Written by `python -m tests.formal --write` from `tests/formal/table.py`; `make test` runs them but for those marked *full*,
 which `make test-full` runs.

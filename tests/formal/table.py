@@ -134,8 +134,8 @@ _SPIKES = [
     _proof(
         "additions",
         "Sequencer, PEArray",
-        "no overflow: what the drain reads is the exact sum of the additions, while that is at most "
-        "max_count * 127 * max_channels",
+        "no overflow: what the drain reads is the exact sum of the additions, while that is at "
+        "most max_count * 127 * max_channels",
         accumulation.additions(*_last("test")),
     ),
     _proof(
@@ -151,8 +151,8 @@ _PROGRESS = [
         _proof(
             f"served: {name}",
             "ReadPort",
-            f"its next word comes within max_burst_words + {progress.SERVED_CYCLES} cycles, while no "
-            "client before it wants anything, if memory and client are fair",
+            f"its next word comes within max_burst_words + {progress.SERVED_CYCLES} cycles, while "
+            "no client before it wants anything, if memory and client are fair",
             progress.served(index),
             cover_depth=30,
         )
@@ -163,9 +163,9 @@ _PROGRESS = [
             "event path",
             "Fetcher, Beats, SpikeTrain, Sequencer, queues",
             "no deadlock: while an event waits or is inside, within "
-            f"{event_path.MOVES_CYCLES} cycles ({event_path.MOVES_CYCLES_A_WORD} more for each further "
-            "word of a beat) one is taken, an addition made or a tile handed over, if memory and drain "
-            "are fair; events, rows, words and beats stay in step",
+            f"{event_path.MOVES_CYCLES} cycles ({event_path.MOVES_CYCLES_A_WORD} more for each "
+            "further word of a beat) one is taken, an addition made or a tile handed over, if "
+            "memory and drain are fair; events, rows, words and beats stay in step",
             event_path.moving,
             params=params,
         )
