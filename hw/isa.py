@@ -11,15 +11,18 @@ from hw.params import VECTOR_WIDTH
 
 __all__ = [
     "CHANNEL_WORDS",
+    "Cache",
     "Coding",
     "HEADER",
     "INSTRUCTIONS",
     "MAGIC",
+    "MODIFIERS",
     "Opcode",
     "PSEUDOCODE",
     "Rule",
     "SCALE",
     "SLOT_BYTES",
+    "VectorOp",
     "assemble",
     "disassemble",
     "pack",
@@ -36,6 +39,12 @@ class Opcode(enum.Enum, shape=8):
     END = 1
     ENCODE = 2
     MATMUL = 3
+    VECTOR = 4
+    STORE = 5
+    TOKEN = 6
+    NEXT = 7
+    PREFILL = 8
+    LAYERS = 9
 
 
 class Rule(enum.Enum, shape=2):
@@ -54,6 +63,25 @@ class Coding(enum.Enum, shape=2):
     CSD = 2
 
 
+class VectorOp(enum.Enum, shape=4):
+    """What is done with vectors between the matrices (numerics, section 8)."""
+
+    COPY = 0
+    ADD = 1
+    NORM = 2
+    ROTATE = 3
+    SWIGLU = 4
+    SOFTMAX = 5
+    ARGMAX = 6
+
+
+class Cache(enum.Enum, shape=1):
+    """Which rows STORE writes; the layout serves the product that reads them."""
+
+    KEY = 0  # channel after channel: positions are output channels of the scores
+    VALUE = 1  # position after position: positions are input channels of the outputs
+
+
 _ADDRESS = 40  # byte address bits in instructions; an accelerator's own port may have fewer
 
 
@@ -66,6 +94,14 @@ HEADER = data.StructLayout(
     }
 )
 
+MODIFIERS = ("layered", "fence", "by_position")
+"""Fields of one bit that every instruction has, and that are 0 unless they are given.
+
+layered: the slot is combined (exclusive or) with the next record of LAYERS before it is decoded.
+fence: wait until every earlier instruction has ended and its results have been written.
+by_position: the instruction's length (channels, outputs or elements) grows by the position.
+"""
+
 _BODY = {
     Opcode.END: {},
     Opcode.ENCODE: {
@@ -77,7 +113,6 @@ _BODY = {
         "divisor": 24,
         "peak": VECTOR_WIDTH,
         "dead_zone": VECTOR_WIDTH,
-        "fence": 1,  # wait until every earlier result has been written
         "source": _ADDRESS,  # of the first token's vector
         "source_stride": 24,  # bytes from one token's vector to the next
     },
@@ -85,18 +120,49 @@ _BODY = {
         "coding": Coding,
         "weight_width": 4,  # bits of a weight: 2, 4 or 8
         "has_bias": 1,
+        "strided": 1,  # the rows of a ragged tile lie as far apart as those of a full one
         "outputs": 24,
         "weights": _ADDRESS,
         "channel_words": _ADDRESS,
         "destination": _ADDRESS,
         "destination_stride": 24,  # bytes from one token's vector to the next
     },
+    Opcode.VECTOR: {
+        "operation": VectorOp,
+        "rows": 7,
+        "elements": 24,  # of a row
+        "stride": 24,  # bytes from one row to the next, of all operands
+        "a": _ADDRESS,
+        "b": _ADDRESS,
+        "destination": _ADDRESS,
+        "constant": 32,  # NORM: E; SOFTMAX: mu
+        "a_by_token": 1,  # a is the token's row of a table
+        "b_by_position": 1,  # b is the position's row of a table
+        "b_same": 1,  # all rows have the same b
+    },
+    Opcode.STORE: {
+        "cache": Cache,
+        "heads": 7,
+        "channels": 16,  # of a head
+        "source": _ADDRESS,  # of the first head's row
+        "source_stride": 24,  # bytes from one head's row to the next
+        "codes": _ADDRESS,
+        "codes_stride": 24,  # bytes from one head's codes to the next one's
+        "scales": _ADDRESS,
+        "scales_stride": 24,  # bytes from one head's scale words to the next one's
+    },
+    Opcode.TOKEN: {
+        "tokens": _ADDRESS,  # 32-bit token numbers, by position
+        "vocabulary": 24,
+    },
+    Opcode.NEXT: {"slots": 16},
+    Opcode.PREFILL: {"slots": 16},
+    Opcode.LAYERS: {"layers": 16, "slots": 16, "records": _ADDRESS},
 }
 
 PSEUDOCODE = {
     Opcode.END: "wait until every write has been acknowledged; set done; raise irq",
     Opcode.ENCODE: """\
-if fence: wait until every earlier MATMUL has been written
 for m in range(tokens):
     x = vector[channels] at source + m * source_stride
     V[m] = threshold(x, rule, multiplier, divisor, peak)
@@ -111,10 +177,38 @@ for tile in tiles(outputs):                       # tile_outputs channels, the l
     for m in range(tokens):
         y = requantize(acc[m], V[m], channel_words of the tile)
         vector at destination + m * destination_stride, the tile's channels = y""",
+    Opcode.VECTOR: """\
+if a_by_token: a += token * stride
+if b_by_position: b += position * stride
+for r in range(rows):
+    x = vector[elements] at a + r * stride
+    z = vector[elements] at b + (0 if b_same else r * stride)      # not by COPY and ARGMAX
+    vector[elements] at destination + r * stride = operation(x, z, constant)
+    # ARGMAX: 32-bit number at destination + 4 * (position + 1)""",
+    Opcode.STORE: """\
+for h in range(heads):
+    x = vector[channels] at source + h * source_stride
+    V = threshold(x, ABSMAX, 256, 127, 0); n = fire(x, V, 127, 0)
+    scale word at scales + h * scales_stride + 4 * position = scale of V
+    base = codes + h * codes_stride
+    KEY:   tile, column = divmod(position, tile_outputs)
+           byte at base + (tile * channels + d) * tile_outputs + column = n[d]    for d in range(channels)
+    VALUE: bytes at base + position * row_bytes(channels, 8) = n""",
+    Opcode.TOKEN: """\
+wait as with fence
+if position == END_POSITION: end as with END
+token = tokens[position]; error BAD_TOKEN if token >= vocabulary
+if position >= PROMPT_END and token == STOP_TOKEN: end as with END""",
+    Opcode.NEXT: "position += 1; go back `slots` slots",
+    Opcode.PREFILL: "if position + 1 < PROMPT_END: skip the next `slots` slots",
+    Opcode.LAYERS: """\
+repeat `layers` times the next `slots` slots
+layered slots take the slots at `records` one after the other, through all repetitions""",
 }
 
 INSTRUCTIONS = {
-    opcode: data.StructLayout({"opcode": Opcode, **body}) for opcode, body in _BODY.items()
+    opcode: data.StructLayout({"opcode": Opcode, **dict.fromkeys(MODIFIERS, 1), **body})
+    for opcode, body in _BODY.items()
 }
 """Layout of each instruction; the bits of its slot above the layout are zero."""
 
@@ -159,6 +253,7 @@ def unpack(layout: data.StructLayout, raw: bytes) -> dict[str, int]:
 
 def assemble(opcode: Opcode, **values: int) -> bytes:
     """Encode one instruction into its slot of `SLOT_BYTES` bytes; raises as `pack` does."""
+    values = dict.fromkeys(MODIFIERS, 0) | values
     raw = pack(INSTRUCTIONS[opcode], opcode=opcode.value, **values)
     return raw.ljust(SLOT_BYTES, b"\0")
 

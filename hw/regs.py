@@ -29,6 +29,7 @@ class Error(enum.Enum, shape=4):
     BAD_INSTRUCTION = 3
     READ_FAILED = 4
     WRITE_FAILED = 5
+    BAD_TOKEN = 6
 
 
 COUNTERS = {
@@ -44,12 +45,13 @@ COUNTERS = {
     "array_cycles": "cycles in which the array added",
     "stall_cycles": "further cycles in which an event waited at the array for its weights",
     "encode_cycles": "further cycles in which a batch was being encoded",
+    "vector_cycles": "further cycles in which the vector unit worked",
     "drain_cycles": "further cycles in which results were on their way to memory",
     "idle_cycles": "all other cycles",
 }
 """64-bit counters, cleared by start, in the order of their registers.
 
-The last five share out the cycles: they add up to `cycles`.
+The last six share out the cycles: they add up to `cycles`.
 """
 
 
@@ -64,10 +66,16 @@ def _registers() -> list[Register]:
         ("PROGRAM_HIGH", "rw", "byte address of the program's header, bits 63:32"),
     ]
     named = [("ID%d" % i, "ro", f"fingerprint, bits {32 * i + 31}:{32 * i}") for i in range(8)]
-    named += plain + [("RESERVED", "ro", "zero")]
+    named += plain + [("POSITION", "ro", "position that is being worked on, or was last")]
     for name, doc in COUNTERS.items():
         named.append((f"{name.upper()}_LOW", "ro", f"{doc}; bits 31:0, latches bits 63:32"))
         named.append((f"{name.upper()}_HIGH", "ro", f"{doc}; bits 63:32 as latched"))
+    named += [
+        ("FIRST_POSITION", "rw", "position at which a program with TOKEN begins"),
+        ("PROMPT_END", "rw", "positions below it have their tokens from the host"),
+        ("END_POSITION", "rw", "position before which it ends"),
+        ("STOP_TOKEN", "rw", "token after which it ends; one beyond the vocabulary: none"),
+    ]
     return [
         Register(name=name, offset=4 * index, access=access, doc=doc)
         for index, (name, access, doc) in enumerate(named)
