@@ -157,7 +157,12 @@ _BODY = {
     },
     Opcode.NEXT: {"slots": 16},
     Opcode.PREFILL: {"slots": 16},
-    Opcode.LAYERS: {"layers": 16, "slots": 16, "records": _ADDRESS},
+    Opcode.LAYERS: {
+        "layers": 16,
+        "slots": 16,
+        "records": _ADDRESS,
+        "record_count": 24,  # of all layers together
+    },
 }
 
 PSEUDOCODE = {
@@ -203,7 +208,8 @@ if position >= PROMPT_END and token == STOP_TOKEN: end as with END""",
     Opcode.PREFILL: "if position + 1 < PROMPT_END: skip the next `slots` slots",
     Opcode.LAYERS: """\
 repeat `layers` times the next `slots` slots
-layered slots take the slots at `records` one after the other, through all repetitions""",
+layered slots take the slots at `records` one after the other, through all repetitions
+error BAD_INSTRUCTION unless those are `record_count` in all""",
 }
 
 INSTRUCTIONS = {
