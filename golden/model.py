@@ -119,6 +119,23 @@ class Model:
             self.observe(name, x)
         return self.linear(site_of(name), name, x)
 
+    def cache(self, positions: int) -> KVCache:
+        """Return an empty cache for so many tokens."""
+        return KVCache(self.config, positions)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return the rows of tokens in the embedding table, (tokens, hidden_size)."""
+        return self.tensor("embed")[tokens]
+
+    def rotations(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return cosines and sines of positions, both (tokens, head_dim / 2)."""
+        config = self.config
+        return rope_table(positions, config.head_dim, config.rope_theta, config.rope_scaling)
+
+    def next_token(self, x: Tensor) -> int:
+        """Return the likeliest token after the last one of the residual stream."""
+        return int(self.head(x[-1:]).argmax())
+
     def attention(self, layer: int, x: Tensor, span: Span) -> Tensor:
         """Return what attention adds to the residual stream, (tokens, hidden_size)."""
         config, prefix = self.config, f"layers.{layer}."
@@ -176,10 +193,8 @@ class Model:
             raise ValueError(
                 f"positions must be in [0, {limit}), not [{start}, {start + len(tokens)})"
             )
-        positions = torch.arange(start, start + len(tokens))
-        table = rope_table(positions, config.head_dim, config.rope_theta, config.rope_scaling)
-        span = Span(start, *table, cache)
-        x = self.tensor("embed")[tokens]
+        span = Span(start, *self.rotations(torch.arange(start, start + len(tokens))), cache)
+        x = self.embed(tokens)
         for layer in range(layers):
             x = self.block(layer, x, span)
         return x
@@ -219,10 +234,10 @@ class Model:
 
         The last one is the first that is in `stop`, if any is.
         """
-        cache = KVCache(self.config, len(ids) + tokens)
+        cache = self.cache(len(ids) + tokens)
         x, start = self.hidden(ids, cache), len(ids)
         for count in range(tokens):
-            token = int(self.head(x[-1:]).argmax())
+            token = self.next_token(x)
             yield token
             if token in stop or count == tokens - 1:
                 return

@@ -8,7 +8,7 @@ from golden.fixed import INT32_MAX, INT32_MIN
 from golden.quant import QuantizedWeight
 from hw.params import THRESHOLD_FRACTION_BITS
 
-__all__ = ["accumulate", "accumulate_spikes", "requantize"]
+__all__ = ["accumulate", "accumulate_spikes", "bit_length", "requantize"]
 
 _EXACT_FLOAT32 = 1 << 24  # every integer up to here, and no smaller bound, is a float32
 
@@ -98,7 +98,7 @@ def requantize(y: Tensor, v: Tensor, weight: QuantizedWeight, bias: Tensor | Non
     """
     if _largest(y) >= 1 << 31:
         raise ValueError(f"accumulators must be below 2^31 in magnitude, not {_largest(y)}")
-    e = _bit_length(v) - 16  # (tokens,)
+    e = bit_length(v) - 16  # (tokens,)
     product = y * (v >> e)[:, None] * weight.mantissa  # (tokens, N)
     shift = THRESHOLD_FRACTION_BITS + weight.exponent - e[:, None]  # (tokens, N), -8 to 86
 
@@ -116,8 +116,8 @@ def _saturate(x: Tensor) -> Tensor:
     return x.clamp(INT32_MIN, INT32_MAX)
 
 
-def _bit_length(v: Tensor) -> Tensor:
-    """Bits of positive integers below 2^62."""
+def bit_length(v: Tensor) -> Tensor:
+    """Return the bits of positive integers below 2^62."""
     # A float64 may round v up to the next power of two, a bit too many: v tells.
     _, length = torch.frexp(v.double())
     length = length.long()

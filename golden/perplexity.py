@@ -10,6 +10,7 @@ import torch
 from golden.checkpoints import Checkpoint
 from golden.encoding import CODINGS
 from golden.firing import FiringStatistics
+from golden.fixed import from_fixed
 from golden.model import Model
 from golden.names import matrices, site_of
 from golden.recipe import Recipe
@@ -40,7 +41,10 @@ class Loss:
 
     def add(self, model: Model, ids: Sequence[int]) -> None:
         """Take in a model's predictions of every token of a window but the first."""
-        log_p = model.forward(ids)[:-1].log_softmax(dim=1)  # (tokens - 1, vocabulary)
+        logits = model.forward(ids)[:-1]  # (tokens - 1, vocabulary)
+        if not logits.is_floating_point():
+            logits = from_fixed(logits)
+        log_p = logits.log_softmax(dim=1)
         self.nats -= float(log_p.gather(1, torch.tensor(ids[1:])[:, None]).double().sum())
         self.predictions += len(ids) - 1
 

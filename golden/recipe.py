@@ -8,7 +8,7 @@ A recipe states each setting once for the whole model, and again where a site di
     clip = 1.0             # c, a multiple of 1/256 (absmax and static)
     dead_zone = 0.02       # smaller magnitudes do not fire
 
-    [site.qkv]             # sites: qkv, o, gate_up, down, head
+    [site.qkv]             # sites: qkv, o, gate_up, down, head, query, probabilities
     rule = "mean"
     kappa = 3.0            # the threshold is mean|x| / kappa
 
@@ -21,6 +21,12 @@ A recipe states each setting once for the whole model, and again where a site di
 
 A site inherits what it does not state. With another rule it inherits none of the settings of the
 old one, and with one kind of dead zone not the other.
+
+`query` and `probabilities`, the sites within attention, feed no matrix: they inherit nothing from
+the whole model (by absmax, with D = 127 and no dead zone, unless they state otherwise) and have no
+`weight_bits`. The probabilities of a token are as many as the positions it sees, and are encoded
+times the scale of their value row times 2^12, which is what a `peak` or `dead_zone` there is
+measured in; what depends on their number, the rule mean and `dead_quantile`, they cannot have.
 """
 
 import tomllib
@@ -33,12 +39,17 @@ from golden.settings import SiteSettings
 
 __all__ = ["SITES", "Recipe", "RecipeError", "known_recipes", "load_recipe", "locate"]
 
-_LAYER_SITES = tuple(dict.fromkeys(names.MATRICES.values()))
+_ATTENTION_SITES = ("query", "probabilities")
+_LAYER_SITES = (*dict.fromkeys(names.MATRICES.values()), *_ATTENTION_SITES)
 SITES = (*_LAYER_SITES, "head")
 """The places of a model where vectors are encoded."""
 
 _FOLDER = Path(__file__).with_name("recipes")
 _KEYS = tuple(field.name for field in fields(SiteSettings))
+_WITHOUT = {  # settings that a site does not have
+    "query": ("weight_bits",),
+    "probabilities": ("weight_bits", "kappa", "dead_quantile"),
+}
 
 
 class RecipeError(ValueError):
@@ -72,7 +83,8 @@ class Recipe:
             raise ValueError(f"site must be one of {', '.join(SITES)}, not {site!r}")
         if layer is not None and (layer, site) in self.layer_sites:
             return self.layer_sites[layer, site]
-        return self.sites.get(site, self.default)
+        default = SiteSettings() if site in _ATTENTION_SITES else self.default
+        return self.sites.get(site, default)
 
     def site(self, layer: int | None, site: str, channels: int) -> Site:
         """Return how a site of `channels` elements encodes; the head has no layer.
@@ -155,14 +167,16 @@ def _parse(name: str, table: dict) -> Recipe:
     default = _settings(name, "", table)
     sites, layer_sites = {}, {}
     for site, own in site_tables.items():
-        sites[site] = _settings(name, f"[site.{site}]", _inherit(table, own))
+        base = {} if site in _ATTENTION_SITES else table
+        sites[site] = _settings(name, f"[site.{site}]", _inherit(base, own), site)
     for layer, by_site in layer_tables.items():
         where = f"[layer.{layer}]"
         if not (layer.isascii() and layer.isdecimal()):
             raise RecipeError(f"recipe {name}: {where} must be numbered like [layer.0.down]")
         for site, own in _tables(name, where, by_site, _LAYER_SITES).items():
-            merged = _inherit(_inherit(table, site_tables.get(site, {})), own)
-            layer_sites[int(layer), site] = _settings(name, f"[layer.{layer}.{site}]", merged)
+            base = {} if site in _ATTENTION_SITES else table
+            merged = _inherit(_inherit(base, site_tables.get(site, {})), own)
+            layer_sites[int(layer), site] = _settings(name, f"[layer.{layer}.{site}]", merged, site)
     return Recipe(name, default, sites, layer_sites)
 
 
@@ -188,11 +202,15 @@ def _inherit(base: dict, own: dict) -> dict:
     return {key: value for key, value in base.items() if key not in dropped} | own
 
 
-def _settings(name: str, where: str, table: dict) -> SiteSettings:
+def _settings(name: str, where: str, table: dict, site: str | None = None) -> SiteSettings:
     place = f"recipe {name}{', ' * bool(where)}{where}"
+    without = _WITHOUT.get(site, ())
+    keys = [key for key in _KEYS if key not in without]
     for key in table:
-        if key not in _KEYS:
-            raise RecipeError(f"{place}: a setting must be one of {', '.join(_KEYS)}, not {key!r}")
+        if key not in keys:
+            raise RecipeError(f"{place}: a setting must be one of {', '.join(keys)}, not {key!r}")
+    if site == "probabilities" and table.get("rule") == "mean":
+        raise RecipeError(f"{place}: rule must be absmax or static, not 'mean'")
     try:
         return SiteSettings(**table)
     except ValueError as error:

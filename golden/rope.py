@@ -12,6 +12,8 @@ __all__ = [
     "Llama3Scaling",
     "RopeScaling",
     "YarnScaling",
+    "angles_table",
+    "pair_order",
     "rope_table",
     "rotate",
 ]
@@ -109,10 +111,10 @@ class FactorScaling:
 RopeScaling = LinearScaling | Llama3Scaling | YarnScaling | FactorScaling
 
 
-def rope_table(
+def angles_table(
     positions: Tensor, head_dim: int, theta: float, scaling: RopeScaling | None
 ) -> tuple[Tensor, Tensor]:
-    """Return cos and sin of the angles of each position, both (tokens, head_dim / 2) in float32.
+    """Return cos and sin of the angles of each position, both (tokens, head_dim / 2) in float64.
 
     The angles are found in float64: a float32 angle of thousands of radians has few digits left.
     """
@@ -123,7 +125,21 @@ def rope_table(
         frequencies = scaling.scale(frequencies, theta)
         attention_factor = scaling.attention_factor
     angles = positions.to(torch.float64)[:, None] * frequencies  # (tokens, head_dim / 2)
-    return (angles.cos() * attention_factor).float(), (angles.sin() * attention_factor).float()
+    return angles.cos() * attention_factor, angles.sin() * attention_factor
+
+
+def rope_table(
+    positions: Tensor, head_dim: int, theta: float, scaling: RopeScaling | None
+) -> tuple[Tensor, Tensor]:
+    """Return `angles_table` in float32."""
+    cos, sin = angles_table(positions, head_dim, theta, scaling)
+    return cos.float(), sin.float()
+
+
+def pair_order(head_dim: int, interleaved: bool) -> Tensor:
+    """Return the channels of a head in the order that makes its pairs neighbours, (head_dim,)."""
+    channels = torch.arange(head_dim)
+    return channels if interleaved else channels.view(2, -1).T.flatten()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool) -> Tensor:

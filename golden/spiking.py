@@ -14,7 +14,7 @@ from golden.ops import accumulate, requantize
 from golden.quant import QuantizedWeight, quantize_weight
 from golden.recipe import Recipe, locate
 
-__all__ = ["Encoded", "SpikingLinear", "SpikingMatrix"]
+__all__ = ["Encoded", "SpikingLinear", "SpikingMatrix", "encode"]
 
 _BLOCK_ELEMENTS = 1 << 20  # accumulators worked on at once: some 10 MB a temporary
 
@@ -39,6 +39,16 @@ class Encoded:
     v: Tensor
     counts: Tensor
     site: Site
+
+
+def encode(x: Tensor, site: Site, dead_quantile: float = 0.0) -> Encoded:
+    """Encode Q15.16 vectors, int32, (tokens, K), as a site does.
+
+    `dead_quantile` is the share of each token's channels silenced at run time.
+    """
+    v = threshold(x, site)
+    dead_zone = quantile_dead_zone(x, dead_quantile) if dead_quantile else None
+    return Encoded(x, v, fire(x, v, site, dead_zone), site)
 
 
 @dataclass(frozen=True)
@@ -67,10 +77,7 @@ class SpikingMatrix:
 
     def encode(self, x: Tensor) -> Encoded:
         """Encode Q15.16 vectors, int32, (tokens, K)."""
-        v = threshold(x, self.site)
-        quantile = self.dead_quantile
-        dead_zone = quantile_dead_zone(x, quantile) if quantile else None
-        return Encoded(x, v, fire(x, v, self.site, dead_zone), self.site)
+        return encode(x, self.site, self.dead_quantile)
 
     def accumulate(self, encoded: Encoded) -> Tensor:
         """Return the accumulators Y, int64, (tokens, N)."""
