@@ -54,7 +54,7 @@ class Bursts(wiring.Component):
         page_words = 4096 // self._params.axi_bytes
         run_address = Signal(word_address_width(self._params))
         run_end = Signal.like(run_address)
-        run_words = Signal(17)
+        run_words = Signal(self.i.payload.words.shape().width + 1)
 
         to_page_end = Signal(range(page_words + 1))
         longest = Signal(range(self._max_words + 1))

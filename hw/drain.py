@@ -122,7 +122,7 @@ class Drain(wiring.Component):
             self.channel_group.eq(group),
             self.token.eq(token),
             self.o_row.payload.address.eq(row_address >> log2(p.axi_bytes)),
-            self.o_row.payload.elements.eq(outputs),
+            self.o_row.payload.bytes.eq(outputs << log2(VECTOR_WIDTH // 8)),
         ]
 
         read_token = Signal.like(self.token)

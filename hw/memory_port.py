@@ -5,6 +5,7 @@ from amaranth.lib import data
 from hw.params import HwParams
 
 __all__ = [
+    "CLIENT_WIDTH",
     "READ_CLIENTS",
     "burst_layout",
     "log2",
@@ -15,8 +16,10 @@ __all__ = [
     "write_data_layout",
 ]
 
-READ_CLIENTS = ("program", "vectors", "channel_words", "weights")
+READ_CLIENTS = ("program", "records", "vectors", "a", "b", "channel_words", "weights")
 """Who reads memory, in the order of priority; the index is the AXI ID."""
+CLIENT_WIDTH = (len(READ_CLIENTS) - 1).bit_length()
+"""Bits of an AXI ID."""
 
 
 def log2(value: int) -> int:
@@ -31,7 +34,7 @@ def word_address_width(params: HwParams) -> int:
 
 def segment_layout(params: HwParams) -> data.StructLayout:
     """Return a run of memory words of any length: word address and words."""
-    return data.StructLayout({"address": word_address_width(params), "words": 16})
+    return data.StructLayout({"address": word_address_width(params), "words": 24})
 
 
 def burst_layout(params: HwParams) -> data.StructLayout:
@@ -42,12 +45,12 @@ def burst_layout(params: HwParams) -> data.StructLayout:
 
 def read_address_layout(params: HwParams) -> data.StructLayout:
     """Return a burst with the client it is for."""
-    return data.StructLayout({"burst": burst_layout(params), "client": 2})
+    return data.StructLayout({"burst": burst_layout(params), "client": CLIENT_WIDTH})
 
 
 def read_data_layout(params: HwParams) -> data.StructLayout:
     """Return one word read, with its client and whether the memory reported an error."""
-    return data.StructLayout({"data": params.axi_data_width, "client": 2, "failed": 1})
+    return data.StructLayout({"data": params.axi_data_width, "client": CLIENT_WIDTH, "failed": 1})
 
 
 def write_data_layout(params: HwParams) -> data.StructLayout:

@@ -1,11 +1,11 @@
-"""The read side of the memory port: four clients share it, none can block another."""
+"""The read side of the memory port: its clients share it, none can block another."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.bursts import Bursts
-from hw.isa import HEADER
+from hw.isa import HEADER, SLOT_BYTES
 from hw.memory_port import READ_CLIENTS, read_address_layout, read_data_layout, segment_layout
 from hw.params import HwParams
 from hw.stream import Queue
@@ -27,13 +27,13 @@ class ReadPort(wiring.Component):
 
     Members
     -------
-    i_program, i_vectors, i_channel_words, i_weights : In(stream)
-        Segments that the client wants, in order.
-    o_program, o_vectors, o_channel_words, o_weights : Out(stream)
+    i_<client> : In(stream)
+        Segments that a client of `READ_CLIENTS` wants, in order.
+    o_<client> : Out(stream)
         The words of those segments, in order.
     o_address, i_data : Out(stream), In(stream)
         The channels AR and R.
-    o_taken : Out(4)
+    o_taken : Out
         For each client: a word of it arrived in this cycle.
     o_failed : Out(1)
         In this cycle a word arrived that the memory marks as failed.
@@ -63,7 +63,10 @@ class ReadPort(wiring.Component):
         p = self._params
         return {
             "program": 4 * HEADER.size // p.axi_data_width,
+            "records": 4 * 8 * SLOT_BYTES // p.axi_data_width,
             "vectors": 2 * p.max_burst_words,
+            "a": 2 * p.max_burst_words,
+            "b": 2 * p.max_burst_words,
             "channel_words": p.max_burst_words,
             "weights": p.fetch_depth,
         }

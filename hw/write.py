@@ -1,24 +1,28 @@
-"""The write side of the memory port: rows of results become AXI4 write bursts."""
+"""The write side of the memory port: rows of bytes become AXI4 write bursts."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.memory_port import burst_layout, log2, word_address_width, write_data_layout
-from hw.params import VECTOR_WIDTH, HwParams
+from hw.params import HwParams
 
 __all__ = ["WritePort", "row_layout"]
 
 
 def row_layout(params: HwParams) -> data.StructLayout:
-    """Return where a run of elements goes: its first word, and how many elements (at least one)."""
+    """Return where a run of bytes goes: its first word, its first byte in it, its bytes (> 0)."""
     return data.StructLayout(
-        {"address": word_address_width(params), "elements": range(params.tile_outputs + 1)}
+        {
+            "address": word_address_width(params),
+            "first": range(params.axi_bytes),
+            "bytes": 26,
+        }
     )
 
 
 class WritePort(wiring.Component):
-    """Write rows; bytes beyond a row's last element are not touched.
+    """Write rows; bytes before a row's first and beyond its last are not touched.
 
     Parameters
     ----------
@@ -30,7 +34,7 @@ class WritePort(wiring.Component):
     i_row : In(stream)
         Rows, in order.
     i : In(stream)
-        Their words, each of `encode_lanes` elements, the last one of a row perhaps of fewer.
+        Their words, one for each word of memory that a row touches.
     o_address, o_data, i_response : Out(stream), Out(stream), In(stream)
         The channels AW, W and B (payload: the memory reports an error).
     busy : Out(1)
@@ -64,11 +68,12 @@ class WritePort(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        lanes = p.encode_lanes
+        byte_log2 = log2(p.axi_bytes)
         page_words = 4096 // p.axi_bytes
         address = Signal(word_address_width(p))
-        elements = Signal(range(p.tile_outputs + 1))
-        words = Signal(range(p.tile_outputs // lanes + 2))
+        end = Signal(self.i_row.payload.bytes.shape().width + 1)  # of the row, from this word on
+        first = Signal(range(p.axi_bytes))
+        words = Signal(len(end) - byte_log2)
         burst_words = Signal(range(p.max_burst_words + 1))
         pending = Signal(16)
 
@@ -91,20 +96,23 @@ class WritePort(wiring.Component):
                 out.valid.eq(1),
                 out.payload.data.eq(self.i.payload),
                 out.payload.strobe.eq(
-                    Cat((elements > lane).replicate(VECTOR_WIDTH // 8) for lane in range(lanes))
+                    Cat((byte >= first) & (byte < end) for byte in range(p.axi_bytes))
                 ),
                 out.payload.last.eq(burst_words == 1),
                 burst_words.eq(burst_words - 1),
-                elements.eq(elements - lanes),
+                end.eq(end - p.axi_bytes),
+                first.eq(0),
             ]
 
         with m.FSM(name="phase") as fsm:
             with m.State("ROW"):
                 m.d.comb += self.i_row.ready.eq(1)
+                row = self.i_row.payload
                 m.d.sync += [
-                    address.eq(self.i_row.payload.address),
-                    elements.eq(self.i_row.payload.elements),
-                    words.eq((self.i_row.payload.elements + lanes - 1) >> log2(lanes)),
+                    address.eq(row.address),
+                    first.eq(row.first),
+                    end.eq(row.first + row.bytes),
+                    words.eq((row.first + row.bytes + p.axi_bytes - 1) >> byte_log2),
                 ]
                 with m.If(self.i_row.valid):
                     m.next = "ADDRESS"

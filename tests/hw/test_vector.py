@@ -1,0 +1,182 @@
+"""The vector unit: every operation, bit for bit, memory to memory."""
+
+import math
+import random
+import struct
+from dataclasses import replace
+
+import pytest
+
+from hw.isa import VectorOp
+from hw.presets import preset
+from hw.vector import VectorUnit
+from hw.write import row_layout
+from tests.harness import vectors
+from tests.harness.memory import serve
+from tests.harness.streams import collect, feed, simulate
+
+TEST = preset("test")
+PARAMS = {64: TEST, 128: replace(TEST, axi_data_width=128, banks=16)}
+EXTREMES = [-(1 << 31), (1 << 31) - 1, -1, 0, 1, 1 << 16, -(1 << 20), (1 << 20) - 1]
+MU = round(math.log2(math.e) / 8 * (1 << 24))
+A, B, OUT = 0x1000, 0x9000, 0x20000
+
+
+def elements(rng, count, bits=24):
+    """Return elements of all sizes, extremes among them."""
+    values = [rng.randrange(-1, 1) ^ rng.getrandbits(rng.randrange(1, bits)) for _ in range(count)]
+    for _ in range(rng.randrange(3)):
+        values[rng.randrange(count)] = rng.choice(EXTREMES)
+    return values
+
+
+class Bench:
+    """One instruction on rows of operands in memory, and the rows that came out."""
+
+    def __init__(self, params, rng, operation, a, b=None, *, stalls=0.0, **fields):
+        self.params, self.rng, self.stalls = params, rng, stalls
+        self.dut = VectorUnit(params)
+        self.rows, self.length = len(a), len(a[0])
+        self.stride = -(-self.length * 4 // params.axi_bytes) * params.axi_bytes
+        self.job = {
+            "opcode": 4,
+            "operation": operation.value,
+            "rows": self.rows,
+            "elements": self.length,
+            "stride": self.stride,
+            "a": A,
+            "b": B,
+            "destination": OUT,
+            "constant": 0,
+            "b_same": int(b is not None and len(b) == 1),
+        } | fields
+        self.memory = self.store(A, a) | self.store(B, b or [])
+        self.out = {}
+
+    def store(self, base, rows):
+        raw = {}
+        for index, row in enumerate(rows):
+            for at, value in enumerate(row):
+                raw[base + index * self.stride + 4 * at] = value % (1 << 32)
+        return raw
+
+    def word(self, address):
+        base = address * self.params.axi_bytes
+        noise = random.Random(base)  # beyond a row lies anything
+        values = [
+            self.memory.get(base + at, noise.getrandbits(32))
+            for at in range(0, self.params.axi_bytes, 4)
+        ]
+        return int.from_bytes(struct.pack(f"<{len(values)}I", *values), "little")
+
+    def run(self):
+        dut = self.dut
+        background = [self._memory(dut.o_a, dut.i_a), self._memory(dut.o_b, dut.i_b)]
+        simulate(dut, self._feed, self._write, background=background)
+        return self.out
+
+    def _memory(self, request, words):
+        async def run(ctx):
+            await serve(ctx, request, words, self.word, self.rng, self.stalls, self.stalls)
+
+        return run
+
+    async def _feed(self, ctx):
+        await feed(ctx, self.dut.i, [self.job], self.rng, 0)
+
+    async def _write(self, ctx):
+        for _ in range(self.rows):
+            (raw,) = await collect(ctx, self.dut.o_row, 1, self.rng, self.stalls)
+            row = row_layout(self.params).from_bits(raw)
+            words = -(-(row.first + row.bytes) // self.params.axi_bytes)
+            data = await collect(ctx, self.dut.o, words, self.rng, self.stalls)
+            raw = b"".join(word.to_bytes(self.params.axi_bytes, "little") for word in data)
+            raw = raw[row.first : row.first + row.bytes]
+            address = row.address * self.params.axi_bytes + row.first
+            for at in range(0, len(raw), 4):
+                assert address + at not in self.out
+                self.out[address + at] = struct.unpack_from("<i", raw, at)[0]
+        await ctx.tick().until(~self.dut.busy)
+
+    def expect(self, rows):
+        expected = {}
+        for index, row in enumerate(rows):
+            for at, value in enumerate(row):
+                expected[OUT + index * self.stride + 4 * at] = value
+        assert self.run() == expected
+
+
+@pytest.fixture
+def rng(seed):
+    return random.Random(seed)
+
+
+@pytest.fixture(params=PARAMS)
+def params(request):
+    return PARAMS[request.param]
+
+
+@pytest.fixture(params=[0.0, 0.4])
+def stalls(request):
+    return request.param
+
+
+def test_copy_and_add(params, stalls, rng):
+    a = [elements(rng, 37, 32) for _ in range(2)]
+    b = [elements(rng, 37, 32) for _ in range(2)]
+    Bench(params, rng, VectorOp.COPY, a, stalls=stalls).expect(a)
+    sums = [
+        [vectors.saturate(x + y) for x, y in zip(*rows, strict=True)]
+        for rows in zip(a, b, strict=True)
+    ]
+    Bench(params, rng, VectorOp.ADD, a, b, stalls=stalls).expect(sums)
+
+
+@pytest.mark.parametrize("bits", [2, 18, 32])
+@pytest.mark.parametrize("length", [1, 8, 45])
+def test_norm(params, stalls, length, bits, rng):
+    x = [elements(rng, length, bits) for _ in range(3)]
+    w = [elements(rng, length, 18)]
+    constant = rng.choice([1, 655, 42950])
+    bench = Bench(params, rng, VectorOp.NORM, x, w, stalls=stalls, constant=constant)
+    bench.expect([vectors.norm(row, w[0], constant) for row in x])
+
+
+def test_norm_of_extremes(params, rng):
+    for row in ([-(1 << 31)] * 64, [0] * 8, [1] * 5, [(1 << 31) - 1] * 7):
+        bench = Bench(params, rng, VectorOp.NORM, [row], [[1 << 16] * len(row)], constant=1)
+        bench.expect([vectors.norm(row, [1 << 16] * len(row), 1)])
+
+
+def test_rotate(params, stalls, rng):
+    x = [elements(rng, 24, 32) for _ in range(3)]
+    angles = [rng.uniform(-9, 9) for _ in range(12)]
+    table = [round(f(angle) * 65536) for angle in angles for f in (math.cos, math.sin)]
+    bench = Bench(params, rng, VectorOp.ROTATE, x, [table], stalls=stalls)
+    bench.expect([vectors.rotate(row, table) for row in x])
+
+
+@pytest.mark.parametrize("bits", [12, 21, 32])
+def test_swiglu(params, stalls, bits, rng):
+    gate, up = elements(rng, 61, bits), elements(rng, 61, 32)
+    bench = Bench(params, rng, VectorOp.SWIGLU, [gate], [up], stalls=stalls)
+    bench.expect([vectors.swiglu(gate, up)])
+
+
+@pytest.mark.parametrize("length", [1, 6, 45])
+@pytest.mark.parametrize("bits", [16, 22, 32])
+def test_softmax(params, stalls, length, bits, rng):
+    scores = [elements(rng, length, bits) for _ in range(2)]
+    scales = [(rng.randrange(1 << 15, 1 << 16), rng.randrange(32)) for _ in range(length)]
+    words = [mantissa | exponent << 16 for mantissa, exponent in scales]
+    bench = Bench(params, rng, VectorOp.SOFTMAX, scores, [words], stalls=stalls, constant=MU)
+    bench.expect([vectors.softmax(row, scales, MU) for row in scores])
+
+
+def test_argmax(params, stalls, rng):
+    for length in (1, 3, 50):
+        x = [rng.randrange(-4, 4) for _ in range(length)]
+        bench = Bench(params, rng, VectorOp.ARGMAX, [x], stalls=stalls, destination=OUT + 4)
+        assert bench.run() == {OUT + 4: vectors.argmax(x)}
+    lowest = [-(1 << 31)] * 9
+    assert Bench(params, rng, VectorOp.ARGMAX, [lowest]).run() == {OUT: 0}
