@@ -22,15 +22,28 @@ from golden import fetch
 from golden.checkpoints import load
 from golden.encoding import CODINGS
 from golden.firing import FiringStatistics
-from golden.perplexity import DOCUMENT_END, Measurement, measure, read_text, windows
+from golden.integer import IntegerModel
+from golden.perplexity import (
+    ARITHMETICS,
+    DOCUMENT_END,
+    Measurement,
+    measure,
+    read_text,
+    windows,
+)
 from golden.recipe import known_recipes, load_recipe
 
 _PERPLEXITY = f"""\
 The text is cut into windows of --context tokens that do not overlap (a line {DOCUMENT_END} ends a
 document, and no window spans two). In each window every token but the first is predicted from those
 before it; perplexity is e to the mean cross-entropy of all predictions. The model runs twice on the
-same windows: in fp32, and with every matrix driven by spikes as the recipe says.
+same windows: in fp32, and with every matrix driven by spikes as the recipe says. What is between
+the matrices is then in float, or with --arithmetic integer what a device computes.
 """
+_MODEL = (
+    f"{', '.join(fetch.KNOWN)}, or the path of a Hugging Face directory, a .gguf or a "
+    "llama2.c .bin file"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _Parser(prog="python -m golden", description="The golden model of Spikeloom.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_perplexity(commands)
+    _add_generate(commands)
     _add_fetch(commands)
     options = parser.parse_args(arguments)
     try:
@@ -68,12 +82,7 @@ def _add_perplexity(commands: argparse._SubParsersAction) -> None:
         help="perplexity in fp32 and by spikes, and how each site fires",
         description=_PERPLEXITY,
     )
-    parser.add_argument(
-        "--model",
-        required=True,
-        help=f"{', '.join(fetch.KNOWN)}, or the path of a Hugging Face directory, a .gguf or a "
-        "llama2.c .bin file",
-    )
+    parser.add_argument("--model", required=True, help=_MODEL)
     parser.add_argument("--text", required=True, type=Path, help="a UTF-8 text file")
     parser.add_argument(
         "--tokens",
@@ -86,10 +95,12 @@ def _add_perplexity(commands: argparse._SubParsersAction) -> None:
         type=int,
         help="tokens of a window (default: 1024, or what the model holds if that is less)",
     )
+    _add_recipe(parser)
     parser.add_argument(
-        "--recipe",
-        default="w8",
-        help=f"{', '.join(known_recipes())}, or a TOML file (default: %(default)s)",
+        "--arithmetic",
+        choices=ARITHMETICS,
+        default="float",
+        help="what the spiking model computes in between its matrices (default: %(default)s)",
     )
     parser.add_argument(
         "--per-layer", action="store_true", help="in the table, a row for each site of each layer"
@@ -98,6 +109,14 @@ def _add_perplexity(commands: argparse._SubParsersAction) -> None:
         "--json", action="store_true", help="print one JSON object instead of the table"
     )
     parser.set_defaults(run=_perplexity)
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--recipe",
+        default="w8",
+        help=f"{', '.join(known_recipes())}, or a TOML file (default: %(default)s)",
+    )
 
 
 def _perplexity(options: argparse.Namespace) -> None:
@@ -117,7 +136,9 @@ def _perplexity(options: argparse.Namespace) -> None:
 
     with _progress(MofNCompleteColumn()) as progress:
         task = progress.add_task("windows", total=len(batches))
-        found = measure(checkpoint, recipe, batches, lambda: progress.advance(task))
+        found = measure(
+            checkpoint, recipe, batches, lambda: progress.advance(task), options.arithmetic
+        )
     about = {
         "model": options.model,
         "text": str(options.text),
@@ -139,6 +160,11 @@ def _print_table(about: dict[str, object], found: Measurement, per_layer: bool) 
         lines.append(f"{name:8}{figures}")
     operations = ", ".join(f"{coding} {found.spikes_per_weight(coding):.2f}" for coding in CODINGS)
     lines.append(f"spikes per weight: {operations}")
+    if found.arithmetic == "integer":
+        lines.append(
+            f"residual stream: largest magnitude {found.largest_residual:.1f}, "
+            f"{found.saturated_residuals} saturated"
+        )
     console = Console()
     for line in lines:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -158,6 +184,47 @@ def _cells(statistics: FiringStatistics) -> list[str]:
     spikes = [f"{statistics.spikes(coding) / values:.2f}" for coding in CODINGS]
     shares = [histogram[0], statistics.clipped, sum(histogram[:8])]
     return spikes + [f"{share / values:.1%}" for share in shares]
+
+
+def _add_generate(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "generate",
+        help="continue a text with the integer model",
+        description="Continue a text as a device does: in integers, the likeliest token each time.",
+    )
+    parser.add_argument("--model", required=True, help=_MODEL)
+    parser.add_argument("--prompt", required=True, help="the text to continue")
+    parser.add_argument(
+        "--tokens", type=int, default=64, help="tokens to add at most (default: %(default)s)"
+    )
+    _add_recipe(parser)
+    parser.set_defaults(run=_generate)
+
+
+def _generate(options: argparse.Namespace) -> None:
+    if options.tokens < 1:
+        raise ValueError(f"--tokens must be at least 1, not {options.tokens}")
+    recipe = load_recipe(options.recipe)
+    checkpoint = load(options.model)
+    tokenizer, limit = checkpoint.tokenizer, checkpoint.config.max_positions
+    ids = tokenizer.encode(options.prompt)
+    if not ids:
+        raise ValueError("--prompt must have at least one token for this model, not none")
+    if len(ids) + options.tokens > limit:
+        raise ValueError(
+            f"--prompt and --tokens must be at most {limit} tokens for this model, not "
+            f"{len(ids)} and {options.tokens}"
+        )
+    model, shown = IntegerModel(checkpoint, recipe), 0
+    print(options.prompt, end="", flush=True)
+    shown = len(tokenizer.decode(ids))
+    for token in model.stream(ids, options.tokens, tokenizer.eos_ids):
+        ids.append(token)
+        text = tokenizer.decode(ids)
+        if not text.endswith("\ufffd"):  # the beginning of a character of several tokens
+            print(text[shown:], end="", flush=True)
+            shown = len(text)
+    print(text[shown:])
 
 
 def _add_fetch(commands: argparse._SubParsersAction) -> None:

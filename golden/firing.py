@@ -34,11 +34,14 @@ class FiringStatistics:
         self.counts = torch.zeros(2 * max_count + 1, dtype=torch.int64)
         self.clipped = 0
 
-    def add(self, encoded: Encoded) -> None:
-        """Take in a batch of encoded vectors."""
-        offset = encoded.counts.long().flatten() + self.max_count
-        self.counts += torch.bincount(offset, minlength=len(self.counts))
-        self.clipped += int((spike_potential(encoded.x, encoded.v) > self.max_count).sum())
+    def add(self, encoded: Encoded, there: Tensor | None = None) -> None:
+        """Take in a batch of encoded vectors, or those of their elements where `there` is set."""
+        offset = encoded.counts.long() + self.max_count
+        clipped = spike_potential(encoded.x, encoded.v) > self.max_count
+        if there is not None:
+            offset, clipped = offset[there], clipped[there]
+        self.counts += torch.bincount(offset.flatten(), minlength=len(self.counts))
+        self.clipped += int(clipped.sum())
 
     @property
     def values(self) -> int:

@@ -6,18 +6,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from golden.checkpoints import Checkpoint
 from golden.encoding import CODINGS
 from golden.firing import FiringStatistics
 from golden.fixed import from_fixed
+from golden.integer import IntegerModel
 from golden.model import Model
 from golden.names import matrices, site_of
 from golden.recipe import Recipe
 from golden.spiking import Encoded, SpikingLinear
+from hw.params import FRACTION_BITS
 
-__all__ = ["DOCUMENT_END", "Loss", "Measurement", "measure", "read_text", "windows"]
+__all__ = ["ARITHMETICS", "DOCUMENT_END", "Loss", "Measurement", "measure", "read_text", "windows"]
 
+ARITHMETICS = ("float", "integer")
+"""What a spiking model computes in between its matrices."""
 DOCUMENT_END = "<|endoftext|>"
 """The line that stands between two documents of a text."""
 
@@ -64,19 +69,28 @@ class Measurement:
     sites : dict of str to FiringStatistics
         By site in the order they are reached, such as `layers.3.qkv` or `head`.
     fan_out : dict of str to int
-        Output channels that each site's vectors feed.
+        Output channels that each site's vectors feed; the sites within attention feed no weights.
+    arithmetic : str
+        One of `ARITHMETICS`.
+    largest_residual : float
+        Largest magnitude of the integer model's residual stream.
+    saturated_residuals : int
+        How many of its elements saturated.
     """
 
     fp32: Loss = field(default_factory=Loss)
     spiking: Loss = field(default_factory=Loss)
     sites: dict[str, FiringStatistics] = field(default_factory=dict)
     fan_out: dict[str, int] = field(default_factory=dict)
+    arithmetic: str = "float"
+    largest_residual: float = 0.0
+    saturated_residuals: int = 0
 
-    def observe(self, site: str, encoded: Encoded) -> None:
-        """Take in a batch that a site has encoded."""
+    def observe(self, site: str, encoded: Encoded, there: Tensor | None = None) -> None:
+        """Take in a batch that a site has encoded, or those elements where `there` is set."""
         if site not in self.sites:
             self.sites[site] = FiringStatistics(encoded.site.max_count)
-        self.sites[site].add(encoded)
+        self.sites[site].add(encoded, there)
 
     def by_kind(self) -> dict[str, FiringStatistics]:
         """Return the statistics of each kind of site over all layers, and of `all` together."""
@@ -88,8 +102,9 @@ class Measurement:
 
     def spikes_per_weight(self, coding: str) -> float:
         """Return synaptic operations per multiply-accumulate of the dense model."""
-        operations = sum(s.spikes(coding) * self.fan_out[n] for n, s in self.sites.items())
-        return operations / sum(s.values * self.fan_out[n] for n, s in self.sites.items())
+        feeding = [(self.sites[name], outputs) for name, outputs in self.fan_out.items()]
+        operations = sum(site.spikes(coding) * outputs for site, outputs in feeding)
+        return operations / sum(site.values * outputs for site, outputs in feeding)
 
     def as_dict(self) -> dict[str, object]:
         """Return everything as plain JSON values."""
@@ -98,8 +113,11 @@ class Measurement:
             place, _, kind = name.rpartition(".")
             layer = int(place.rpartition(".")[2]) if place else None
             sites.append({"layer": layer, "site": kind} | statistics.as_dict())
+        residual = {"largest": self.largest_residual, "saturated": self.saturated_residuals}
         return {
             "predictions": self.fp32.predictions,
+            "arithmetic": self.arithmetic,
+            **({"residual": residual} if self.arithmetic == "integer" else {}),
             "fp32": self.fp32.as_dict(),
             "spiking": self.spiking.as_dict(),
             "spikes_per_weight": {coding: self.spikes_per_weight(coding) for coding in CODINGS},
@@ -161,6 +179,7 @@ def measure(
     recipe: Recipe,
     batches: Sequence[Sequence[int]],
     progress: Callable[[], None] = lambda: None,
+    arithmetic: str = "float",
 ) -> Measurement:
     """Run a model in float and by spikes on the same windows.
 
@@ -174,15 +193,23 @@ def measure(
         Windows of token ids.
     progress : callable
         Called after each window.
+    arithmetic : str
+        What the spiking model computes in between its matrices, one of `ARITHMETICS`.
     """
-    found = Measurement()
+    found = Measurement(arithmetic=arithmetic)
     fp32 = Model(checkpoint)
-    linear = SpikingLinear(checkpoint.config, fp32.tensor, recipe, found.observe)
-    spiking = Model(checkpoint, linear)
+    if arithmetic == "integer":
+        spiking = IntegerModel(checkpoint, recipe, observe_site=found.observe)
+    else:
+        linear = SpikingLinear(checkpoint.config, fp32.tensor, recipe, found.observe)
+        spiking = Model(checkpoint, linear)
     for ids in batches:
         found.fp32.add(fp32, ids)
         found.spiking.add(spiking, ids)
         progress()
+    if isinstance(spiking, IntegerModel):
+        found.largest_residual = spiking.largest_residual / (1 << FRACTION_BITS)
+        found.saturated_residuals = spiking.saturated
     for name in matrices(checkpoint.config):
         site = site_of(name)
         found.fan_out[site] = found.fan_out.get(site, 0) + checkpoint.shape(name)[0]
