@@ -31,6 +31,8 @@ AXIL_PORTS = {
 }
 """The AXI4-Lite slave's signals, by their names in the standard."""
 
+_SETTINGS = ("first_position", "prompt_end", "end_position", "stop_token")
+
 
 class Csr(wiring.Component):
     """Registers as `hw.regs` lists them. Writes to read-only or absent registers are ignored.
@@ -48,7 +50,9 @@ class Csr(wiring.Component):
         AXI4-Lite slave.
     start, program : Out(1), Out(64)
         Start the program at this byte address.
-    busy, done, error : In
+    first_position, prompt_end, end_position, stop_token : Out
+        The registers of these names.
+    position, busy, done, error : In
         From the controller.
     count_<name> : In
         What counter `name` counts in this cycle.
@@ -71,6 +75,8 @@ class Csr(wiring.Component):
             | {
                 "start": Out(1),
                 "program": Out(64),
+                **{name: Out(32) for name in _SETTINGS},
+                "position": In(32),
                 "busy": In(1),
                 "done": In(1),
                 "error": In(Error),
@@ -110,8 +116,9 @@ class Csr(wiring.Component):
             m.d.sync += irq_enable.eq(self.wdata[0])
         with m.If(writes("IRQ_STATUS") & self.wstrb[0] & self.wdata[0]):
             m.d.sync += irq_status.eq(0)
-        for name, low in (("PROGRAM_LOW", 0), ("PROGRAM_HIGH", 32)):
-            field = self.program[low : low + 32]
+        fields = {"PROGRAM_LOW": self.program[:32], "PROGRAM_HIGH": self.program[32:]}
+        fields |= {name.upper(): getattr(self, name) for name in _SETTINGS}
+        for name, field in fields.items():
             with m.If(writes(name)):
                 m.d.sync += field.eq((field & ~mask) | (self.wdata & mask))
 
@@ -139,9 +146,8 @@ class Csr(wiring.Component):
             "ERROR": error,
             "IRQ_ENABLE": irq_enable,
             "IRQ_STATUS": irq_status,
-            "PROGRAM_LOW": self.program[:32],
-            "PROGRAM_HIGH": self.program[32:],
-            "RESERVED": 0,
+            "POSITION": self.position,
+            **fields,
         }
         for name, counter in counters.items():
             values[f"{name.upper()}_LOW"] = counter[:32]

@@ -41,12 +41,17 @@ class Encoder(wiring.Component):
         An ENCODE instruction, in range.
     bank : In(1)
         Where its scales go; taken with the instruction.
+    store : In(1)
+        They and the counts go to the cache instead; taken with the instruction, whose tokens are
+        then heads.
     o_request, i_words : Out(stream), In(stream)
         The vectors' segments, and their words.
     o_batch : Out(stream)
         The batch's extent; taken when the spike buffer's former counts are not needed any more.
-    o_counts : Out(stream)
-        Its counts, for the spike buffer.
+    o_counts, storing : Out(stream), Out(1)
+        Its counts, for the spike buffer or for the cache.
+    o_head, o_scale : Out(stream)
+        For the cache: a head is about to fire (the payload says nothing), and its threshold.
     scales, scales_ready : Out(array), Out(2)
         Each token's threshold as the requantizer takes it, by bank, and which banks are complete.
     busy : Out(1)
@@ -67,7 +72,11 @@ class Encoder(wiring.Component):
                 "o_request": Out(stream.Signature(segment_layout(p))),
                 "i_words": In(stream.Signature(p.axi_data_width)),
                 "o_batch": Out(stream.Signature(batch_layout(p))),
+                "store": In(1),
                 "o_counts": Out(stream.Signature(spike_write_layout(p), always_ready=True)),
+                "storing": Out(1),
+                "o_head": Out(stream.Signature(1)),
+                "o_scale": Out(stream.Signature(scale_layout(p), always_ready=True)),
                 "scales": Out(data.ArrayLayout(data.ArrayLayout(scale_layout(p), p.tokens), 2)),
                 "scales_ready": Out(2),
                 "busy": Out(1),
@@ -82,7 +91,7 @@ class Encoder(wiring.Component):
         site = Signal(INSTRUCTIONS[Opcode.ENCODE])
         bank = Signal()
 
-        token = Signal(range(p.tokens + 1))
+        token = Signal(len(site.tokens))
         group = Signal(range(p.max_channels // lanes + 1))
         groups = Signal.like(group)
         m.d.comb += groups.eq((site.channels + lanes - 1) >> lanes_log2)
@@ -92,7 +101,7 @@ class Encoder(wiring.Component):
             return (group << lanes_log2) + lane < site.channels
 
         # The requests, ahead of everything else.
-        requested = Signal(range(p.tokens + 1))
+        requested = Signal.like(token)
         address = Signal(site.source.shape().width)
         accept = Signal()
         m.d.comb += [
@@ -111,8 +120,10 @@ class Encoder(wiring.Component):
                 bank.eq(self.bank),
                 requested.eq(0),
                 address.eq(self.i.payload.source),
-                self.scales_ready.eq(self.scales_ready & ~(1 << self.bank)),
+                self.storing.eq(self.store),
             ]
+            with m.If(~self.store):
+                m.d.sync += self.scales_ready.eq(self.scales_ready & ~(1 << self.bank))
 
         m.submodules.vector = vector = memory.Memory(
             shape=p.axi_data_width, depth=p.max_channels // lanes, init=[]
@@ -145,7 +156,7 @@ class Encoder(wiring.Component):
 
         v_th = Signal(p.threshold_width)
         neuron_valid = Signal()
-        written_token = Signal(range(p.tokens + 1))
+        written_token = Signal.like(token)
         written_group = Signal.like(group)
         lane_inside = Signal(lanes)
         for lane in range(lanes):
@@ -176,8 +187,12 @@ class Encoder(wiring.Component):
         # The requantizer's view of the threshold: shifted right until 16 bits are left.
         shifted = Signal(p.threshold_width)
         exponent = Signal(range(p.threshold_width))
-        scaled_token = Signal(range(p.tokens + 1))
+        scaled_token = Signal.like(token)
         normalizing = Signal()
+        m.d.comb += [
+            self.o_scale.payload.mantissa.eq(shifted),
+            self.o_scale.payload.exponent.eq(exponent),
+        ]
         with m.If(normalizing):
             with m.If(shifted[_MANTISSA_WIDTH:].any()):
                 m.d.sync += [shifted.eq(shifted >> 1), exponent.eq(exponent + 1)]
@@ -185,12 +200,13 @@ class Encoder(wiring.Component):
                 m.d.sync += [normalizing.eq(0), scaled_token.eq(scaled_token + 1)]
                 for b in range(2):
                     for index in range(p.tokens):
-                        with m.If((bank == b) & (scaled_token == index)):
+                        with m.If(~self.storing & (bank == b) & (scaled_token == index)):
                             m.d.sync += [
                                 self.scales[b][index].mantissa.eq(shifted),
                                 self.scales[b][index].exponent.eq(exponent),
                             ]
-                with m.If(scaled_token == site.tokens - 1):
+                m.d.comb += self.o_scale.valid.eq(self.storing)
+                with m.If(~self.storing & (scaled_token == site.tokens - 1)):
                     m.d.sync += self.scales_ready.eq(self.scales_ready | (1 << bank))
 
         m.d.comb += self.busy.eq(1)
@@ -223,9 +239,14 @@ class Encoder(wiring.Component):
                 m.d.sync += group.eq(0)
                 m.next = "THRESHOLD"
             with m.State("THRESHOLD"):
+                begins = threshold.o.valid & ~normalizing
                 m.d.comb += [
-                    self.o_batch.valid.eq(threshold.o.valid & ~normalizing & (token == 0)),
-                    threshold.o.ready.eq(~normalizing & (self.o_batch.ready | (token != 0))),
+                    self.o_batch.valid.eq(begins & (token == 0) & ~self.storing),
+                    self.o_head.valid.eq(begins & self.storing),
+                    threshold.o.ready.eq(
+                        ~normalizing
+                        & Mux(self.storing, self.o_head.ready, self.o_batch.ready | (token != 0))
+                    ),
                 ]
                 with m.If(threshold.o.valid & threshold.o.ready):
                     m.d.sync += [

@@ -18,6 +18,7 @@ def fetch_layout(params: HwParams) -> data.StructLayout:
             "base": word_address_width(params),
             "tiling": tiling_layout(params),
             "weight_width": 4,
+            "strided": 1,  # rows lie as far apart in the last tile as in a full one
         }
     )
 
@@ -86,6 +87,9 @@ class Fetcher(wiring.Component):
             row.weight_width.eq(matmul.weight_width),
         ]
 
+        pitch = Signal.like(row.words)
+        m.d.comb += pitch.eq(Mux(matmul.strided, matmul.tiling.full.row_words, row.words))
+
         # Stage 1: the channel's distance from the tile's base.
         valid = Signal()
         distance = Signal(len(self.i.payload.channel) + len(row.words))
@@ -101,7 +105,7 @@ class Fetcher(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 valid.eq(1),
-                distance.eq(self.i.payload.channel * row.words),
+                distance.eq(self.i.payload.channel * pitch),
                 fetched.eq(row),
                 end.eq(self.i.payload.end),
                 first.eq(0),

@@ -220,6 +220,7 @@ class MatrixPath(wiring.Component):
                     "base": matmul.weights >> byte_log2,
                     "tiling": tiling.o,
                     "weight_width": matmul.weight_width,
+                    "strided": matmul.strided,
                 },
             ),
             "codings": (Coding, train.i_coding, matmul.coding),

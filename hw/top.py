@@ -1,22 +1,26 @@
 """The accelerator: AXI4-Lite slave `s_axil_*`, AXI4 master `m_axi_*`, `irq`."""
 
-from amaranth import Const, Module, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from hw.cache import CacheWriter
 from hw.controller import Controller
 from hw.csr import AXIL_PORTS, Csr
 from hw.encoder import Encoder
 from hw.fingerprint import fingerprint
 from hw.matmul import MatrixPath
-from hw.memory_port import READ_CLIENTS, log2
+from hw.isa import Rule
+from hw.memory_port import CLIENT_WIDTH, READ_CLIENTS, log2
 from hw.params import HwParams
 from hw.read import ReadPort
+from hw.rows import RowMux
+from hw.vector import VectorUnit
 from hw.write import WritePort
 
 __all__ = ["AXI_ID_WIDTH", "SpikeloomTop"]
 
-AXI_ID_WIDTH = 2
+AXI_ID_WIDTH = CLIENT_WIDTH
 _INCR = 1
 _NORMAL_BUFFERABLE = 0b0011
 _OKAY_MASK = 0b10  # the upper response bit marks SLVERR and DECERR
@@ -102,10 +106,22 @@ class SpikeloomTop(wiring.Component):
         m.submodules.encoder = encoder = Encoder(p)
         m.submodules.matrix = matrix = MatrixPath(p)
         m.submodules.read = read = ReadPort(p)
+        m.submodules.vector = vector = VectorUnit(p)
+        m.submodules.cache = cache = CacheWriter(p)
+        m.submodules.rows = rows = RowMux(p)
         m.submodules.write = write = WritePort(p)
 
         working = Signal()
-        causes = self._causes(m, controller, encoder, matrix, write)
+        causes = self._causes(
+            m,
+            controller.busy,
+            array_cycles=matrix.add,
+            stall_cycles=matrix.stall,
+            encode_cycles=encoder.busy,
+            vector_cycles=vector.busy | cache.busy,
+            drain_cycles=matrix.draining | write.busy,
+            idle_cycles=Const(1),
+        )
         counts = {
             "cycles": controller.busy,
             "events": matrix.event,
@@ -124,29 +140,73 @@ class SpikeloomTop(wiring.Component):
             outside, inside = getattr(self, f"s_axil_{name}"), getattr(csr, name)
             m.d.comb += outside.eq(inside) if member.flow is Out else inside.eq(outside)
 
-        # An ENCODE goes to the encoder and, to keep the order, past the MATMULs before it.
-        both = encoder.i.ready & matrix.i_encode.ready
+        # An ENCODE goes to the encoder and, to keep the order, past the MATMULs before it; a STORE
+        # to the encoder, as one with fixed parameters, and to the cache.
+        encode, store = controller.o_encode, controller.o_store
+        for instruction, other in ((encode, matrix.i_encode), (store, cache.i)):
+            m.d.comb += [
+                other.valid.eq(instruction.valid & encoder.i.ready),
+                instruction.ready.eq(encoder.i.ready & other.ready),
+            ]
         m.d.comb += [
-            encoder.i.payload.eq(controller.o_encode.payload),
-            encoder.i.valid.eq(controller.o_encode.valid & both),
-            matrix.i_encode.valid.eq(controller.o_encode.valid & both),
-            controller.o_encode.ready.eq(both),
+            encoder.store.eq(store.valid),
+            encoder.i.valid.eq(Mux(store.valid, cache.i.ready, encode.valid & matrix.i_encode.ready)),
+            encoder.i.payload.eq(encode.payload),
+            cache.i.payload.eq(store.payload),
+            cache.position.eq(controller.position),
         ]
+        with m.If(store.valid):
+            for name, value in {
+                "rule": Rule.ABSMAX,
+                "tokens": store.payload.heads,
+                "channels": store.payload.channels,
+                "max_count": 127,
+                "multiplier": 256,
+                "divisor": 127,
+                "dead_zone": 0,
+                "source": store.payload.source,
+                "source_stride": store.payload.source_stride,
+            }.items():
+                m.d.comb += encoder.i.payload[name].eq(value)
+        connect(m, encoder.o_head, cache.i_head)
+        connect(m, encoder.o_scale, cache.i_scale)
+        for counts, meant in ((matrix.i_counts, ~encoder.storing), (cache.i_counts, encoder.storing)):
+            m.d.comb += [
+                counts.payload.eq(encoder.o_counts.payload),
+                counts.valid.eq(encoder.o_counts.valid & meant),
+            ]
+        connect(m, controller.o_vector, vector.i)
         connect(m, controller.o_matmul, matrix.i)
         connect(m, encoder.o_batch, matrix.i_batch)
-        connect(m, encoder.o_counts, matrix.i_counts)
         connect(m, controller.o_request, read.i_program)
         connect(m, read.o_program, controller.i_words)
+        connect(m, controller.o_records, read.i_records)
+        connect(m, read.o_records, controller.i_records)
+        connect(m, vector.o_a, read.i_a)
+        connect(m, read.o_a, vector.i_a)
+        connect(m, vector.o_b, read.i_b)
+        connect(m, read.o_b, vector.i_b)
         connect(m, encoder.o_request, read.i_vectors)
         connect(m, read.o_vectors, encoder.i_words)
         connect(m, matrix.o_channel_words, read.i_channel_words)
         connect(m, read.o_channel_words, matrix.i_channel_words)
         connect(m, matrix.o_weights, read.i_weights)
         connect(m, read.o_weights, matrix.i_weights)
-        connect(m, matrix.o_row, write.i_row)
-        connect(m, matrix.o, write.i)
+        for name, writer in (("results", matrix), ("vectors", vector), ("cache", cache)):
+            connect(m, writer.o_row, getattr(rows, f"i_row_{name}"))
+            connect(m, writer.o, getattr(rows, f"i_{name}"))
+        connect(m, rows.o_row, write.i_row)
+        connect(m, rows.o, write.i)
         m.d.comb += [
-            working.eq(encoder.busy | matrix.bank_busy.any() | matrix.draining | write.busy),
+            working.eq(
+                Cat(encoder.busy, matrix.bank_busy, matrix.draining, vector.busy, cache.busy).any()
+                | write.busy
+            ),
+            *(
+                getattr(controller, name).eq(getattr(csr, name))
+                for name in ("first_position", "prompt_end", "end_position", "stop_token")
+            ),
+            csr.position.eq(controller.position),
             controller.start.eq(csr.start),
             controller.program.eq(csr.program),
             controller.read_failed.eq(read.o_failed),
@@ -166,17 +226,10 @@ class SpikeloomTop(wiring.Component):
         self._connect_memory(m, read, write)
         return m
 
-    def _causes(self, m: Module, controller, encoder, matrix, write) -> dict[str, Signal]:
+    def _causes(self, m: Module, busy, **holding) -> dict[str, Signal]:
         """Share each busy cycle out to the first cause that holds."""
-        left = controller.busy
-        causes = {}
-        for name, holds in (
-            ("array_cycles", matrix.add),
-            ("stall_cycles", matrix.stall),
-            ("encode_cycles", encoder.busy),
-            ("drain_cycles", matrix.draining | write.busy),
-            ("idle_cycles", Const(1)),
-        ):
+        left, causes = busy, {}
+        for name, holds in holding.items():
             causes[name] = cause = Signal(name=name)
             m.d.comb += cause.eq(left & holds)
             left = left & ~holds
