@@ -11,6 +11,7 @@ from golden.fixed import INT32_MAX, INT32_MIN
 __all__ = [
     "add",
     "argmax",
+    "exponential",
     "norm_epsilon",
     "rms_norm",
     "rotate",
@@ -111,6 +112,22 @@ def softmax_multiplier(head_dim: int) -> int:
     return math.floor(math.log2(math.e) / math.sqrt(head_dim) * (1 << 24) + 0.5)
 
 
+def exponential(distance: Tensor, mu: int) -> Tensor:
+    """Return E, e^-(distance / sqrt(head_dim)) with 24 fraction bits, int64.
+
+    Parameters
+    ----------
+    distance : Tensor
+        How far scores lie below the largest, in lsb, int64, 0 to 2^32 - 1.
+    mu : int
+        `softmax_multiplier`'s result.
+    """
+    t = _rnd(distance * mu, 24)  # binary exponents, 16 fraction bits
+    j, i, f = t >> 16, t >> 8 & 255, t & 255
+    x = _POWER[i]
+    return x - ((x - _POWER[i + 1]) * f >> 8) >> j.clamp(max=25)  # 25 places leave nothing
+
+
 def softmax(scores: Tensor, seen: Tensor, mantissa: Tensor, exponent: Tensor, mu: int) -> Tensor:
     """Return each position's probability times the scale of its value row.
 
@@ -132,12 +149,8 @@ def softmax(scores: Tensor, seen: Tensor, mantissa: Tensor, exponent: Tensor, mu
         w: probability * mantissa * 2^(12 - exponent) in Q15.16, int32, (..., P).
     """
     largest = scores.masked_fill(~seen, INT32_MIN).amax(dim=-1, keepdim=True)
-    distance = (largest.long() - scores).clamp(min=0)  # negative only where it is not seen
-    t = _rnd(distance * mu, 24)  # binary exponents, 16 fraction bits
-    j, i, f = t >> 16, t >> 8 & 255, t & 255
-    x = _POWER[i]
-    e = x - ((x - _POWER[i + 1]) * f >> 8) >> j.clamp(max=25)  # 25 bits: 0 from j = 25
-    e = e.masked_fill(~seen, 0)
+    distance = (largest.long() - scores).clamp(min=0)  # negative only where not seen
+    e = exponential(distance, mu).masked_fill(~seen, 0)
     z = e.sum(dim=-1, keepdim=True)  # 2^24 to P * 2^24
     shift = torch.tensor([v.bit_length() for v in z.flatten().tolist()]).view(z.shape) - 17
     r = (1 << 33) // (z >> shift)  # 2^16 to 2^17
