@@ -2,17 +2,18 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from compiler.program import Compiled
 from hw.isa import Coding, Opcode
+from hw.params import HwParams
 from hw.regs import Error
 from sim.bench.job import Job, Outcome
 from sim.builds import build_bench
-from sim.device import Result
+from sim.device import Finished, Registers, Result
 from sim.errors import HardwareFault
 from sim.simulator import simulate
 from sim.verilog import Build
@@ -20,6 +21,7 @@ from sim.verilog import Build
 __all__ = ["Rtl", "RtlResult", "Run", "Timing", "cycle_limit"]
 
 _UNWRITTEN = 0xA5  # what outputs hold before the start
+_NO_LIMIT = 1 << 60
 _LIMIT_FLOOR_CYCLES = 1_000_000  # beyond the host's patience with a bus that stands still
 
 
@@ -139,6 +141,46 @@ class Rtl:
         if isinstance(result, HardwareFault):
             raise result
         return result
+
+    def execute(
+        self,
+        memory: np.ndarray,
+        program: int,
+        params: HwParams,
+        registers: Registers,
+        on_token: Callable[[int, int], None],
+    ) -> Finished:
+        """Execute a whole model's program once; see `sim.device.WholeDevice.execute`.
+
+        Raises
+        ------
+        HardwareFault
+            Where the hardware breaks the bus's protocol, or does not come to an end.
+        """
+        build = self._build or build_bench(params, waves=self._waves is not None)
+        with tempfile.TemporaryDirectory(prefix="spikeloom-") as directory:
+            image = Path(directory) / "memory"
+            memory.tofile(image)
+            job = Job(
+                name="model",
+                image=str(image),
+                memory_bytes=memory.size,
+                word_bytes=params.axi_bytes,
+                program=program,
+                writable=[[0, memory.size]],
+                limit_cycles=_NO_LIMIT,
+                registers={name.upper(): value for name, value in asdict(registers).items()},
+                latency=self._timing.latency,
+                stalls=self._timing.stalls,
+                seed=self._timing.seed,
+            )
+            (outcome,) = simulate(build, [job], waves=self._waves, progress=self._progress)
+            if outcome.failure:
+                raise HardwareFault(f"{outcome.name}: {outcome.failure}")
+            memory[:] = np.fromfile(image, np.uint8)
+        return Finished(
+            counters=outcome.counters, error=Error(outcome.error), position=outcome.position
+        )
 
     def run_all(self, runs: Sequence[Run]) -> list[RtlResult | HardwareFault]:
         """Execute programs for the same hardware, one after the other, in one process."""

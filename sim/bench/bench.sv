@@ -28,7 +28,7 @@ module spikeloom_bench #(
     output logic                       irq,
     output logic                       fault
 );
-    localparam int ID_WIDTH = 2;
+    localparam int ID_WIDTH = 3;
 
     logic [ID_WIDTH-1:0]     m_axi_arid, m_axi_rid, m_axi_awid, m_axi_bid;
     logic [ADDR_WIDTH-1:0]   m_axi_araddr, m_axi_awaddr;

@@ -4,7 +4,7 @@
 module dram #(
     parameter int DATA_WIDTH = 64,
     parameter int ADDR_WIDTH = 40,
-    parameter int ID_WIDTH = 2
+    parameter int ID_WIDTH = 3
 ) (
     input  logic                    clk,
     input  logic                    rst,

@@ -154,6 +154,8 @@ async def _run(dut, job: Job, progress: Path) -> Outcome:
     fingerprint = await registers.fingerprint()
     await registers.write("PROGRAM_LOW", job.program & 0xFFFFFFFF)
     await registers.write("PROGRAM_HIGH", job.program >> 32)
+    for name, value in job.registers.items():
+        await registers.write(name, value)
     await registers.write("IRQ_ENABLE", 1)
     begin = time.perf_counter()
     await registers.write("CONTROL", 1)
@@ -168,6 +170,7 @@ async def _run(dut, job: Job, progress: Path) -> Outcome:
         name=job.name,
         status=await registers.read("STATUS"),
         error=await registers.read("ERROR"),
+        position=await registers.read("POSITION"),
         fingerprint=fingerprint,
         counters={name: await registers.read_wide(name.upper()) for name in COUNTERS},
         memory=asdict(memory.counts()),

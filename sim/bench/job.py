@@ -24,6 +24,8 @@ class Job:
         Bytes of the memory and of one word.
     program : int
         Address of the program's header.
+    registers : dict
+        Values of further registers, by name, written before the start.
     writable : list of [first, end]
         Addresses that the accelerator may write.
     limit_cycles : int
@@ -45,6 +47,7 @@ class Job:
     program: int
     writable: list[list[int]]
     limit_cycles: int
+    registers: dict[str, int] = field(default_factory=dict)
     latency: int = 60
     stalls: float = 0.0
     seed: int = 0
@@ -64,8 +67,8 @@ class Outcome:
         Of the job.
     failure : str
         Why the run is void (protocol breach, no progress, no answer) as one sentence, else empty.
-    status, error : int
-        Registers STATUS and ERROR at the interrupt.
+    status, error, position : int
+        Registers STATUS, ERROR and POSITION at the interrupt.
     fingerprint : str
         The hardware's, in hex, from its ID registers.
     counters : dict
@@ -80,6 +83,7 @@ class Outcome:
     failure: str = ""
     status: int = 0
     error: int = 0
+    position: int = 0
     fingerprint: str = ""
     counters: dict[str, int] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
