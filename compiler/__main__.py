@@ -4,6 +4,8 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from rich.console import Console
@@ -13,10 +15,12 @@ from rich.table import Table
 from compiler.balance import balance
 from compiler.build import build, coding_names
 from compiler.lower import LAYER_KINDS
+from compiler.model.build import ALL_LAYERS, build_model
 from compiler.program import Compiled, load
 from golden import fetch
 from golden.checkpoints import load as load_checkpoint
 from golden.recipe import known_recipes, load_recipe
+from hw.isa import MODIFIERS
 from hw.presets import PRESETS, preset
 
 __all__ = ["main"]
@@ -64,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "--layers",
         required=True,
         metavar="L[,L...]",
-        help=f"{', '.join(f'{kind}N' for kind in LAYER_KINDS)} or lm_head",
+        help=f"{', '.join(f'{kind}N' for kind in LAYER_KINDS)} or lm_head; or {ALL_LAYERS}, the "
+        "whole model in one program",
     )
     command.add_argument("-o", "--output", required=True, metavar="DIR", help="where it goes")
     command.add_argument(
@@ -89,6 +94,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="A:B",
         help="output channels of a single matrix, or how many from the first on",
     )
+    command.add_argument(
+        "--context",
+        type=int,
+        metavar="N",
+        help="positions of a whole model (default: all that model and hardware have)",
+    )
+    command.add_argument(
+        "--memory",
+        type=int,
+        metavar="BYTES",
+        help="that a whole model must fit in (default: all that the hardware addresses)",
+    )
     command.set_defaults(run=_build)
 
     for name, run, purpose in (
@@ -108,22 +125,36 @@ def _parser() -> argparse.ArgumentParser:
 def _build(options: argparse.Namespace) -> None:
     begin = time.monotonic()
     params, recipe = preset(options.preset), load_recipe(options.recipe)
+    make = _maker(options)
     checkpoint = load_checkpoint(options.model)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("compiling", total=None)
-        compiled = build(
+        compiled = make(
             checkpoint,
-            [layer for layer in options.layers.split(",") if layer],
-            options.output,
+            directory=options.output,
             params=params,
             recipe=recipe,
             coding=options.coding,
-            tokens=options.tokens,
-            rows=options.rows,
             progress=lambda matrix: progress.update(task, description=f"compiled {matrix}"),
         )
     _summarize(compiled, options, time.monotonic() - begin)
+
+
+def _maker(options: argparse.Namespace) -> Callable[..., Compiled]:
+    """Return what compiles, with the options that only one of the two kinds has."""
+    only = {"layers": ("tokens", "rows"), "model": ("context", "memory")}
+    kind = "model" if options.layers == ALL_LAYERS else "layers"
+    (other,) = only.keys() - {kind}
+    for name in only[other]:
+        if getattr(options, name) is not None:
+            of_all = f"--layers {ALL_LAYERS}" if kind == "model" else options.layers
+            raise ValueError(f"--{name} must be left out: {of_all} does not have it")
+    choices = {name: getattr(options, name) for name in only[kind]}
+    if kind == "model":
+        return partial(build_model, **choices)
+    names = [layer for layer in options.layers.split(",") if layer]
+    return partial(build, layers=names, **choices)
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -137,7 +168,10 @@ def _show(options: argparse.Namespace) -> None:
     if not options.json:
         print(compiled.listing())
         return
-    listed = [{"operation": opcode.name, **fields} for opcode, fields in compiled.instructions()]
+    listed = []
+    for opcode, fields in compiled.instructions():
+        plain = {k: v for k, v in fields.items() if v or k not in MODIFIERS}
+        listed.append({"operation": opcode.name, **plain})
     print(json.dumps(listed, indent=1))
 
 
@@ -146,6 +180,7 @@ def _summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) 
     matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]
     if options.json:
         keys = ("layers", "coding", "fingerprint", "tokens", "memory_bytes", "weights")
+        keys += ("context",) if compiled.is_model else ()
         report = {
             "directory": str(compiled.directory),
             "model": manifest["model"]["name"],
@@ -157,6 +192,8 @@ def _summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) 
         }
         print(json.dumps(report, indent=1))
         return
+    if compiled.is_model:
+        matrices = _alike(matrices)
     table = Table(title=f"{manifest['model']['name']}: {', '.join(manifest['layers'])}")
     table.add_column("matrix")
     for heading in ("K", "N", "bits", "tiles", "weight bytes", "dense cycles, at least"):
@@ -169,7 +206,7 @@ def _summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) 
     console.print(
         f"{compiled.directory}: {len(compiled.regions)} regions, {compiled.memory_bytes:,} bytes "
         f"of memory, {manifest['recipe']['name']}, {manifest['coding']}, "
-        f"{compiled.tokens} tokens, {seconds:.1f} s",
+        f"{_extent(compiled)}, {seconds:.1f} s",
         f"hardware {compiled.fingerprint}",
         sep="\n",
         highlight=False,
@@ -178,6 +215,24 @@ def _summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) 
     for entry in balance(compiled):
         if entry.finding:
             console.print(f"balance: {entry.finding}", highlight=False, soft_wrap=True)
+
+
+def _extent(compiled: Compiled) -> str:
+    if compiled.is_model:
+        return f"{compiled.context:,} positions"
+    return f"{compiled.tokens} tokens"
+
+
+def _alike(matrices: list[dict]) -> list[dict]:
+    """Return a model's matrices with those that differ in their layer only as one."""
+    shown: dict[tuple, dict] = {}
+    for step in matrices:
+        layer, _, kind = step["matrix"].rpartition(".")
+        key = (kind, step["channels"], step["outputs"], step["weight_width"])
+        if key in shown:
+            step = {**shown[key], "matrix": f"layers.*.{kind}"}
+        shown[key] = step
+    return [*shown.values()]
 
 
 if __name__ == "__main__":

@@ -21,12 +21,25 @@ from hw.fingerprint import fingerprint
 from hw.isa import Coding
 from hw.params import HwParams
 
-__all__ = ["build", "build_stages", "coding_names", "quantized"]
+__all__ = [
+    "build",
+    "build_stages",
+    "check_coding",
+    "coding_names",
+    "quantized",
+    "recipe_entry",
+]
 
 
 def coding_names() -> list[str]:
     """Return the names of the codings that hardware knows."""
     return [coding.name.lower() for coding in Coding]
+
+
+def check_coding(coding: str) -> None:
+    """Raise ValueError where hardware knows no coding of that name."""
+    if coding not in coding_names():
+        raise ValueError(f"coding must be one of {', '.join(coding_names())}, not {coding!r}")
 
 
 def build(
@@ -81,7 +94,7 @@ def build(
             "model": asdict(checkpoint.config),
             "weights": "real",
             "layers": layers,
-            "recipe": _recipe_entry(recipe),
+            "recipe": recipe_entry(recipe),
         },
         progress=progress,
     )
@@ -104,8 +117,7 @@ def build_stages(
     """
     if tokens < 1:
         raise ValueError(f"tokens must be at least 1, not {tokens}")
-    if coding not in coding_names():
-        raise ValueError(f"coding must be one of {', '.join(coding_names())}, not {coding!r}")
+    check_coding(coding)
     check(stages, params)
     count = instruction_count(stages, params, tokens)
     regions = place(stages, params, tokens=tokens, instructions=count)
@@ -121,6 +133,7 @@ def build_stages(
         last = [*regions.values()][-1]
         manifest = {
             "format": manifests.FORMAT,
+            "kind": "layers",
             **about,
             "coding": coding,
             "params": params.as_dict(),
@@ -130,7 +143,7 @@ def build_stages(
             "regions": {
                 name: {**vars(region), **contents.get(name, {})} for name, region in regions.items()
             },
-            "operations": manifests.operations(stages, program, params),
+            "operations": manifests.operations(stages, enumerate(program), params),
         }
         manifests.write(manifest, work)
     return load(directory, params)
@@ -146,7 +159,7 @@ def quantized(checkpoint: Checkpoint, matrix: Matrix) -> Weights:
     return Weights(weight.codes.numpy(), weight.mantissa.numpy(), weight.exponent.numpy(), bias)
 
 
-def _recipe_entry(recipe: Recipe) -> dict[str, object]:
+def recipe_entry(recipe: Recipe) -> dict[str, object]:
     """Return every setting of a recipe as plain JSON values."""
     return {
         "name": recipe.name,

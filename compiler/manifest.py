@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from compiler.directory import MANIFEST
@@ -18,32 +19,37 @@ FORMAT = 1
 
 
 def operations(
-    stages: list[Stage], instructions: list[Instruction], params: HwParams
+    stages: list[Stage], instructions: Iterable[tuple[int, Instruction]], params: HwParams
 ) -> list[dict[str, object]]:
     """Return what is computed, for the manifest: each ENCODE and MATMUL once, whatever its rounds.
 
-    ``instructions`` of an operation are the indices of its rounds' instructions. A MATMUL's
+    `instructions` come with their indices in the program; ``instructions`` of an operation are
+    those of its rounds. A MATMUL's
     ``dense_cycles`` are the fewest cycles that it can take while no channel is silent: a word of
     weights a cycle from memory, a beat a cycle into the array.
     """
+    rounds: dict[tuple[str, str | None], list[tuple[int, Instruction]]] = {}
+    for index, step in instructions:
+        if step.stage is not None:
+            key = (step.stage.name, step.matrix.name if step.matrix else None)
+            rounds.setdefault(key, []).append((index, step))
     listed = []
     for stage in stages:
-        of_stage = [i for i, step in enumerate(instructions) if step.stage is stage]
-        encodes = [i for i in of_stage if instructions[i].matrix is None]
+        encodes = rounds[stage.name, None]
         listed.append(
             {
                 "operation": "ENCODE",
                 "site": stage.name,
                 "channels": stage.channels,
                 **vars(stage.site),
-                "input": f"{stage.name}.input",
-                "instructions": encodes,
+                "input": encodes[0][1].reads[0],
+                "instructions": [index for index, _ in encodes],
             }
         )
         for matrix in stage.matrices:
             tiles = tile(matrix, params)
             width = matrix.weight_width
-            own = [i for i in of_stage if instructions[i].matrix is matrix]
+            own = rounds[stage.name, matrix.name]
             slowest = sum(
                 max(params.row_words(part.outputs, width), params.row_beats(part.outputs, width))
                 for part in tiles
@@ -63,8 +69,8 @@ def operations(
                     "dense_cycles": matrix.channels * slowest * len(own),
                     "weights": f"{matrix.name}.weights",
                     "channel_words": f"{matrix.name}.channel_words",
-                    "output": f"{matrix.name}.output",
-                    "instructions": own,
+                    "output": own[0][1].writes[0],
+                    "instructions": [index for index, _ in own],
                 }
             )
     return listed

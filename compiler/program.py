@@ -16,8 +16,13 @@ from hw.params import HwParams
 __all__ = ["Compiled", "load"]
 
 _CHUNK_BYTES = 1 << 22
-_ADDRESSES = ("source", "weights", "channel_words", "destination")
-_ENUMS = {"rule": isa.Rule, "coding": isa.Coding}
+_ADDRESS_WIDTH = isa.INSTRUCTIONS[isa.Opcode.MATMUL]["destination"].width
+_ENUMS = {
+    "rule": isa.Rule,
+    "coding": isa.Coding,
+    "operation": isa.VectorOp,
+    "cache": isa.Cache,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,16 @@ class Compiled:
     tokens: int
     memory_bytes: int
     regions: dict[str, Region]
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it is a whole model, which makes tokens, and not layers, which make vectors."""
+        return self.manifest["kind"] == "model"
+
+    @property
+    def context(self) -> int:
+        """Positions of a whole model."""
+        return self.manifest["context"]
 
     @property
     def program_address(self) -> int:
@@ -105,6 +120,12 @@ class Compiled:
         """Return a copy of the vectors of a region of `memory`: int32, (tokens, channels)."""
         return self._rows(memory, name).astype(np.int32)
 
+    def token_words(self, memory: np.ndarray) -> np.ndarray:
+        """View the tokens in a whole model's `memory` by position, (context + 1,) in uint32."""
+        region = self.regions["tokens"]
+        raw = memory[region.address : region.address + region.bytes]
+        return raw.view("<u4")[: self.context + 1]
+
     def _rows(self, memory: np.ndarray, name: str) -> np.ndarray:
         """View the vectors of a region, without their padding."""
         region = self.regions[name]
@@ -145,7 +166,9 @@ class Compiled:
         for index, (opcode, fields) in enumerate(self.instructions()):
             shown = []
             for name, value in fields.items():
-                if name in _ADDRESSES:
+                if name in isa.MODIFIERS:
+                    shown += [name] * value
+                elif isa.INSTRUCTIONS[opcode][name].width == _ADDRESS_WIDTH:
                     shown.append(f"{name}={self.place_of(value)}")
                 elif name in _ENUMS:
                     shown.append(f"{name}={_ENUMS[name](value).name.lower()}")

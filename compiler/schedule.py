@@ -4,10 +4,18 @@ from dataclasses import dataclass
 
 from compiler.lower import Matrix, Stage
 from compiler.place import Region
+from golden.neuron import Site
 from hw.isa import Coding, Opcode, Rule
 from hw.params import HwParams
 
-__all__ = ["Instruction", "instruction_count", "rounds", "schedule"]
+__all__ = [
+    "Instruction",
+    "encode_fields",
+    "instruction_count",
+    "matmul_fields",
+    "rounds",
+    "schedule",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +32,16 @@ class Instruction:
         Whose it is; None for END.
     matrix : Matrix or None
         The matrix of a MATMUL.
+    reads, writes : tuple of str
+        Regions whose contents other instructions of the program make, or need.
     """
 
     opcode: Opcode
     fields: dict[str, int]
     stage: Stage | None = None
     matrix: Matrix | None = None
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
 
 
 def rounds(tokens: int, params: HwParams) -> list[tuple[int, int]]:
@@ -80,21 +92,15 @@ def _encode(
     stage: Stage, regions: dict[str, Region], params: HwParams, first: int, count: int
 ) -> Instruction:
     stride = params.vector_bytes(stage.channels)
-    site = stage.site
-    fields = {
-        "rule": Rule[site.rule.upper()].value,
-        "tokens": count,
-        "channels": stage.channels,
-        "max_count": site.max_count,
-        "multiplier": site.multiplier,
-        "divisor": site.divisor,
-        "peak": site.peak,
-        "dead_zone": site.dead_zone,
-        "fence": 0,  # the host has filled every input
-        "source": regions[f"{stage.name}.input"].address + first * stride,
-        "source_stride": stride,
-    }
-    return Instruction(opcode=Opcode.ENCODE, fields=fields, stage=stage)
+    fields = encode_fields(
+        stage.site,
+        tokens=count,
+        channels=stage.channels,
+        source=regions[f"{stage.name}.input"].address + first * stride,
+        source_stride=stride,
+    )  # without a fence: the host has filled every input
+    reads = (f"{stage.name}.input",)
+    return Instruction(opcode=Opcode.ENCODE, fields=fields, stage=stage, reads=reads)
 
 
 def _matmul(
@@ -105,15 +111,49 @@ def _matmul(
     coding: Coding,
     first: int,
 ) -> Instruction:
-    stride = params.vector_bytes(matrix.outputs)
-    fields = {
+    stride, output = params.vector_bytes(matrix.outputs), f"{matrix.name}.output"
+    fields = matmul_fields(
+        matrix,
+        regions,
+        coding,
+        destination=regions[output].address + first * stride,
+        destination_stride=stride,
+    )
+    return Instruction(
+        opcode=Opcode.MATMUL, fields=fields, stage=stage, matrix=matrix, writes=(output,)
+    )
+
+
+def encode_fields(site: Site, **place: int) -> dict[str, int]:
+    """Return the fields of an ENCODE at a site; `place` are those that the site does not set."""
+    return {
+        "rule": Rule[site.rule.upper()].value,
+        "max_count": site.max_count,
+        "multiplier": site.multiplier,
+        "divisor": site.divisor,
+        "peak": site.peak,
+        "dead_zone": site.dead_zone,
+        **place,
+    }
+
+
+def matmul_fields(
+    matrix: Matrix,
+    regions: dict[str, Region],
+    coding: Coding,
+    *,
+    destination: int,
+    destination_stride: int,
+) -> dict[str, int]:
+    """Return the fields of a MATMUL of a matrix of the model."""
+    return {
         "coding": coding.value,
         "weight_width": matrix.weight_width,
         "has_bias": int(matrix.has_bias),
+        "strided": 0,
         "outputs": matrix.outputs,
         "weights": regions[f"{matrix.name}.weights"].address,
         "channel_words": regions[f"{matrix.name}.channel_words"].address,
-        "destination": regions[f"{matrix.name}.output"].address + first * stride,
-        "destination_stride": stride,
+        "destination": destination,
+        "destination_stride": destination_stride,
     }
-    return Instruction(opcode=Opcode.MATMUL, fields=fields, stage=stage, matrix=matrix)

@@ -6,10 +6,19 @@ Python's integers where they would not.
 
 import numpy as np
 
-from hw.isa import Coding, Rule
-from hw.params import THRESHOLD_FRACTION_BITS, VECTOR_WIDTH
+from hw.isa import SCALE, Coding, Rule
+from hw.params import FRACTION_BITS, THRESHOLD_FRACTION_BITS, VECTOR_WIDTH
 
-__all__ = ["accumulate", "fire", "requantize", "spikes", "threshold", "unpack_weights"]
+__all__ = [
+    "accumulate",
+    "fire",
+    "requantize",
+    "saturate",
+    "scale_word",
+    "spikes",
+    "threshold",
+    "unpack_weights",
+]
 
 _CLIP_FRACTION_BITS = 8
 _MANTISSA_WIDTH = 16
@@ -105,10 +114,18 @@ def requantize(
     rounded = (magnitude + (1 << (down - 1))) >> down
     # A shift up loses nothing to this clip that saturation would not take.
     grown = np.minimum(magnitude, 1 << VECTOR_WIDTH) << np.clip(-shift, 0, VECTOR_WIDTH - 2)
-    scaled = _saturate(np.sign(product) * np.where(shift > 0, rounded, grown))
-    return _saturate(scaled + bias).astype(np.int32)
+    scaled = saturate(np.sign(product) * np.where(shift > 0, rounded, grown))
+    return saturate(scaled + bias).astype(np.int32)
 
 
-def _saturate(x: np.ndarray) -> np.ndarray:
+def scale_word(v: int) -> int:
+    """Return the scale word of a row encoded with threshold `v` (section 9)."""
+    e = v.bit_length() - _MANTISSA_WIDTH
+    exponent = THRESHOLD_FRACTION_BITS + FRACTION_BITS - e
+    return v >> e << SCALE["mantissa"].offset | exponent << SCALE["exponent"].offset
+
+
+def saturate(x: np.ndarray) -> np.ndarray:
+    """Clamp integers to the range of a vector element."""
     limit = 1 << (VECTOR_WIDTH - 1)
     return np.clip(x, -limit, limit - 1)

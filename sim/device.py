@@ -1,15 +1,19 @@
 """What every device offers: a compiled program and inputs go in, outputs and counters come out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from compiler.program import Compiled
+from hw.params import HwParams
 from hw.regs import COUNTERS, Error
 
-__all__ = ["Device", "Result", "no_counts"]
+__all__ = ["NO_TOKEN", "Device", "Finished", "Registers", "Result", "WholeDevice", "no_counts"]
+
+NO_TOKEN = (1 << 32) - 1
+"""A stop token that no vocabulary has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,70 @@ class Device(Protocol):
         ------
         ValueError
             Where `inputs` are not those of `compiled`.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registers:
+    """What the host sets before it starts a program, by the names of `hw.regs.REGISTERS`.
+
+    A program without TOKEN needs none of it.
+    """
+
+    first_position: int = 0
+    prompt_end: int = 0
+    end_position: int = 0
+    stop_token: int = NO_TOKEN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What the host finds when a program has ended, besides memory.
+
+    Attributes
+    ----------
+    counters : dict of str to int or None
+        By name of `hw.regs.COUNTERS`; None where the device has no notion of it.
+    error : Error
+        The first error, `Error.NONE` after a good run.
+    position : int
+        Register POSITION.
+    """
+
+    counters: dict[str, int | None]
+    error: Error
+    position: int
+
+
+class WholeDevice(Protocol):
+    """Something that executes the program of a whole model."""
+
+    name: str
+
+    def execute(
+        self,
+        memory: np.ndarray,
+        program: int,
+        params: HwParams,
+        registers: Registers,
+        on_token: Callable[[int, int], None],
+    ) -> Finished:
+        """Execute the program once.
+
+        Parameters
+        ----------
+        memory : ndarray of uint8
+            The memory image, changed in place.
+        program : int
+            Byte address of the program's header.
+        params : HwParams
+            The hardware.
+        registers : Registers
+            What is set before the start.
+        on_token : callable
+            Is given each position and the token that ARGMAX puts there: as it comes, or after the
+            end where the device cannot tell earlier.
         """
         ...
 

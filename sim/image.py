@@ -40,13 +40,14 @@ class Image:
         self.bytes_read += self._words(address, length)
         return self._view(address, length, Error.READ_FAILED)
 
-    def read_rows(self, address: int, row_bytes: int, rows: np.ndarray) -> np.ndarray:
-        """Return some of the rows, of `row_bytes` each, that begin at `address`: (rows, bytes)."""
+    def read_rows(self, address: int, row_bytes: int, rows: np.ndarray, stride: int) -> np.ndarray:
+        """Return rows of `row_bytes` that lie `stride` apart from `address` on: (rows, bytes)."""
         if not rows.size:
             return np.zeros((0, row_bytes), np.uint8)
-        length = (int(rows[-1]) + 1) * row_bytes
+        count = int(rows[-1]) + 1
         self.bytes_read += rows.size * row_bytes
-        return self._view(address, length, Error.READ_FAILED).reshape(-1, row_bytes)[rows]
+        seen = self._view(address, (count - 1) * stride + row_bytes, Error.READ_FAILED)
+        return np.lib.stride_tricks.as_strided(seen, (count, row_bytes), (stride, 1))[rows]
 
     def write(self, address: int, data: np.ndarray) -> None:
         """Write the bytes of `data` at `address`; raises Fault where some do not fit."""

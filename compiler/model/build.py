@@ -1,0 +1,127 @@
+"""The passes one after another: from a checkpoint to a compiled directory of the whole model."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from compiler import manifest as manifests
+from compiler.build import check_coding, quantized, recipe_entry
+from compiler.directory import replacing
+from compiler.emit import Shards, emit_matrix, emit_program
+from compiler.model.emit import emit_constants, in_pair_order
+from compiler.model.fold import Program, fold
+from compiler.model.lower import WholeModel, lower
+from compiler.model.place import place, require_memory
+from compiler.model.schedule import schedule
+from compiler.place import Region
+from compiler.program import Compiled, load
+from golden.checkpoints import Checkpoint
+from golden.recipe import Recipe
+from hw.fingerprint import fingerprint
+from hw.isa import Coding
+from hw.params import HwParams
+
+__all__ = ["ALL_LAYERS", "build_model", "program_of"]
+
+ALL_LAYERS = "all"
+"""What a whole model is asked for by, in place of layers."""
+
+
+def program_of(
+    model: WholeModel, params: HwParams, coding: str, memory: int | None = None
+) -> tuple[Program, dict[str, Region]]:
+    """Return a model's program and its memory map.
+
+    The map comes twice: first to learn how many slots the program has, which depends on no address.
+    """
+    slots = 0
+    for _ in range(2):
+        regions = place(model, params, slots=slots, memory=memory)
+        token = schedule(model, regions, params, Coding[coding.upper()])
+        program = fold(model, token, regions)
+        slots = len(program.instructions)
+    regions["records"] = replace(regions["records"], bytes=len(program.records))
+    require_memory(regions, params, memory)
+    return program, regions
+
+
+def build_model(
+    checkpoint: Checkpoint,
+    directory: str | Path,
+    *,
+    params: HwParams,
+    recipe: Recipe,
+    coding: str = "csd",
+    context: int | None = None,
+    memory: int | None = None,
+    progress: Callable[[str], None] = lambda matrix: None,
+) -> Compiled:
+    """Compile a whole model.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The model.
+    directory : path
+        Where it is written, whole or not at all.
+    params : HwParams
+        The hardware.
+    recipe : Recipe
+        How the model becomes spike-driven.
+    coding : str
+        ``unary``, ``bitwise`` or ``csd``.
+    context : int, optional
+        Positions to make room for; by default all that model and hardware have.
+    memory : int, optional
+        Bytes of memory; by default all that the hardware addresses.
+    progress : callable
+        Told each matrix's name when it is written.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where something asked for does not exist, fit or agree.
+    """
+    check_coding(coding)
+    model = lower(checkpoint.config, recipe, params, context)
+    program, regions = program_of(model, params, coding, memory)
+    identity = fingerprint(params)
+    with replacing(Path(directory)) as work:
+        shards = Shards(work)
+        emit_constants(model, checkpoint, regions, params, shards)
+        for stage in model.stages:
+            for matrix in stage.matrices:
+                weights = in_pair_order(matrix.name, quantized(checkpoint, matrix), model)
+                emit_matrix(matrix, weights, regions, params, shards)
+                progress(matrix.name)
+        if program.records:
+            shards.write(regions["records"], [np.frombuffer(program.records, np.uint8)])
+        else:
+            del regions["records"]  # the layers do not differ: there is but one
+        contents = {
+            "program": emit_program(program.instructions, identity, work),
+            **shards.contents,
+        }
+        last = [*regions.values()][-1]
+        manifest = {
+            "format": manifests.FORMAT,
+            "kind": "model",
+            "model": asdict(checkpoint.config),
+            "weights": "real",
+            "layers": [ALL_LAYERS],
+            "recipe": recipe_entry(recipe),
+            "coding": coding,
+            "params": params.as_dict(),
+            "fingerprint": identity,
+            "tokens": 1,
+            "context": model.context,
+            "memory_bytes": last.address + last.bytes,
+            "regions": {
+                name: {**vars(region), **contents.get(name, {})} for name, region in regions.items()
+            },
+            "operations": manifests.operations(model.stages, program.unrolled, params),
+        }
+        manifests.write(manifest, work)
+    return load(directory, params)

@@ -1,0 +1,332 @@
+"""Pass 4, schedule: what is done for one token, layer by layer."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from compiler.lower import Stage
+from compiler.model.fence import fenced
+from compiler.model.lower import Layer, WholeModel
+from compiler.model.place import cache_layout
+from compiler.place import Region
+from compiler.schedule import Instruction, encode_fields, matmul_fields
+from golden.neuron import Site
+from hw.isa import Cache, Coding, Opcode, VectorOp
+from hw.params import HwParams
+
+__all__ = ["Pass", "schedule"]
+
+_ELEMENT_BYTES = 4
+_CACHE_WIDTH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """What is done for one token.
+
+    Attributes
+    ----------
+    embed : list of Instruction
+        The token's vector.
+    layers : list of list of Instruction
+        Each layer's, all alike but for what differs between layers.
+    head : list of Instruction
+        The next token, where it is not the host's.
+    """
+
+    embed: list[Instruction]
+    layers: list[list[Instruction]]
+    head: list[Instruction]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """Query heads that share their keys and pass the array together."""
+
+    number: int
+    kv_head: int
+    first: int
+    heads: int
+
+    @property
+    def buffer(self) -> int:
+        """Which of the two buffers of scores and of w is theirs."""
+        return self.number % 2
+
+
+def schedule(
+    model: WholeModel, regions: dict[str, Region], params: HwParams, coding: Coding
+) -> Pass:
+    """Return the instructions of one token.
+
+    Parameters
+    ----------
+    model : WholeModel
+        What is computed.
+    regions : dict of str to Region
+        Where everything lies (`compiler.model.place.place`).
+    params : HwParams
+        The hardware.
+    coding : Coding
+        How counts become spikes.
+    """
+    return _Scheduler(model, regions, params, coding).token()
+
+
+class _Scheduler:
+    """Makes instructions of names: addresses and strides are found here."""
+
+    def __init__(
+        self, model: WholeModel, regions: dict[str, Region], params: HwParams, coding: Coding
+    ) -> None:
+        self.model, self.regions, self.params, self.coding = model, regions, params, coding
+        config = model.config
+        self.cache = cache_layout(model, params)
+        self.head_bytes = _ELEMENT_BYTES * config.head_dim
+        self.row_bytes = params.vector_bytes(model.context)  # of scores and of w
+        self.epsilon = max(1, math.floor(Fraction(config.norm_eps) * (1 << 32) + Fraction(1, 2)))
+        steepness = math.log2(math.e) / math.sqrt(config.head_dim) * (1 << 24)
+        self.steepness = math.floor(steepness + 0.5)
+        self.batches = []
+        group = config.heads // config.kv_heads
+        for first in range(0, config.heads, group):
+            for part in range(first, first + group, params.tokens):
+                batch = _Batch(
+                    number=len(self.batches),
+                    kv_head=first // group,
+                    first=part,
+                    heads=min(params.tokens, first + group - part),
+                )
+                self.batches.append(batch)
+
+    def token(self) -> Pass:
+        hidden = self.model.config.hidden_size
+        embed = self.vector(VectorOp.COPY, "x", "embed", elements=hidden, a_by_token=1)
+        head = [
+            self.norm("final_norm"),
+            *self.stage(self.model.head, "norm", ["logits"]),
+            self.vector(VectorOp.ARGMAX, "tokens", "logits", elements=self.model.config.vocab_size),
+        ]
+        return Pass(
+            embed=[embed],
+            layers=[fenced(self.layer(layer)) for layer in self.model.layers],
+            head=fenced(head),
+        )
+
+    def layer(self, layer: Layer) -> list[Instruction]:
+        config = self.model.config
+        return [
+            self.norm(f"{layer.name}.attn_norm"),
+            *self.stage(layer.qkv, "norm", ["q", "k", "v"]),
+            *self.queries_and_keys(layer),
+            self.store(layer, Cache.KEY, "k", "keys", "key_scales", self.cache.keys),
+            self.store(layer, Cache.VALUE, "v", "values", "value_scales", self.cache.values),
+            *self.attention(layer),
+            *self.stage(layer.o, "attention", ["update"]),
+            self.add("update"),
+            self.norm(f"{layer.name}.ffn_norm"),
+            *self.stage(layer.gate_up, "norm", ["gate", "up"]),
+            self.vector(VectorOp.SWIGLU, "act", "gate", "up", elements=config.ffn_size),
+            *self.stage(layer.down, "act", ["update"]),
+            self.add("update"),
+        ]
+
+    def queries_and_keys(self, layer: Layer) -> list[Instruction]:
+        """Normalize queries and keys, where the model does, and rotate them."""
+        config = self.model.config
+        heads = {"q": config.heads, "k": config.kv_heads}
+        shape = {"elements": config.head_dim, "stride": self.head_bytes, "b_same": 1}
+        done = []
+        if config.qk_norm:
+            for name, rows in heads.items():
+                gain = f"{layer.name}.{name}_norm"
+                norm = self.vector(
+                    VectorOp.NORM, name, name, gain, rows=rows, constant=self.epsilon, **shape
+                )
+                done.append(norm)
+        for name, rows in heads.items():
+            rotation = self.vector(
+                VectorOp.ROTATE, name, name, "rope", rows=rows, b_by_position=1, **shape
+            )
+            done.append(rotation)
+        return done
+
+    def attention(self, layer: Layer) -> list[Instruction]:
+        """Attend batch by batch; the softmax of one goes on beside the products of its neighbours.
+
+        Each turn needs one fence, in front of its softmax.
+        """
+        done = self.scores(layer, self.batches[0])
+        for number, batch in enumerate(self.batches):
+            done.append(self.softmax(layer, batch))
+            if number:
+                done += self.outputs(layer, self.batches[number - 1])
+            if number + 1 < len(self.batches):
+                done += self.scores(layer, self.batches[number + 1])
+        return done + self.outputs(layer, self.batches[-1])
+
+    def scores(self, layer: Layer, batch: _Batch) -> list[Instruction]:
+        source = self.address("q") + batch.first * self.head_bytes
+        head_dim, kv_head = self.model.config.head_dim, batch.kv_head
+        name = layer.name
+        return [
+            self.encode(layer.query, "q", source, self.head_bytes, batch.heads, head_dim),
+            self.cache_matmul(
+                reads=(f"{name}.keys", f"{name}.key_scales"),
+                writes=f"scores.{batch.buffer}",
+                strided=1,
+                by_position=1,
+                outputs=1,
+                weights=self.address(f"{name}.keys") + kv_head * self.cache.keys,
+                channel_words=self.address(f"{name}.key_scales") + kv_head * self.cache.scales,
+                destination=self.address(f"scores.{batch.buffer}"),
+                destination_stride=self.row_bytes,
+            ),
+        ]
+
+    def softmax(self, layer: Layer, batch: _Batch) -> Instruction:
+        return self.vector(
+            VectorOp.SOFTMAX,
+            f"w.{batch.buffer}",
+            f"scores.{batch.buffer}",
+            f"{layer.name}.value_scales",
+            b_offset=batch.kv_head * self.cache.scales,
+            rows=batch.heads,
+            elements=1,
+            stride=self.row_bytes,
+            constant=self.steepness,
+            b_same=1,
+            by_position=1,
+        )
+
+    def outputs(self, layer: Layer, batch: _Batch) -> list[Instruction]:
+        source = f"w.{batch.buffer}"
+        values = f"{layer.name}.values"
+        return [
+            self.encode(
+                layer.probabilities,
+                source,
+                self.address(source),
+                self.row_bytes,
+                batch.heads,
+                1,
+                by_position=1,
+            ),
+            self.cache_matmul(
+                reads=(values,),
+                writes="attention",
+                strided=0,
+                by_position=0,
+                outputs=self.model.config.head_dim,
+                weights=self.address(values) + batch.kv_head * self.cache.values,
+                channel_words=self.address("value_words"),
+                destination=self.address("attention") + batch.first * self.head_bytes,
+                destination_stride=self.head_bytes,
+            ),
+        ]
+
+    def stage(self, stage: Stage, source: str, destinations: list[str]) -> list[Instruction]:
+        """Encode a vector and apply a stage's matrices to it."""
+        stride = self.params.vector_bytes(stage.channels)
+        encode = self.encode(
+            stage.site, source, self.address(source), stride, 1, stage.channels, stage=stage
+        )
+        done = [encode]
+        for matrix, destination in zip(stage.matrices, destinations, strict=True):
+            fields = matmul_fields(
+                matrix,
+                self.regions,
+                self.coding,
+                destination=self.address(destination),
+                destination_stride=self.params.vector_bytes(matrix.outputs),
+            )
+            matmul = Instruction(
+                opcode=Opcode.MATMUL,
+                fields=fields,
+                stage=stage,
+                matrix=matrix,
+                writes=(destination,),
+            )
+            done.append(matmul)
+        return done
+
+    def encode(
+        self,
+        site: Site,
+        region: str,
+        source: int,
+        stride: int,
+        tokens: int,
+        channels: int,
+        by_position: int = 0,
+        stage: Stage | None = None,
+    ) -> Instruction:
+        fields = encode_fields(
+            site,
+            tokens=tokens,
+            channels=channels,
+            source=source,
+            source_stride=stride,
+            by_position=by_position,
+        )
+        return Instruction(opcode=Opcode.ENCODE, fields=fields, stage=stage, reads=(region,))
+
+    def cache_matmul(self, *, reads: tuple[str, ...], writes: str, **fields: int) -> Instruction:
+        """Return a MATMUL whose weights are keys or values."""
+        fields |= {"coding": self.coding.value, "weight_width": _CACHE_WIDTH, "has_bias": 0}
+        return Instruction(opcode=Opcode.MATMUL, fields=fields, reads=reads, writes=(writes,))
+
+    def norm(self, gain: str) -> Instruction:
+        hidden = self.model.config.hidden_size
+        return self.vector(VectorOp.NORM, "norm", "x", gain, elements=hidden, constant=self.epsilon)
+
+    def add(self, update: str) -> Instruction:
+        return self.vector(VectorOp.ADD, "x", "x", update, elements=self.model.config.hidden_size)
+
+    def vector(
+        self,
+        operation: VectorOp,
+        destination: str,
+        a: str,
+        b: str | None = None,
+        *,
+        elements: int,
+        b_offset: int = 0,
+        **fields: int,
+    ) -> Instruction:
+        """Return a VECTOR on regions; a field that is not given is 0, but for rows and stride."""
+        fields = {
+            "operation": operation.value,
+            "rows": 1,
+            "elements": elements,
+            "stride": self.params.vector_bytes(elements),
+            "a": self.address(a),
+            "b": 0 if b is None else self.address(b) + b_offset,
+            "destination": self.address(destination),
+            **dict.fromkeys(("constant", "a_by_token", "b_by_position", "b_same"), 0),
+            **fields,
+        }
+        reads = (a,) if b is None else (a, b)
+        return Instruction(opcode=Opcode.VECTOR, fields=fields, reads=reads, writes=(destination,))
+
+    def store(
+        self, layer: Layer, cache: Cache, source: str, codes: str, scales: str, stride: int
+    ) -> Instruction:
+        codes, scales = f"{layer.name}.{codes}", f"{layer.name}.{scales}"
+        fields = {
+            "cache": cache.value,
+            "heads": self.model.config.kv_heads,
+            "channels": self.model.config.head_dim,
+            "source": self.address(source),
+            "source_stride": self.head_bytes,
+            "codes": self.address(codes),
+            "codes_stride": stride,
+            "scales": self.address(scales),
+            "scales_stride": self.cache.scales,
+        }
+        return Instruction(
+            opcode=Opcode.STORE, fields=fields, reads=(source,), writes=(codes, scales)
+        )
+
+    def address(self, region: str) -> int:
+        return self.regions[region].address
