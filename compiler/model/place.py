@@ -77,11 +77,17 @@ def place(
         vectors("norm", hidden),
         vectors("q", config.heads * head_dim),
         vectors("k", config.kv_heads * head_dim),
+        *(
+            vectors(f"{stage}_{name}", heads * head_dim)
+            for stage in (("normed", "rotated") if config.qk_norm else ("rotated",))
+            for name, heads in (("q", config.heads), ("k", config.kv_heads))
+        ),
         vectors("v", config.kv_heads * head_dim),
         *(vectors(f"scores.{i}", context, batch) for i in range(2)),
         *(vectors(f"w.{i}", context, batch) for i in range(2)),
         vectors("attention", config.heads * head_dim),
         vectors("update", hidden),
+        vectors("between", hidden),
         vectors("gate", config.ffn_size),
         vectors("up", config.ffn_size),
         vectors("act", config.ffn_size),

@@ -119,16 +119,16 @@ class _Scheduler:
             self.norm(f"{layer.name}.attn_norm"),
             *self.stage(layer.qkv, "norm", ["q", "k", "v"]),
             *self.queries_and_keys(layer),
-            self.store(layer, Cache.KEY, "k", "keys", "key_scales", self.cache.keys),
+            self.store(layer, Cache.KEY, "rotated_k", "keys", "key_scales", self.cache.keys),
             self.store(layer, Cache.VALUE, "v", "values", "value_scales", self.cache.values),
             *self.attention(layer),
             *self.stage(layer.o, "attention", ["update"]),
-            self.add("update"),
-            self.norm(f"{layer.name}.ffn_norm"),
+            self.add("between", "x"),
+            self.norm(f"{layer.name}.ffn_norm", "between"),
             *self.stage(layer.gate_up, "norm", ["gate", "up"]),
             self.vector(VectorOp.SWIGLU, "act", "gate", "up", elements=config.ffn_size),
             *self.stage(layer.down, "act", ["update"]),
-            self.add("update"),
+            self.add("x", "between"),
         ]
 
     def queries_and_keys(self, layer: Layer) -> list[Instruction]:
@@ -141,12 +141,13 @@ class _Scheduler:
             for name, rows in heads.items():
                 gain = f"{layer.name}.{name}_norm"
                 norm = self.vector(
-                    VectorOp.NORM, name, name, gain, rows=rows, constant=self.epsilon, **shape
+                    VectorOp.NORM, f"normed_{name}", name, gain, rows=rows, constant=self.epsilon, **shape
                 )
                 done.append(norm)
         for name, rows in heads.items():
+            source = f"normed_{name}" if config.qk_norm else name
             rotation = self.vector(
-                VectorOp.ROTATE, name, name, "rope", rows=rows, b_by_position=1, **shape
+                VectorOp.ROTATE, f"rotated_{name}", source, "rope", rows=rows, b_by_position=1, **shape
             )
             done.append(rotation)
         return done
@@ -166,11 +167,11 @@ class _Scheduler:
         return done + self.outputs(layer, self.batches[-1])
 
     def scores(self, layer: Layer, batch: _Batch) -> list[Instruction]:
-        source = self.address("q") + batch.first * self.head_bytes
+        source = self.address("rotated_q") + batch.first * self.head_bytes
         head_dim, kv_head = self.model.config.head_dim, batch.kv_head
         name = layer.name
         return [
-            self.encode(layer.query, "q", source, self.head_bytes, batch.heads, head_dim),
+            self.encode(layer.query, "rotated_q", source, self.head_bytes, batch.heads, head_dim),
             self.cache_matmul(
                 reads=(f"{name}.keys", f"{name}.key_scales"),
                 writes=f"scores.{batch.buffer}",
@@ -276,12 +277,16 @@ class _Scheduler:
         fields |= {"coding": self.coding.value, "weight_width": _CACHE_WIDTH, "has_bias": 0}
         return Instruction(opcode=Opcode.MATMUL, fields=fields, reads=reads, writes=(writes,))
 
-    def norm(self, gain: str) -> Instruction:
+    def norm(self, gain: str, source: str = "x") -> Instruction:
         hidden = self.model.config.hidden_size
-        return self.vector(VectorOp.NORM, "norm", "x", gain, elements=hidden, constant=self.epsilon)
+        return self.vector(
+            VectorOp.NORM, "norm", source, gain, elements=hidden, constant=self.epsilon
+        )
 
-    def add(self, update: str) -> Instruction:
-        return self.vector(VectorOp.ADD, "x", "x", update, elements=self.model.config.hidden_size)
+    def add(self, total: str, source: str) -> Instruction:
+        """Add the update; no vector is written where it is read, memory need not keep that order."""
+        hidden = self.model.config.hidden_size
+        return self.vector(VectorOp.ADD, total, source, "update", elements=hidden)
 
     def vector(
         self,
