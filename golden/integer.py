@@ -99,7 +99,8 @@ class IntegerModel(Model):
         if x is not self._input:
             self._input, self._encoded = x, matrix.encode(x)
             self._report(site_of(name), self._encoded)
-        return self._seen(name, matrix.apply(self._encoded))
+        y = matrix.apply(self._encoded)
+        return self._seen("logits" if name == "lm_head" else name, y)
 
     def norm(self, name: str, x: Tensor) -> Tensor:
         """Return RMSNorm of the last dimension of `x` with the gains of that name."""
@@ -175,7 +176,7 @@ class IntegerModel(Model):
     @torch.no_grad()
     def head(self, x: Tensor) -> Tensor:
         """Return the logits, (tokens, vocab_size), of the residual stream after all layers."""
-        return self._seen("logits", self.matrix("lm_head", self.norm("final_norm", x)))
+        return self.matrix("lm_head", self.norm("final_norm", x))
 
     def _add(self, name: str, x: Tensor, y: Tensor) -> Tensor:
         exact = x.long() + y

@@ -12,6 +12,8 @@ _LENGTHS = {Opcode.ENCODE: "channels", Opcode.MATMUL: "outputs", Opcode.VECTOR: 
 """The field that `by_position` adds to."""
 
 _CACHE_COUNT = 127  # what STORE counts to
+_POSITION_END = 1 << 16  # of positions that addresses are made of
+_STEEPNESS_MAX = (1 << 25) - 1
 
 # Fields that must be whole memory words.
 _ALIGNED = {
@@ -47,19 +49,18 @@ def decode(slot: bytes, params: HwParams, position: int) -> tuple[Opcode, dict[s
         opcode, fields = isa.disassemble(slot)
     except ValueError:
         raise Fault(Error.BAD_INSTRUCTION) from None
+    modifiers = {name: fields.pop(name) for name in isa.MODIFIERS}
     choices, limits = _bounds(opcode, fields, params)
+    if modifiers["by_position"] and opcode in _LENGTHS:
+        fields[_LENGTHS[opcode]] += position
     legal = all(fields[name] in values for name, values in choices.items())
     legal &= all(1 <= fields[name] <= last for name, last in limits.items())
     legal &= all(fields[name] % params.axi_bytes == 0 for name in _ALIGNED.get(opcode, ()))
-    modifiers = {name: fields.pop(name) for name in isa.MODIFIERS}
-    if modifiers["by_position"] and opcode in _LENGTHS:
-        name = _LENGTHS[opcode]
-        fields[name] += position
-        legal &= fields[name] <= limits[name]
-    if opcode is Opcode.VECTOR and fields["operation"] == VectorOp.ROTATE.value:
-        legal &= fields["elements"] % 2 == 0
-    if opcode is Opcode.STORE:
-        legal &= params.max_count == _CACHE_COUNT and position < 1 << 16
+    if opcode is Opcode.VECTOR:
+        legal &= fields["operation"] != VectorOp.ROTATE.value or fields["elements"] % 2 == 0
+        legal &= not fields["b_by_position"] or position < _POSITION_END
+    elif opcode is Opcode.STORE:
+        legal &= params.max_count == _CACHE_COUNT and position < _POSITION_END
     if not legal:
         raise Fault(Error.BAD_INSTRUCTION)
     return opcode, fields
@@ -83,13 +84,13 @@ def _bounds(
             "weight_width": set(params.weight_widths),
         }, {"outputs": largest["outputs"]}
     if opcode is Opcode.VECTOR:
-        bounded = (VectorOp.NORM.value, VectorOp.SOFTMAX.value)
-        return {"operation": {operation.value for operation in VectorOp}}, {
-            "rows": largest["rows"],
-            "elements": params.max_channels
-            if fields["operation"] in bounded
-            else largest["elements"],
-        }
+        limits = {"rows": largest["rows"], "elements": largest["elements"]}
+        if fields["operation"] == VectorOp.NORM.value:
+            limits |= {"elements": params.max_channels, "constant": largest["constant"]}
+        elif fields["operation"] == VectorOp.SOFTMAX.value:
+            limits["elements"] = params.max_channels
+            limits["constant"] = _STEEPNESS_MAX
+        return {"operation": {operation.value for operation in VectorOp}}, limits
     if opcode is Opcode.STORE:
         return {}, {"heads": largest["heads"], "channels": params.tile_outputs}
     if opcode is Opcode.LAYERS:

@@ -14,6 +14,7 @@ from sim.image import Fault, Image
 
 __all__ = ["Flow"]
 
+_NOT_IN_LAYERS = (Opcode.TOKEN, Opcode.NEXT, Opcode.PREFILL, Opcode.LAYERS)
 _LAYERED = 1 << isa.INSTRUCTIONS[Opcode.END]["layered"].offset
 
 
@@ -46,12 +47,16 @@ class Flow:
     ----------
     position, token : int
         That are being worked on.
+    jumped : bool
+        Whether not all slots came one after the other. Hardware has then read slots ahead that it
+        did not need, how many depends on time.
     """
 
     def __init__(self, image: Image, program: int, params: HwParams, registers: Registers) -> None:
         self._image, self._program, self._params = image, program, params
         self._registers = registers
         self.position, self.token = registers.first_position, 0
+        self.jumped = False
         self._loop: _Loop | None = None
 
     def instructions(self) -> Iterator[tuple[int, Opcode, dict[str, int]]]:
@@ -69,24 +74,19 @@ class Flow:
                 self._program + header_bytes + at * isa.SLOT_BYTES, isa.SLOT_BYTES
             ).tobytes()
             opcode, fields = decode(self._with_record(slot), self._params, self.position)
-            following = at + 1
-            if opcode is Opcode.END or (opcode is Opcode.TOKEN and self._ends(**fields)):
+            if opcode is Opcode.END:
                 return
-            if opcode is Opcode.NEXT:
-                following = at - fields["slots"]
-                if following < 0:
+            following = next_slot = at + 1
+            if opcode in _NOT_IN_LAYERS:
+                if self._loop is not None:
                     raise Fault(Error.BAD_INSTRUCTION)
-                self.position += 1
-            elif opcode is Opcode.PREFILL:
-                if following + fields["slots"] >= slots:
-                    raise Fault(Error.BAD_INSTRUCTION)
-                if self.position + 1 < self._registers.prompt_end:
-                    following += fields["slots"]
-            elif opcode is Opcode.LAYERS:
-                self._begin(following, **fields)
-            elif opcode is not Opcode.TOKEN:
+                if opcode is Opcode.TOKEN and self._ends(**fields):
+                    return
+                following = self._moved(opcode, following, slots, fields)
+            else:
                 yield at, opcode, fields
             at = self._after(following)
+            self.jumped |= at != next_slot
         raise Fault(Error.BAD_INSTRUCTION)  # a program ends with END
 
     def _header(self) -> int:
@@ -111,12 +111,22 @@ class Flow:
         loop.records_left -= 1
         return (word ^ int.from_bytes(record, "little")).to_bytes(isa.SLOT_BYTES, "little")
 
-    def _begin(
-        self, first: int, *, layers: int, slots: int, records: int, record_count: int, **_: int
-    ) -> None:
-        if self._loop is not None:
+    def _moved(self, opcode: Opcode, following: int, slots: int, fields: dict[str, int]) -> int:
+        """Return the slot after a control instruction that stands before slot `following`."""
+        ahead = following + fields.get("slots", 0)
+        if opcode is Opcode.NEXT:
+            self.position += 1
+            if (following := following - 1 - fields["slots"]) < 0:
+                raise Fault(Error.BAD_INSTRUCTION)
+        elif ahead > slots:
             raise Fault(Error.BAD_INSTRUCTION)
-        self._loop = _Loop(first, first + slots, layers, records, record_count)
+        elif opcode is Opcode.LAYERS:
+            self._loop = _Loop(
+                following, ahead, fields["layers"], fields["records"], fields["record_count"]
+            )
+        elif opcode is Opcode.PREFILL and self.position + 1 < self._registers.prompt_end:
+            return ahead
+        return following
 
     def _after(self, at: int) -> int:
         """Return the slot to go on with, `at` unless a loop goes back from there."""

@@ -106,7 +106,8 @@ class Machine:
         except Fault as fault:
             error = fault.error
         counters = no_counts() | self.counters
-        counters["dram_bytes_read"] = self.image.bytes_read
+        if not self.flow.jumped:
+            counters["dram_bytes_read"] = self.image.bytes_read
         counters["dram_bytes_written"] = self.image.bytes_written
         return Finished(counters=counters, error=error, position=self.flow.position)
 

@@ -141,13 +141,25 @@ class _Scheduler:
             for name, rows in heads.items():
                 gain = f"{layer.name}.{name}_norm"
                 norm = self.vector(
-                    VectorOp.NORM, f"normed_{name}", name, gain, rows=rows, constant=self.epsilon, **shape
+                    VectorOp.NORM,
+                    f"normed_{name}",
+                    name,
+                    gain,
+                    rows=rows,
+                    constant=self.epsilon,
+                    **shape,
                 )
                 done.append(norm)
         for name, rows in heads.items():
             source = f"normed_{name}" if config.qk_norm else name
             rotation = self.vector(
-                VectorOp.ROTATE, f"rotated_{name}", source, "rope", rows=rows, b_by_position=1, **shape
+                VectorOp.ROTATE,
+                f"rotated_{name}",
+                source,
+                "rope",
+                rows=rows,
+                b_by_position=1,
+                **shape,
             )
             done.append(rotation)
         return done
@@ -284,7 +296,7 @@ class _Scheduler:
         )
 
     def add(self, total: str, source: str) -> Instruction:
-        """Add the update; no vector is written where it is read, memory need not keep that order."""
+        """Add the update. Nothing is written where it is read: memory need not keep that order."""
         hidden = self.model.config.hidden_size
         return self.vector(VectorOp.ADD, total, source, "update", elements=hidden)
 

@@ -91,6 +91,7 @@ def test_stories260k_loses_little(stories, capsys):
     assert fp32["perplexity"] == pytest.approx(math.exp(fp32["nats_per_token"]))
     assert abs(spiking["perplexity"] / fp32["perplexity"] - 1) < 0.02
     assert len(found["sites"]) == 5 * 4 + 1
+    assert found["arithmetic"] == "float" and "residual" not in found
     assert found["sites"][3]["layer"] == 0 and found["sites"][3]["site"] == "down"
     assert found["sites"][-1]["layer"] is None and found["sites"][-1]["site"] == "head"
     for site in (*found["sites"], *found["by_site"].values()):
@@ -101,6 +102,26 @@ def test_stories260k_loses_little(stories, capsys):
         assert site["clipped_fraction"] == 0
     assert found["by_site"]["qkv"]["values"] == 5 * 64 * found["tokens"]
     assert found["by_site"]["all"]["values"] == sum(site["values"] for site in found["sites"])
+
+
+def test_integers_lose_little_more_than_spikes(stories, capsys):
+    arguments = (*stories, "--tokens", "1500", "--arithmetic", "integer", "--json")
+    status, out, err = run(capsys, *arguments)
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert found["arithmetic"] == "integer"
+    assert abs(found["spiking"]["perplexity"] / found["fp32"]["perplexity"] - 1) < 0.01
+    assert found["residual"]["saturated"] == 0 and 5 < found["residual"]["largest"] < 100
+    assert [site["site"] for site in found["sites"][:6]] == [
+        "qkv", "query", "probabilities", "o", "gate_up", "down"
+    ]  # fmt: skip
+    probabilities, tokens = found["by_site"]["probabilities"], found["tokens"]
+    assert found["by_site"]["query"]["values"] == 5 * 64 * tokens
+    assert probabilities["values"] < 5 * 8 * tokens * (512 + 1) / 2
+    assert 1.8 < found["spikes_per_weight"]["csd"] < 2.6
+    status, out, _ = run(capsys, *arguments[:-1])
+    assert status == 0 and " probabilities " in out
+    assert "residual stream: largest magnitude" in out and ", 0 saturated" in out
 
 
 def test_the_table_shows_every_site(stories, capsys):
@@ -154,6 +175,8 @@ def test_wrong_arguments_are_one_sentence(capsys):
     status, out, err = run(capsys, "perplexity", "--model", "stories260k")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "the following arguments are required: --text" in err
+    status, _, err = run(capsys, *STORIES, "--text", "t", "--arithmetic", "half")
+    assert (status, err.count("\n")) == (2, 1) and "argument --arithmetic: invalid choice" in err
     status, _, err = run(capsys, "fetch", "gpt2")
     assert status == 2
     assert err == f"python -m golden: model must be one of {', '.join(fetch.KNOWN)}, not gpt2\n"
@@ -163,7 +186,7 @@ def test_fetch_prints_where_the_model_is(stories260k, capsys):
     assert run(capsys, "fetch", "stories260k")[:2] == (0, f"{stories260k}\n")
 
 
-@pytest.mark.parametrize("command", [(), ("perplexity",), ("fetch",)])
+@pytest.mark.parametrize("command", [(), ("perplexity",), ("generate",), ("fetch",)])
 def test_every_command_has_help(capsys, command):
     status, out, _ = run(capsys, *command, "--help")
     assert status == 0 and "usage: python -m golden" in out

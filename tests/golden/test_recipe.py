@@ -27,7 +27,8 @@ def recipe(tmp_path):
 
 def test_the_default_recipe():
     w8 = load_recipe("w8")
-    for layer, site in [(0, "qkv"), (29, "down"), (None, "head")]:
+    places = [(0, "qkv"), (29, "down"), (None, "head"), (0, "query"), (5, "probabilities")]
+    for layer, site in places:
         assert w8.site(layer, site, 576) == Site("absmax", 127, 256, 127)
         assert w8.dead_quantile(layer, site) == 0
     assert {w8.weight_bits(name) for name in ("lm_head", "layers.3.q", "layers.0.down")} == {8}
@@ -62,6 +63,38 @@ def test_settings_are_inherited_from_model_to_site_to_layer(recipe):
     assert r.site(2, "down", 64) == Site("absmax", 31, 128, 31, 0, 0)
     names = ("layers.2.down", "layers.2.o", "layers.1.down", "lm_head")
     assert [r.weight_bits(name) for name in names] == [8, 4, 4, 4]
+
+
+def test_sites_within_attention_inherit_nothing_from_the_whole_model(recipe):
+    everywhere = """
+        weight_bits = 4
+        max_count = 31
+        rule = "static"
+        peak = 8
+        clip = 0.5
+    """
+    for zone in ("dead_zone = 1", "dead_quantile = 0.5"):
+        r = recipe(everywhere + zone)
+        for site in ("query", "probabilities"):
+            assert r.site(1, site, 64) == Site("absmax", 127, 256, 127)
+            assert r.dead_quantile(1, site) == 0
+        r = recipe(everywhere + zone + """
+            [site.query]
+            max_count = 15
+            [site.probabilities]
+            dead_zone = 0.5
+            [layer.1.query]
+            clip = 0.25
+            [layer.2.probabilities]
+            rule = "static"
+            peak = 2
+        """)
+        assert r.site(0, "query", 64) == Site("absmax", 15, 256, 15)
+        assert r.site(1, "query", 64) == Site("absmax", 15, 64, 15)
+        assert r.site(1, "probabilities", 9) == Site("absmax", 127, 256, 127, 0, 32768)
+        assert r.site(2, "probabilities", 9) == Site("static", 127, 256, 127, 131072, 32768)
+        alone = recipe(everywhere + zone + "\n[layer.3.probabilities]\nmax_count = 7")
+        assert alone.site(3, "probabilities", 9) == Site("absmax", 7, 256, 7)
 
 
 def test_mean_rule_takes_channels_times_kappa_rounded_half_away(recipe):
@@ -118,10 +151,11 @@ def test_layers_beyond_the_model_are_refused(recipe):
 def test_locate():
     assert locate("layers.12.up") == (12, "gate_up")
     assert locate("lm_head") == (None, "head")
-    with pytest.raises(ValueError, match="site must be one of qkv, o, gate_up, down, head, not"):
+    with pytest.raises(ValueError, match=f"site must be one of {', '.join(SITES)}, not"):
         load_recipe("w8").site(0, "mlp", 4)
 
 
+NAMES = "qkv, o, gate_up, down, query, probabilities"
 KEYS = "weight_bits, max_count, rule, clip, kappa, peak, dead_zone, dead_quantile"
 
 
@@ -158,9 +192,18 @@ KEYS = "weight_bits, max_count, rule, clip, kappa, peak, dead_zone, dead_quantil
         ("[layer.3.o]\nclip = 2",
          ", [layer.3.o]: clip must be a multiple of 1/256 from 1/256 to 1, not 2"),
         ("[site.mlp]\nclip = 1",
-         ": a site in [site] must be one of qkv, o, gate_up, down, head, not 'mlp'"),
+         f": a site in [site] must be one of {NAMES}, head, not 'mlp'"),
         ("[layer.0.head]\nclip = 1",
-         ": a site in [layer.0] must be one of qkv, o, gate_up, down, not 'head'"),
+         f": a site in [layer.0] must be one of {NAMES}, not 'head'"),
+        ("[site.query]\nweight_bits = 8",
+         f", [site.query]: a setting must be one of {KEYS[13:]}, not 'weight_bits'"),
+        ("[layer.0.query]\nweight_bits = 8",
+         f", [layer.0.query]: a setting must be one of {KEYS[13:]}, not 'weight_bits'"),
+        ("[site.probabilities]\ndead_quantile = 0.5",
+         ", [site.probabilities]: a setting must be one of max_count, rule, clip, peak, dead_zone, "
+         "not 'dead_quantile'"),
+        ("[layer.0.probabilities]\nrule = 'mean'",
+         ", [layer.0.probabilities]: rule must be absmax or static, not 'mean'"),
         ("[layer.first.o]\nclip = 1", ": [layer.first] must be numbered like [layer.0.down]"),
         ("site = 3", ": [site] must hold tables of settings only"),
         ("[site]\nclip = 1", ": [site] must hold tables of settings only"),
