@@ -1,9 +1,11 @@
-"""Command line of the simulators: ``python -m sim run``."""
+"""Command line of the simulators: ``python -m sim run`` and ``python -m sim generate``."""
 
 import argparse
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,8 +19,17 @@ Takes the vectors that reach a layer in the golden model for a prompt, compiles 
 and compares every output word and every counter with the golden model. Exit status: 0 where all of
 that holds, 1 where something differs, 2 where the request is at fault."""
 
-# What is fixed once a layer is compiled.
-_COMPILED = ("layer", "coding", "recipe", "tokens", "rows", "array", "no_skip")
+_GENERATE = """\
+Compiles a whole model, which is kept for the next time, and lets a device continue a prompt: token
+by token, the likeliest each time, in one program. Exit status: 0 where the program ends well (and,
+with --check golden, golden's integer model makes the same tokens), 1 where it does not, 2 where the
+request is at fault."""
+
+# What is fixed once layers, or a model, are compiled.
+_COMPILED = {
+    "run": ("layer", "coding", "recipe", "tokens", "rows", "array", "no_skip"),
+    "generate": ("coding", "recipe", "context"),
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,14 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.compiled is not None:
-        given = [name for name in _COMPILED if getattr(options, name) is not None]
+        fixed = _COMPILED[options.command]
+        given = [name for name in fixed if getattr(options, name) is not None]
         if given:
             given = [f"--{name.replace('_', '-')}" for name in given]
             parser.error(f"{', '.join(given)}: what is compiled in {options.compiled} stands")
-    elif options.layer is None:
+    elif options.command == "run" and options.layer is None:
         parser.error("--layer (such as mlp0) or --compiled must be given")
+    commands = {"run": _run, "generate": _generate}
     try:
-        return _run(options)
+        return commands[options.command](options)
     except ValueError as error:  # each is one sentence
         return _refuse(str(error))
     except OSError as error:
@@ -58,7 +71,13 @@ def _refuse(sentence: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m sim", description="The simulators of Spikeloom.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    _add_run(commands)
+    _add_generate(commands)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "run", help="run one layer and compare it with the golden model", description=_RUN
     )
@@ -68,8 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="L",
         help="mlpN, attnN, one of qN kN vN oN gateN upN downN, or lm_head",
     )
-    add("--model", metavar="M", help="a known name or a checkpoint (default: smollm2-135m)")
-    add("--preset", metavar="P", help=f"hardware: {', '.join(PRESETS)} (default: edge)")
+    _add_model(command)
     add("--array", metavar="A", help="spike, or mac to compare with (default: spike)")
     add(
         "--no-skip",
@@ -77,13 +95,44 @@ def _parser() -> argparse.ArgumentParser:
         const=True,
         help="hardware that fetches silent channels too, to compare with",
     )
-    add("--coding", metavar="C", help="unary, bitwise or csd (default: csd)")
-    add("--recipe", metavar="R", help="a known recipe or a TOML file (default: w8)")
     add("--device", metavar="D", default="rtl", help="rtl, cycle or functional (default: rtl)")
     add("--prompt", metavar="TEXT", help="whose last tokens' vectors are taken")
     add("--tokens", metavar="M", type=int, help="how many (default: as the hardware has rows)")
     add("--rows", metavar="A:B", help="output channels of a single matrix, or how many")
     add("--compiled", metavar="DIR", type=Path, help="run this compiled directory instead")
+    _add_timing(command)
+    add("--waves", action="store_true", help="record waves beside the report")
+    add("-o", "--output", metavar="DIR", type=Path, help="(default: build/sim/MODEL/LAYER)")
+    add("--json", action="store_true", help="print the report instead of a table")
+
+
+def _add_generate(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "generate", help="let a whole model continue a prompt", description=_GENERATE
+    )
+    add = command.add_argument
+    _add_model(command)
+    add("--context", metavar="N", type=int, help="positions (default: all that there are)")
+    add("--device", metavar="D", default="functional", help="rtl or functional (the default)")
+    add("--prompt", metavar="TEXT", help="the text to continue")
+    add("--tokens", metavar="N", type=int, default=64, help="to add at most (default: 64)")
+    add("--compiled", metavar="DIR", type=Path, help="run this compiled directory instead")
+    add("--check", metavar="G", choices=["golden"], help="golden: compare with its integer model")
+    _add_timing(command)
+    add("-o", "--output", metavar="DIR", type=Path, help="(default: build/sim/MODEL/all-PRESET)")
+    add("--json", action="store_true", help="print the report instead of the text")
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--model", metavar="M", help="a known name or a checkpoint (default: smollm2-135m)")
+    add("--preset", metavar="P", help=f"hardware: {', '.join(PRESETS)} (default: edge)")
+    add("--coding", metavar="C", help="unary, bitwise or csd (default: csd)")
+    add("--recipe", metavar="R", help="a known recipe or a TOML file (default: w8)")
+
+
+def _add_timing(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
     add("--seed", metavar="N", type=int, default=0, help="of the random stalls (default: 0)")
     add("--latency", metavar="N", type=int, default=60, help="of the memory, cycles (default: 60)")
     add(
@@ -93,16 +142,11 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         help="probability that a channel of the bus is held off in a cycle (default: 0)",
     )
-    add("--waves", action="store_true", help="record waves beside the report")
-    add("-o", "--output", metavar="DIR", type=Path, help="(default: build/sim/MODEL/LAYER)")
-    add("--json", action="store_true", help="print the report instead of a table")
-    return parser
 
 
 def _run(options: argparse.Namespace) -> int:
     from sim import report  # imports of seconds: --help and wrong arguments need none of it
     from sim.errors import ToolError
-    from sim.rtl import Timing
     from sim.run import Request, run
 
     choices = {
@@ -113,8 +157,7 @@ def _run(options: argparse.Namespace) -> int:
         )
         if getattr(options, name) is not None
     }  # fmt: skip
-    timing = Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
-    request = Request(timing=timing, **choices)
+    request = Request(timing=_timing(options), **choices)
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -140,6 +183,56 @@ def _run(options: argparse.Namespace) -> int:
     if not options.json:
         print(f"report: {path}")
     return 0 if finished["passed"] else 1
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from sim.errors import ToolError
+    from sim.generate import GenerateRequest, generate
+
+    names = (
+        "model", "preset", "coding", "recipe", "context", "compiled", "prompt", "tokens", "device",
+        "output",
+    )  # fmt: skip
+    choices = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    request = GenerateRequest(timing=_timing(options), check=bool(options.check), **choices)
+    console = Console(stderr=True)
+    shows = not options.json
+
+    def write(text: str) -> None:
+        status.stop()
+        if shows:
+            print(text, end="", flush=True)
+
+    try:
+        with console.status("starting") as status:
+            finished, path = generate(request, say=lambda doing: status.update(doing), write=write)
+    except ToolError as error:
+        return _refuse(str(error))
+    if options.json:
+        print(json.dumps(finished, indent=1))
+    else:
+        print(f"\n{_speed(finished)}\nreport: {path}")
+    for failure in finished["failures"]:
+        print(f"python -m sim: {failure} (seed {finished['seed']})", file=sys.stderr)
+    return 0 if finished["passed"] else 1
+
+
+def _speed(finished: Mapping[str, Any]) -> str:
+    """Return what a run of tokens took as a line."""
+    parts = [f"{len(finished['tokens'])} tokens on {finished['device']}"]
+    if seconds := finished["seconds_per_position"]:
+        parts.append(f"{1 / seconds:.4g} tokens a second")
+    if cycles := finished["cycles_per_position"]:
+        parts.append(f"{cycles:,.0f} cycles a token")
+    if finished["checked_with"] and finished["passed"]:
+        parts.append("the same as golden's")
+    return ", ".join(parts)
+
+
+def _timing(options: argparse.Namespace):
+    from sim.rtl import Timing
+
+    return Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,15 @@ from hw.params import HwParams
 from sim.activations import default_prompt, prompt_ids, prompt_vectors
 from sim.expected import Expected, expect
 
-__all__ = ["Case", "file_name", "of_directory", "of_layers"]
+__all__ = [
+    "Case",
+    "checkpoint_of",
+    "file_name",
+    "load_checkpoint",
+    "of_directory",
+    "of_layers",
+    "recipe_of",
+]
 
 Say = Callable[[str], None]
 
@@ -95,7 +103,7 @@ def of_layers(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     loaded = load_recipe(recipe)
-    checkpoint = _load(model, say)
+    checkpoint = load_checkpoint(model, say)
     stages = lower.lower(checkpoint.config, layers, loaded, rows)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     if tokens is None:
@@ -125,19 +133,14 @@ def of_directory(
     `model` names the checkpoint where the directory's own name for it does not. Other parameters
     and errors are those of `of_layers`.
     """
+    if compiled.is_model:
+        raise ValueError(
+            f"{compiled.directory} holds a whole model, not layers: run it with python -m sim "
+            "generate"
+        )
     manifest = compiled.manifest
-    if manifest["weights"] != "real":
-        raise ValueError(
-            f"{compiled.directory} holds {manifest['weights']} weights, of which the golden model "
-            "knows nothing: compile a trained model"
-        )
-    checkpoint = _load(model or manifest["model"]["name"], say)
-    if checkpoint.config.name != manifest["model"]["name"]:
-        raise ValueError(
-            f"{compiled.directory} is compiled from {manifest['model']['name']}, not from "
-            f"{checkpoint.config.name}: name its checkpoint with --model"
-        )
-    linear = _linear(checkpoint, _recipe(manifest["recipe"]), say)
+    checkpoint = checkpoint_of(compiled, model, say)
+    linear = _linear(checkpoint, recipe_of(compiled), say)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     steps = manifest["operations"]
     sites = [step["site"] for step in steps if step["operation"] == "ENCODE"]
@@ -145,7 +148,25 @@ def of_directory(
     return _case(linear, compiled, vectors, prompt, say)
 
 
-def _load(model: str, say: Say) -> Checkpoint:
+def checkpoint_of(compiled: program.Compiled, model: str | None, say: Say) -> Checkpoint:
+    """Return the checkpoint that a directory is compiled from; `model` names it if it must be."""
+    manifest = compiled.manifest
+    if manifest["weights"] != "real":
+        raise ValueError(
+            f"{compiled.directory} holds {manifest['weights']} weights, of which the golden model "
+            "knows nothing: compile a trained model"
+        )
+    checkpoint = load_checkpoint(model or manifest["model"]["name"], say)
+    if checkpoint.config.name != manifest["model"]["name"]:
+        raise ValueError(
+            f"{compiled.directory} is compiled from {manifest['model']['name']}, not from "
+            f"{checkpoint.config.name}: name its checkpoint with --model"
+        )
+    return checkpoint
+
+
+def load_checkpoint(model: str, say: Say) -> Checkpoint:
+    """Open a checkpoint, which may have to be fetched."""
     say(f"loading {model}")
 
     def fetched(done: int, total: int) -> None:
@@ -163,8 +184,9 @@ def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:
     return SpikingLinear(checkpoint.config, checkpoint.tensor, recipe, observe)
 
 
-def _recipe(entry: dict) -> Recipe:
-    """Rebuild a recipe from a manifest."""
+def recipe_of(compiled: program.Compiled) -> Recipe:
+    """Return the recipe that a directory is compiled by."""
+    entry = compiled.manifest["recipe"]
     layer_sites = {}
     for name, settings in entry["layer_sites"].items():
         _, layer, site = name.split(".")

@@ -11,6 +11,7 @@ import numpy
 import torch
 
 from compiler import program
+from hw.params import HwParams
 from hw.presets import PRESETS, preset
 from sim import cases, report
 from sim.builds import build_bench
@@ -23,7 +24,7 @@ from sim.functional import Functional
 from sim.rtl import Rtl, Run, Timing
 from sim.verilog import ROOT, tool_versions, wave_format
 
-__all__ = ["DEVICES", "OUTPUT_ROOT", "Request", "run"]
+__all__ = ["DEVICES", "OUTPUT_ROOT", "Clock", "Request", "alone", "preset_name", "run"]
 
 DEVICES = ("rtl", "cycle", "functional")
 """What a program can be run on."""
@@ -76,7 +77,7 @@ class Request:
     output: Path | None = None
 
 
-class _Clock:
+class Clock:
     """Wall clock of the parts of a run."""
 
     def __init__(self) -> None:
@@ -134,7 +135,7 @@ def _run(
     progress: Callable[[int, int], None],
     until_the_end: ExitStack,
 ) -> tuple[dict[str, object], Path]:
-    clock = _Clock()
+    clock = Clock()
     with clock.part("golden_and_compile"):
         case = _case(request, say, until_the_end)
     directory = _directory(request, case.model, case.layer)
@@ -169,7 +170,7 @@ def _run(
     finished = report.assemble(
         case,
         verdict,
-        preset=_preset_name(case),
+        preset=preset_name(case.compiled.params),
         device=request.device,
         counters=result.counters if isinstance(result, Result) else no_counts(),
         settings=vars(request.timing),
@@ -181,7 +182,7 @@ def _run(
 
 
 @contextmanager
-def _alone(directory: Path):
+def alone(directory: Path):
     """Wait until no other run works in `directory`, and keep others out."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("w") as lock:
@@ -192,7 +193,7 @@ def _alone(directory: Path):
 def _case(request: Request, say: Callable[[str], None], until_the_end: ExitStack) -> Case:
     def compiled_directory(model: str) -> Path:
         directory = _directory(request, model, request.layer)
-        until_the_end.enter_context(_alone(directory))
+        until_the_end.enter_context(alone(directory))
         return directory / "compiled"
 
     if request.compiled is not None:
@@ -223,9 +224,9 @@ def _directory(request: Request, model: str, layer: str) -> Path:
     return request.output or OUTPUT_ROOT / cases.file_name(model) / cases.file_name(layer)
 
 
-def _preset_name(case: Case) -> str | None:
-    """Return whose parameters the hardware's are, but for what makes it an opponent."""
+def preset_name(params: HwParams) -> str | None:
+    """Return the preset whose parameters these are, but for what makes it an opponent."""
     opponents = {"array": "spike", "skip_silent": True}
-    usual = replace(case.compiled.params, **opponents)
-    named = (name for name, params in PRESETS.items() if replace(params, **opponents) == usual)
+    usual = replace(params, **opponents)
+    named = (name for name, known in PRESETS.items() if replace(known, **opponents) == usual)
     return next(named, None)
