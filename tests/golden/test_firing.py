@@ -63,3 +63,13 @@ def test_totals_line_up_different_largest_counts(seed):
 @pytest.mark.parametrize("max_count", [1, 127])
 def test_statistics_of_nothing(max_count):
     assert FiringStatistics(max_count).as_dict()["silent_fraction"] == 0
+
+
+def test_elements_that_are_not_there_do_not_count(seed):
+    part, whole, batch = FiringStatistics(15), FiringStatistics(15), encoded(seed)
+    there = torch.zeros_like(batch.counts, dtype=torch.bool)
+    there[:, ::3] = True
+    part.add(batch, there)
+    batch = Encoded(batch.x[:, ::3], batch.v, batch.counts[:, ::3], batch.site)
+    whole.add(batch)
+    assert torch.equal(part.counts, whole.counts) and part.clipped == whole.clipped > 0

@@ -157,6 +157,7 @@ def test_locate():
 
 NAMES = "qkv, o, gate_up, down, query, probabilities"
 KEYS = "weight_bits, max_count, rule, clip, kappa, peak, dead_zone, dead_quantile"
+FEWER_KEYS = "max_count, rule, clip, peak, dead_zone"
 
 
 @pytest.mark.parametrize(
@@ -200,8 +201,7 @@ KEYS = "weight_bits, max_count, rule, clip, kappa, peak, dead_zone, dead_quantil
         ("[layer.0.query]\nweight_bits = 8",
          f", [layer.0.query]: a setting must be one of {KEYS[13:]}, not 'weight_bits'"),
         ("[site.probabilities]\ndead_quantile = 0.5",
-         ", [site.probabilities]: a setting must be one of max_count, rule, clip, peak, dead_zone, "
-         "not 'dead_quantile'"),
+         f", [site.probabilities]: a setting must be one of {FEWER_KEYS}, not 'dead_quantile'"),
         ("[layer.0.probabilities]\nrule = 'mean'",
          ", [layer.0.probabilities]: rule must be absmax or static, not 'mean'"),
         ("[layer.first.o]\nclip = 1", ": [layer.first] must be numbered like [layer.0.down]"),
