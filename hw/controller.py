@@ -52,9 +52,10 @@ class Controller(wiring.Component):
     busy, done, error : Out(1), Out(1), Out
         A program runs; it ended in this cycle, with this error.
 
-    Timing:      per instruction: a cycle a word of its slot, and 4 cycles; with a record as many
-                 again and 2, where it depends on the position 1, VECTOR 2 more. The first one waits
-                 for memory, the others are read ahead, after a jump anew.
+    Timing:      per instruction: a cycle a word of its slot, and 4 cycles; with a record a cycle a
+                 word of that and 2 more, without one, where it depends on the position, 1 more;
+                 VECTOR 2 more. The first one waits for memory, the others are read ahead, after a
+                 jump anew.
     Arithmetic:  addresses, with two multiplications.
     Golden:      none.
     """
@@ -155,9 +156,7 @@ class Controller(wiring.Component):
         slot = window[-8 * SLOT_BYTES :]
         record = Signal(8 * SLOT_BYTES)
         words_left = Signal(range(header_words + 1))
-        fields = {
-            opcode: layout(slot[: layout.size]) for opcode, layout in INSTRUCTIONS.items()
-        }
+        fields = {opcode: layout(slot[: layout.size]) for opcode, layout in INSTRUCTIONS.items()}
         encode, matmul = fields[Opcode.ENCODE], fields[Opcode.MATMUL]
         vector, store = fields[Opcode.VECTOR], fields[Opcode.STORE]
         any_fields = fields[Opcode.END]
@@ -217,6 +216,7 @@ class Controller(wiring.Component):
                         records_left.eq(0),
                         too_long.eq(0),
                         position.eq(self.first_position),
+                        token.eq(0),
                         next_slot.eq(0),
                         base.eq((self.program >> byte_log2) + header_words),
                         words_left.eq(header_words),
@@ -301,6 +301,14 @@ class Controller(wiring.Component):
                                 fail(Error.BAD_INSTRUCTION)
                     with m.Default():
                         fail(Error.BAD_INSTRUCTION)
+                # Others wait with what they hand over, or always.
+                with m.If(
+                    fenced
+                    & any_fields.opcode.as_value().matches(
+                        Opcode.NEXT, Opcode.PREFILL, Opcode.LAYERS
+                    )
+                ):
+                    m.next = "DECODE"
                 with m.If(failure != Error.NONE):  # the slot may not be what memory holds
                     m.next = "FINISH"
 
@@ -410,7 +418,7 @@ class Controller(wiring.Component):
         return m
 
     def _fits(self, m: Module, fields, started, looping, slots, next_slot) -> dict:
-        """Return, for each opcode, whether the slot is an instruction of it that can be executed."""
+        """Return, for each opcode, whether it is an instruction that can be executed."""
         p = self._params
         byte_log2 = log2(p.axi_bytes)
         encode, matmul = fields[Opcode.ENCODE], fields[Opcode.MATMUL]
@@ -466,7 +474,7 @@ class Controller(wiring.Component):
             Opcode.STORE: (
                 (store.heads != 0)
                 & (store.channels != 0)
-                & (store.channels <= p.tile_outputs)
+                & (store.channels <= min(p.tile_outputs, p.max_channels))
                 & aligned(
                     store.source,
                     store.source_stride,

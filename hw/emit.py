@@ -22,6 +22,7 @@ LINT_WAIVERS = {
     "UNUSEDSIGNAL": "Amaranth names nets that only some parameters need",
     "WIDTHEXPAND": "Amaranth's arithmetic widens operands implicitly, without loss",
     "WIDTHTRUNC": "vector == 0 is written !vector, and a selected element as a shift",
+    "VARHIDDEN": "the arguments of the functions that Yosys writes are called a, b and s",
     "CASEOVERLAP": "one-hot selections are written as casez; the first match is meant",
     "CMPCONST": "a limit that its field cannot exceed with these parameters",
 }

@@ -22,7 +22,10 @@ def fingerprint(params: HwParams) -> str:
             "instructions": {
                 op.name: [op.value, _layout(isa.INSTRUCTIONS[op])] for op in isa.Opcode
             },
-            "enums": {e.__name__: {m.name: m.value for m in e} for e in (isa.Rule, isa.Coding)},
+            "enums": {
+                e.__name__: {m.name: m.value for m in e}
+                for e in (isa.Rule, isa.Coding, isa.VectorOp, isa.Cache)
+            },
             "scale": _layout(isa.SCALE),
             "channel_words": [isa.CHANNEL_WORDS[False], isa.CHANNEL_WORDS[True]],
         },

@@ -197,7 +197,8 @@ for h in range(heads):
     scale word at scales + h * scales_stride + 4 * position = scale of V
     base = codes + h * codes_stride
     KEY:   tile, column = divmod(position, tile_outputs)
-           byte at base + (tile * channels + d) * tile_outputs + column = n[d]    for d in range(channels)
+           for d in range(channels):
+               byte at base + (tile * channels + d) * tile_outputs + column = n[d]
     VALUE: bytes at base + position * row_bytes(channels, 8) = n""",
     Opcode.TOKEN: """\
 wait as with fence

@@ -9,8 +9,8 @@ from hw.controller import Controller
 from hw.csr import AXIL_PORTS, Csr
 from hw.encoder import Encoder
 from hw.fingerprint import fingerprint
-from hw.matmul import MatrixPath
 from hw.isa import Rule
+from hw.matmul import MatrixPath
 from hw.memory_port import CLIENT_WIDTH, READ_CLIENTS, log2
 from hw.params import HwParams
 from hw.read import ReadPort
@@ -150,7 +150,9 @@ class SpikeloomTop(wiring.Component):
             ]
         m.d.comb += [
             encoder.store.eq(store.valid),
-            encoder.i.valid.eq(Mux(store.valid, cache.i.ready, encode.valid & matrix.i_encode.ready)),
+            encoder.i.valid.eq(
+                Mux(store.valid, cache.i.ready, encode.valid & matrix.i_encode.ready)
+            ),
             encoder.i.payload.eq(encode.payload),
             cache.i.payload.eq(store.payload),
             cache.position.eq(controller.position),
@@ -170,7 +172,10 @@ class SpikeloomTop(wiring.Component):
                 m.d.comb += encoder.i.payload[name].eq(value)
         connect(m, encoder.o_head, cache.i_head)
         connect(m, encoder.o_scale, cache.i_scale)
-        for counts, meant in ((matrix.i_counts, ~encoder.storing), (cache.i_counts, encoder.storing)):
+        for counts, meant in (
+            (matrix.i_counts, ~encoder.storing),
+            (cache.i_counts, encoder.storing),
+        ):
             m.d.comb += [
                 counts.payload.eq(encoder.o_counts.payload),
                 counts.valid.eq(encoder.o_counts.valid & meant),

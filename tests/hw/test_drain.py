@@ -199,7 +199,8 @@ class Bench:
 
 def row_of(params, raw):
     row = row_layout(params).from_bits(raw)
-    return row.address, row.elements
+    assert row.first == 0 and row.bytes % 4 == 0
+    return row.address, row.bytes // 4
 
 
 def word_of(params, raw, count):

@@ -72,7 +72,7 @@ def swapped_last(layout):
 
 
 @pytest.mark.parametrize("change", [without_last, renamed_last, swapped_last])
-@pytest.mark.parametrize("target", ["HEADER", "SCALE", isa.Opcode.ENCODE, isa.Opcode.MATMUL])
+@pytest.mark.parametrize("target", ["HEADER", "SCALE", *isa.Opcode])
 def test_any_layout_changes_it(target, change, monkeypatch):
     before = fingerprint(TEST)
     if isinstance(target, str):
@@ -88,7 +88,10 @@ def test_channel_words_change_it(monkeypatch):
     assert fingerprint(TEST) != before
 
 
-@pytest.mark.parametrize("module, name", [(isa, "Rule"), (isa, "Coding"), (regs, "Error")])
+@pytest.mark.parametrize(
+    "module, name",
+    [(isa, "Rule"), (isa, "Coding"), (isa, "VectorOp"), (isa, "Cache"), (regs, "Error")],
+)
 def test_any_enumeration_changes_it(module, name, monkeypatch):
     before = fingerprint(TEST)
     members = {member.name: member.value for member in getattr(module, name)}
@@ -97,9 +100,9 @@ def test_any_enumeration_changes_it(module, name, monkeypatch):
     assert fingerprint(TEST) != before
 
 
-@pytest.mark.parametrize("change", [{"offset": 0x9C}, {"access": "rw"}, {"name": "HALTED"}])
+@pytest.mark.parametrize("change", [{"offset": 0xFC}, {"access": "ro"}, {"name": "LAST_TOKEN"}])
 def test_any_register_changes_it(change, monkeypatch):
     before = fingerprint(TEST)
-    register = replace(regs.REGISTERS["RESERVED"], **change)
-    monkeypatch.setitem(regs.REGISTERS, "RESERVED", register)
+    register = replace(regs.REGISTERS["STOP_TOKEN"], **change)
+    monkeypatch.setitem(regs.REGISTERS, "STOP_TOKEN", register)
     assert fingerprint(TEST) != before

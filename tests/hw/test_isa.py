@@ -12,9 +12,11 @@ from hw.isa import (
     PSEUDOCODE,
     SCALE,
     SLOT_BYTES,
+    Cache,
     Coding,
     Opcode,
     Rule,
+    VectorOp,
     assemble,
     disassemble,
     pack,
@@ -96,20 +98,24 @@ def test_enumerations_are_taken_by_member_or_value():
     assert by_member == assemble(Opcode.ENCODE, **fields | {"rule": 2})
 
 
-@pytest.mark.parametrize("opcode", [0, 4, 255])
+@pytest.mark.parametrize("opcode", [0, 10, 255])
 def test_an_unknown_opcode(opcode):
     with pytest.raises(ValueError) as error:
         disassemble(bytes([opcode]).ljust(SLOT_BYTES, b"\0"))
-    assert str(error.value) == f"opcode must be one of [1, 2, 3], not {opcode}"
+    assert str(error.value) == f"opcode must be one of {list(range(1, 10))}, not {opcode}"
 
 
 def test_the_numbers_of_the_contract():
     """What compiled programs hold: a change is one of the format."""
     assert MAGIC.to_bytes(4, "little") == b"SPKL"
     assert HEADER.size == 2 * 8 * SLOT_BYTES
-    assert {o.name: o.value for o in Opcode} == {"END": 1, "ENCODE": 2, "MATMUL": 3}
+    names = ["END", "ENCODE", "MATMUL", "VECTOR", "STORE", "TOKEN", "NEXT", "PREFILL", "LAYERS"]
+    assert {o.name: o.value for o in Opcode} == {n: i for i, n in enumerate(names, start=1)}
     assert {r.name: r.value for r in Rule} == {"ABSMAX": 0, "MEAN": 1, "STATIC": 2}
     assert {c.name: c.value for c in Coding} == {"UNARY": 0, "BITWISE": 1, "CSD": 2}
+    names = ["COPY", "ADD", "NORM", "ROTATE", "SWIGLU", "SOFTMAX", "ARGMAX"]
+    assert {o.name: o.value for o in VectorOp} == {n: i for i, n in enumerate(names)}
+    assert {c.name: c.value for c in Cache} == {"KEY": 0, "VALUE": 1}
     assert SCALE.size == 32
     assert CHANNEL_WORDS == {False: ("scale",), True: ("scale", "bias")}
 

@@ -42,6 +42,7 @@ def test_error_codes():
         "BAD_INSTRUCTION": 3,
         "READ_FAILED": 4,
         "WRITE_FAILED": 5,
+        "BAD_TOKEN": 6,
     }
 
 
