@@ -141,6 +141,16 @@ class HwParams:
         return self.lanes * self.banks
 
     @property
+    def beat_depth(self) -> int:
+        """Beats that may wait for the array: two full row segments.
+
+        A beat of several words comes less often than the array can take one. With those of a slow
+        event's row and of the next one at hand, what many spikes cost is made up for by the events
+        with few. A queue of fewer than 3 hands on every second cycle only.
+        """
+        return max(4, 2 * self.banks)
+
+    @property
     def count_width(self) -> int:
         """Bits of a signed spike count."""
         return self.max_count.bit_length() + 1

@@ -47,6 +47,7 @@ MUTATIONS = [
     ("write.h", "if (sent) phase", "phase"),
     ("write.h", "|| pending;", ";"),
     ("matmul.h", "kMatmuls = 4", "kMatmuls = 5"),
+    ("matmul.h", "beat_queue(p.beat_depth)", "beat_queue(p.beat_depth - 1)"),
     ("top.h", "encoder.busy() || matrix.bank_busy()", "matrix.bank_busy()"),
 ]
 

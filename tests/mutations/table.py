@@ -371,6 +371,11 @@ MUTATIONS = [
         ),
     ),
     *_of(
+        "matmul.py",
+        "e2e/test_cycle.py::test_random_programs",
+        ("the beats at hand", "Queue(beat_layout(p), p.beat_depth)", "Queue(beat_layout(p), 4)"),
+    ),
+    *_of(
         "top.py",
         _PROGRAMS,
         ("the length of a burst", '"len": burst.words - 1', '"len": burst.words'),
