@@ -50,6 +50,33 @@ def test_a_good_run(stories, tmp_path, capsys):
     assert "layers.2.down" in capsys.readouterr().out
 
 
+def test_what_additions_cost(stories, tmp_path, capsys):
+    """Sixteen cycles of memory a beat afford the four steps of csd, and not those of unary."""
+    layer = ("--layer", "mlp1", "--tokens", "1", "--preset", "edge", "--device", "cycle")
+
+    def made(*options):
+        assert run(*stories, *layer, *options) == 0
+        shown = capsys.readouterr().out
+        report = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert f"addition cost cycles {report['addition_cost_cycles']:,}" in " ".join(shown.split())
+        matrices = report["matrices"]
+        assert report["array_cycles"] == sum(m["array_cycles"] for m in matrices)
+        assert report["weight_bytes_read"] == 16 * sum(m["weight_cycles"] for m in matrices)
+        cost = [max(0, m["array_cycles"] - m["weight_cycles"]) for m in matrices]
+        assert [m["addition_cost_cycles"] for m in matrices] == cost
+        assert report["addition_cost_cycles"] == sum(cost)
+        return report
+
+    assert made("--coding", "csd")["addition_cost_cycles"] == 0
+    unary, opponent = made("--coding", "unary"), made("--array", "mac")
+    assert opponent["addition_cost_cycles"] == 0
+    assert unary["addition_cost_cycles"] > opponent["cycles"]
+    beyond = unary["cycles"] - opponent["cycles"]
+    assert beyond == pytest.approx(unary["addition_cost_cycles"], rel=0.1)
+    two = made("--coding", "csd", "--tokens", "2")
+    assert two["array_cycles"] > unary["events"]
+
+
 def test_json_on_standard_output(stories, capsys):
     assert run(*stories, "--layer", "q1", "--tokens", "3", "--json") == 0
     assert json.loads(capsys.readouterr().out)["tokens"] == 3
