@@ -38,6 +38,7 @@ SITES = (*_LAYER_SITES, "head")
 """The places of a model where vectors are encoded."""
 
 _FOLDER = Path(__file__).with_name("recipes")
+_TOO_DEEP = "recipe {} is nested too deeply: a setting is a number or a name"
 _KEYS = tuple(field.name for field in fields(SiteSettings))
 
 
@@ -145,7 +146,12 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         raise RecipeError(f"recipe {name} cannot be read: {error.strerror}") from None
     except ValueError as error:  # TOML's and UTF-8's
         raise RecipeError(f"recipe {name} is not valid TOML: {error}") from None
-    return _parse(name, table)
+    except RecursionError:
+        raise RecipeError(_TOO_DEEP.format(name)) from None
+    try:
+        return _parse(name, table)
+    except RecursionError:  # a value's own tables, in a sentence about it
+        raise RecipeError(_TOO_DEEP.format(name)) from None
 
 
 def _parse(name: str, table: dict) -> Recipe:

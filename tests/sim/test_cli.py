@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from golden.checkpoints import load
 from hw.presets import preset
 from sim.__main__ import main
 from sim.errors import ToolError
@@ -103,6 +104,27 @@ def test_a_compiled_directory_runs_again(stories, tmp_path, capsys):
     assert "is compiled for hardware" in sentence
     sentence = refusal(capsys, "--compiled", directory, "--layer", "mlp0")
     assert sentence == f"--layer: what is compiled in {directory} stands (see --help)"
+
+
+def test_a_compiled_directory_knows_its_checkpoint(stories, stories260k, tmp_path, capsys):
+    """A file elsewhere will do, and one with another weight in the layer will not."""
+    assert run(*stories, "--layer", "down0", "--rows", "3:5") == 0
+    shutil.copy(stories260k.with_name("tok512.bin"), tmp_path)
+    copy = tmp_path / "stories260k.bin"
+    shutil.copy(stories260k, copy)
+    directory = str(tmp_path / "out" / "compiled")
+    again = ("--compiled", directory, "--model", str(copy), "--device", "functional")
+    again += ("-o", str(tmp_path / "again"))
+    assert run(*again) == 0
+    capsys.readouterr()
+    contents = bytearray(copy.read_bytes())
+    row = load(stories260k).tensor("layers.0.down")[4]
+    contents[contents.index(row.numpy().tobytes()) + 3] ^= 0x80  # the sign of its first weight
+    copy.write_bytes(contents)
+    assert refusal(capsys, *again) == (
+        f"{directory} is compiled from other weights than those of {copy} (their checksums "
+        "differ): name its own checkpoint with --model"
+    )
 
 
 @pytest.mark.parametrize(
