@@ -99,11 +99,6 @@ class HwParams:
         widths = self.weight_widths
         if not widths or not set(widths) <= {8, 4, 2} or len(set(widths)) != len(widths):
             raise ValueError(f"weight_widths must be distinct values of 8, 4, 2, not {widths}")
-        if self.scan_width < self.encode_lanes:
-            raise ValueError(
-                f"scan_width must be at least axi_data_width / 32 = {self.encode_lanes}, "
-                f"not {self.scan_width}"
-            )
         if self.lanes < self.encode_lanes:
             raise ValueError(
                 f"lanes must be at least axi_data_width / 32 = {self.encode_lanes}, "
