@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -103,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
     from sim import report  # imports of seconds: --help and wrong arguments need none of it
     from sim.errors import ToolError
     from sim.rtl import Timing
-    from sim.run import Request, run
+    from sim.run import Request, forget, run
 
     choices = {
         name: getattr(options, name)
@@ -113,8 +114,10 @@ def _run(options: argparse.Namespace) -> int:
         )
         if getattr(options, name) is not None
     }  # fmt: skip
+    request = Request(**choices)
+    forget(request)  # before anything that is refused
     timing = Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
-    request = Request(timing=timing, **choices)
+    request = replace(request, timing=timing)
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),

@@ -257,6 +257,43 @@ def test_a_run_that_breaks_off_leaves_no_older_report(stories, capsys, monkeypat
     assert not (tmp_path / "out" / "report.json").exists()
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("--latency", "0"),
+        ("--recipe", "w3"),
+        ("--preset", "huge"),
+        ("--rows", "4"),
+        ("--device", "fpga"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("by_path", [False, True], ids=["known", "path"])
+def test_a_refused_request_leaves_no_older_report(
+    stories260k, capsys, monkeypatch, tmp_path, refused, by_path
+):
+    monkeypatch.setattr("sim.run.OUTPUT_ROOT", tmp_path)
+    model = str(stories260k) if by_path else "stories260k"
+    layer = ("--layer", "mlp0", "--model", model, "--preset", "test", "--device", "functional")
+    assert run(*layer) == 0
+    (made,) = tmp_path.glob("*/mlp0/report.json")
+    capsys.readouterr()
+    refusal(capsys, *layer, *refused)
+    assert not made.exists()
+
+
+def test_a_refused_directory_leaves_no_older_report(stories, capsys, monkeypatch, tmp_path):
+    assert run(*stories, "--layer", "mlp0") == 0
+    monkeypatch.setattr("sim.run.OUTPUT_ROOT", tmp_path)
+    compiled = ("--compiled", str(tmp_path / "out" / "compiled"), "--device", "functional")
+    assert run(*compiled) == 0
+    report = tmp_path / "stories260k" / "mlp0" / "report.json"
+    assert report.exists()
+    capsys.readouterr()
+    refusal(capsys, *compiled, "--model", "none.gguf")
+    assert not report.exists()
+
+
 def test_help_needs_no_heavy_import():
     code = "import sys, sim.__main__; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
