@@ -19,6 +19,9 @@ A recipe states each setting once for the whole model, and again where a site di
     rule = "static"
     peak = 40.0            # calibrated largest magnitude
 
+    [fold]                 # change the checkpoint first, exactly: see golden.fold
+    text = "Once upon..."  # on which that is found
+
 A site inherits what it does not state. With another rule it inherits none of the settings of the
 old one, and with one kind of dead zone not the other.
 """
@@ -60,12 +63,15 @@ class Recipe:
         Settings by site.
     layer_sites : dict
         Settings by (layer, site).
+    fold_text : str or None
+        What `golden.fold.fold` takes: the settings are for the checkpoint it returns.
     """
 
     name: str
     default: SiteSettings
     sites: dict[str, SiteSettings]
     layer_sites: dict[tuple[int, str], SiteSettings]
+    fold_text: str | None = None
 
     def settings(self, layer: int | None, site: str) -> SiteSettings:
         """Return the settings of a site; the head has no layer."""
@@ -158,6 +164,7 @@ def _parse(name: str, table: dict) -> Recipe:
     """Make a recipe of a TOML document: three levels, each inheriting from the one before."""
     site_tables = _tables(name, "[site]", table.pop("site", {}), SITES)
     layer_tables = _tables(name, "[layer]", table.pop("layer", {}))
+    fold_text = _fold_text(name, table.pop("fold", None))
     default = _settings(name, "", table)
     sites, layer_sites = {}, {}
     for site, own in site_tables.items():
@@ -169,7 +176,17 @@ def _parse(name: str, table: dict) -> Recipe:
         for site, own in _tables(name, where, by_site, _LAYER_SITES).items():
             merged = _inherit(_inherit(table, site_tables.get(site, {})), own)
             layer_sites[int(layer), site] = _settings(name, f"[layer.{layer}.{site}]", merged)
-    return Recipe(name, default, sites, layer_sites)
+    return Recipe(name, default, sites, layer_sites, fold_text)
+
+
+def _fold_text(name: str, fold: object) -> str | None:
+    if fold is None:
+        return None
+    if not isinstance(fold, dict) or fold.keys() != {"text"} or not isinstance(fold["text"], str):
+        raise RecipeError(f"recipe {name}: [fold] must hold a text and nothing else")
+    if not fold["text"].strip():
+        raise RecipeError(f"recipe {name}: [fold] must have a text that is not blank")
+    return fold["text"]
 
 
 def _tables(name: str, where: str, value: object, keys: tuple[str, ...] | None = None) -> dict:
