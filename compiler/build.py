@@ -8,6 +8,7 @@ from compiler import manifest as manifests
 from compiler.directory import replacing
 from compiler.emit import Shards, Weights, emit_matrix, emit_program
 from compiler.lower import Matrix, Stage, lower
+from compiler.origin import checksum
 from compiler.place import place
 from compiler.program import Compiled, load
 from compiler.schedule import instruction_count, schedule
@@ -83,6 +84,8 @@ def build(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     stages = lower(checkpoint.config, layers, recipe, rows)
+    matrices = [matrix for stage in stages for matrix in stage.matrices]
+    parts = [(matrix.name, matrix.first_row, matrix.outputs) for matrix in matrices]
     return build_stages(
         stages,
         lambda matrix: quantized(checkpoint, matrix),
@@ -93,6 +96,7 @@ def build(
         about={
             "model": asdict(checkpoint.config),
             "weights": "real",
+            "checkpoint": checksum(checkpoint, parts),
             "layers": layers,
             "recipe": recipe_entry(recipe),
         },

@@ -14,7 +14,7 @@ from hw.params import HwParams
 
 __all__ = ["FORMAT", "operations", "read", "write"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the manifest and of the files it describes."""
 
 
@@ -108,7 +108,7 @@ def read(directory: Path) -> dict:
     try:
         manifest = json.loads(text)
         intact = manifest["sha256"] == _digest(manifest)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         intact = False
     if not intact:
         raise ValueError(f"{path} is damaged (its checksum differs): build the model again")

@@ -19,6 +19,9 @@ A recipe states each setting once for the whole model, and again where a site di
     rule = "static"
     peak = 40.0            # calibrated largest magnitude
 
+    [fold]                 # change the checkpoint first, exactly: see golden.fold
+    text = "Once upon..."  # on which that is found
+
 A site inherits what it does not state. With another rule it inherits none of the settings of the
 old one, and with one kind of dead zone not the other.
 
@@ -45,6 +48,7 @@ SITES = (*_LAYER_SITES, "head")
 """The places of a model where vectors are encoded."""
 
 _FOLDER = Path(__file__).with_name("recipes")
+_TOO_DEEP = "recipe {} is nested too deeply: a setting is a number or a name"
 _KEYS = tuple(field.name for field in fields(SiteSettings))
 _WITHOUT = {  # settings that a site does not have
     "query": ("weight_bits",),
@@ -70,12 +74,15 @@ class Recipe:
         Settings by site.
     layer_sites : dict
         Settings by (layer, site).
+    fold_text : str or None
+        What `golden.fold.fold` takes: the settings are for the checkpoint it returns.
     """
 
     name: str
     default: SiteSettings
     sites: dict[str, SiteSettings]
     layer_sites: dict[tuple[int, str], SiteSettings]
+    fold_text: str | None = None
 
     def settings(self, layer: int | None, site: str) -> SiteSettings:
         """Return the settings of a site; the head has no layer."""
@@ -157,13 +164,19 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         raise RecipeError(f"recipe {name} cannot be read: {error.strerror}") from None
     except ValueError as error:  # TOML's and UTF-8's
         raise RecipeError(f"recipe {name} is not valid TOML: {error}") from None
-    return _parse(name, table)
+    except RecursionError:
+        raise RecipeError(_TOO_DEEP.format(name)) from None
+    try:
+        return _parse(name, table)
+    except RecursionError:  # a value's own tables, in a sentence about it
+        raise RecipeError(_TOO_DEEP.format(name)) from None
 
 
 def _parse(name: str, table: dict) -> Recipe:
     """Make a recipe of a TOML document: three levels, each inheriting from the one before."""
     site_tables = _tables(name, "[site]", table.pop("site", {}), SITES)
     layer_tables = _tables(name, "[layer]", table.pop("layer", {}))
+    fold_text = _fold_text(name, table.pop("fold", None))
     default = _settings(name, "", table)
     sites, layer_sites = {}, {}
     for site, own in site_tables.items():
@@ -177,7 +190,17 @@ def _parse(name: str, table: dict) -> Recipe:
             base = {} if site in _ATTENTION_SITES else table
             merged = _inherit(_inherit(base, site_tables.get(site, {})), own)
             layer_sites[int(layer), site] = _settings(name, f"[layer.{layer}.{site}]", merged, site)
-    return Recipe(name, default, sites, layer_sites)
+    return Recipe(name, default, sites, layer_sites, fold_text)
+
+
+def _fold_text(name: str, fold: object) -> str | None:
+    if fold is None:
+        return None
+    if not isinstance(fold, dict) or fold.keys() != {"text"} or not isinstance(fold["text"], str):
+        raise RecipeError(f"recipe {name}: [fold] must hold a text and nothing else")
+    if not fold["text"].strip():
+        raise RecipeError(f"recipe {name}: [fold] must have a text that is not blank")
+    return fold["text"]
 
 
 def _tables(name: str, where: str, value: object, keys: tuple[str, ...] | None = None) -> dict:

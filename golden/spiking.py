@@ -1,7 +1,7 @@
 """The spike-driven form of every matrix of a model: the strategy that `golden.model` applies."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -151,6 +151,14 @@ class SpikingLinear:
                 bias=None if bias is None else to_fixed(self.tensor(bias)),
             )
         return self._matrices[name]
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Go on with a recipe that differs in nothing but how sites encode: weights are kept."""
+        self.recipe, self._input = recipe, None
+        for name, matrix in self._matrices.items():
+            layer, kind = locate(name)
+            site = recipe.site(layer, kind, matrix.weight.codes.shape[1])
+            self._matrices[name] = replace(matrix, site=site)
 
     def __call__(self, site: str, name: str, x: Tensor) -> Tensor:
         """Return W x + b, (tokens, outputs), by spikes; see `golden.model.Linear`."""

@@ -4,6 +4,8 @@ A program is a header of two slots and then instructions of one slot each, 32 by
 endian. Instructions take effect in order.
 """
 
+from operator import index
+
 from amaranth import unsigned
 from amaranth.lib import data, enum
 
@@ -235,7 +237,7 @@ def pack(layout: data.StructLayout, **values: int) -> bytes:
     Raises
     ------
     ValueError
-        Where a field is missing, unknown or out of its range; it names the field.
+        Where a field is missing, unknown, no integer or out of its range; it names the field.
     """
     fields = dict(layout)
     if wrong := sorted(fields.keys() ^ values.keys()):
@@ -244,7 +246,10 @@ def pack(layout: data.StructLayout, **values: int) -> bytes:
         )
     word = 0
     for name, field in fields.items():
-        value = int(getattr(values[name], "value", values[name]))
+        try:
+            value = index(getattr(values[name], "value", values[name]))
+        except TypeError:
+            raise ValueError(f"{name} must be an integer, not {values[name]!r}") from None
         width = unsigned(field.width).width
         if not 0 <= value < 1 << width:
             raise ValueError(f"{name} must be 0 to {(1 << width) - 1}, not {value}")

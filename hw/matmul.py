@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.array import PEArray
-from hw.beats import Beats
+from hw.beats import Beats, beat_layout
 from hw.channel_words import ChannelWords, load_layout
 from hw.drain import Drain, drain_layout
 from hw.encoder import scale_layout
@@ -110,6 +110,7 @@ class MatrixPath(wiring.Component):
         m.submodules.row_queue = row_queue = Queue(row_words_layout(p), p.event_depth)
         m.submodules.train = train = SpikeTrain(p)
         m.submodules.beats = beats = Beats(p)
+        m.submodules.beat_queue = beat_queue = Queue(beat_layout(p), p.beat_depth)
         m.submodules.sequencer = sequencer = Sequencer(p)
         m.submodules.array = array = PEArray(p)
         m.submodules.channel_words = channel_words = ChannelWords(p)
@@ -149,7 +150,8 @@ class MatrixPath(wiring.Component):
         connect(m, flipped(self.i_weights), beats.i)
         connect(m, event_queue.o, train.i)
         connect(m, train.o, sequencer.i)
-        connect(m, beats.o, sequencer.i_beats)
+        connect(m, beats.o, beat_queue.i)
+        connect(m, beat_queue.o, sequencer.i_beats)
         connect(m, sequencer.o, array.i)
 
         # Accumulators to results.

@@ -99,11 +99,6 @@ class HwParams:
         widths = self.weight_widths
         if not widths or not set(widths) <= {8, 4, 2} or len(set(widths)) != len(widths):
             raise ValueError(f"weight_widths must be distinct values of 8, 4, 2, not {widths}")
-        if self.scan_width < self.encode_lanes:
-            raise ValueError(
-                f"scan_width must be at least axi_data_width / 32 = {self.encode_lanes}, "
-                f"not {self.scan_width}"
-            )
         if self.lanes < self.encode_lanes:
             raise ValueError(
                 f"lanes must be at least axi_data_width / 32 = {self.encode_lanes}, "
@@ -139,6 +134,16 @@ class HwParams:
     def tile_outputs(self) -> int:
         """Output channels of one full tile."""
         return self.lanes * self.banks
+
+    @property
+    def beat_depth(self) -> int:
+        """Beats that may wait for the array: two full row segments.
+
+        A beat of several words comes less often than the array can take one. With those of a slow
+        event's row and of the next one at hand, what many spikes cost is made up for by the events
+        with few. A queue of fewer than 3 hands on every second cycle only.
+        """
+        return max(4, 2 * self.banks)
 
     @property
     def count_width(self) -> int:

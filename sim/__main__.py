@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -147,7 +148,7 @@ def _add_timing(command: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from sim import report  # imports of seconds: --help and wrong arguments need none of it
     from sim.errors import ToolError
-    from sim.run import Request, run
+    from sim.run import Request, forget, run
 
     choices = {
         name: getattr(options, name)
@@ -157,7 +158,9 @@ def _run(options: argparse.Namespace) -> int:
         )
         if getattr(options, name) is not None
     }  # fmt: skip
-    request = Request(timing=_timing(options), **choices)
+    request = Request(**choices)
+    forget(request)  # before anything that is refused
+    request = replace(request, timing=_timing(options))
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),

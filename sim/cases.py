@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from compiler import build, lower, program
+from compiler.origin import checksum
 from golden import checkpoints
 from golden.checkpoints import Checkpoint
 from golden.recipe import Recipe, load_recipe
@@ -140,9 +141,9 @@ def of_directory(
         )
     manifest = compiled.manifest
     checkpoint = checkpoint_of(compiled, model, say)
+    steps = manifest["operations"]
     linear = _linear(checkpoint, recipe_of(compiled), say)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
-    steps = manifest["operations"]
     sites = [step["site"] for step in steps if step["operation"] == "ENCODE"]
     vectors = prompt_vectors(checkpoint, linear, sites, prompt, compiled.tokens)
     return _case(linear, compiled, vectors, prompt, say)
@@ -161,6 +162,13 @@ def checkpoint_of(compiled: program.Compiled, model: str | None, say: Say) -> Ch
         raise ValueError(
             f"{compiled.directory} is compiled from {manifest['model']['name']}, not from "
             f"{checkpoint.config.name}: name its checkpoint with --model"
+        )
+    matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]
+    parts = [(step["matrix"], step["first_row"], step["outputs"]) for step in matrices]
+    if checksum(checkpoint, parts) != manifest["checkpoint"]:
+        raise ValueError(
+            f"{compiled.directory} is compiled from other weights than those of {checkpoint.path} "
+            "(their checksums differ): name its own checkpoint with --model"
         )
     return checkpoint
 

@@ -57,6 +57,8 @@ class MatrixComparison:
         Words of its output, and how many are wrong.
     silent_channels : int
         Channels with no spike, summed over the rounds of the tokens.
+    array_cycles, weight_cycles, addition_cost_cycles : int
+        What it takes (`sim.expected.MatrixCycles`).
     first_mismatch : Mismatch or None
         The first wrong word, in the order of tokens and then channels.
     """
@@ -71,6 +73,9 @@ class MatrixComparison:
     values_compared: int
     mismatches: int
     silent_channels: int
+    array_cycles: int
+    weight_cycles: int
+    addition_cost_cycles: int
     first_mismatch: Mismatch | None
 
     @property
@@ -163,6 +168,7 @@ def _compare(
         shape = ("matrix", "site", "channels", "outputs", "first_row", "weight_width", "tiles")
         counts = expected.sites[step["site"]].counts
         rounds = range(0, len(counts), compiled.params.tokens)
+        cycles = expected.cycles[step["matrix"]]
         silent = [~counts[at : at + compiled.params.tokens].any(axis=0) for at in rounds]
         compared.append(
             MatrixComparison(
@@ -170,6 +176,9 @@ def _compare(
                 values_compared=want.size,
                 mismatches=len(wrong),
                 silent_channels=int(np.sum(silent)),
+                array_cycles=cycles.array_cycles,
+                weight_cycles=cycles.weight_cycles,
+                addition_cost_cycles=cycles.addition_cost_cycles,
                 first_mismatch=first,
             )
         )

@@ -23,8 +23,8 @@ __all__ = ["Batch", "Cycle", "predict"]
 
 _CYCLES_AT_ONCE = 1 << 20
 _IDLE_CYCLES = 24
-"""From the memory's reset to the start, where a process of the RTL's simulation runs one program:
-what sim/bench/host.py takes over the registers. Only random numbers have moved on by then."""
+"""From the memory's reset to the start: what sim/bench/host.py takes over the registers. Only
+random numbers have moved on by then."""
 
 
 class Cycle:
@@ -33,7 +33,7 @@ class Cycle:
     Parameters
     ----------
     timing : Timing
-        The memory's. Stalls and seed mean what they mean to an rtl device that runs one program.
+        The memory's, as for the rtl device.
     progress : callable
         Is given the bytes read so far, now and then.
     """

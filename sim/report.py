@@ -71,6 +71,9 @@ def assemble(
         "values_compared": sum(matrix.values_compared for matrix in matrices),
         "mismatches": mismatches,
         **counters,
+        "addition_cost_cycles": (
+            sum(matrix.addition_cost_cycles for matrix in matrices) if matrices else None
+        ),
         "dense_weight_bytes": case.expected.dense_weight_bytes,
         "matrices": [{"bit_exact": matrix.bit_exact, **asdict(matrix)} for matrix in matrices],
         "between_matrices": BETWEEN_MATRICES,
@@ -95,12 +98,13 @@ def write(report: Mapping[str, object], path: Path) -> None:
 
 def _as_table(report: Mapping[str, object]) -> Group:
     """Return what a person wants to see of a report."""
-    matrices = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    matrices = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     matrices.add_column("matrix", no_wrap=True)
-    for heading in ("inputs", "outputs", "bits", "silent", "values", "wrong", "exact"):
+    for heading in ("inputs", "outputs", "bits", "silent", "cost", "values", "wrong", "exact"):
         matrices.add_column(heading, justify="right")
+    numbers = ("channels", "outputs", "weight_width", "silent_channels", "addition_cost_cycles")
+    numbers += ("values_compared",)
     for matrix in report["matrices"]:
-        numbers = ("channels", "outputs", "weight_width", "silent_channels", "values_compared")
         matrices.add_row(
             matrix["matrix"],
             *(f"{matrix[number]:,}" for number in numbers),
@@ -108,8 +112,9 @@ def _as_table(report: Mapping[str, object]) -> Group:
             "yes" if matrix["bit_exact"] else "NO",
         )
     facts = Table(box=None, show_header=False, padding=(0, 2))
-    counted = ("cycles", "events", "silent_channels", "synaptic_operations", "weight_bytes_read")
-    counted += ("dense_weight_bytes", "dram_bytes_read", "dram_bytes_written", "stall_cycles")
+    counted = ("cycles", "addition_cost_cycles", "events", "silent_channels", "synaptic_operations")
+    counted += ("weight_bytes_read", "dense_weight_bytes", "dram_bytes_read", "dram_bytes_written")
+    counted += ("stall_cycles",)
     for name in counted:
         if (value := report.get(name)) is not None:
             facts.add_row(name.replace("_", " "), f"{value:,}")

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy
 import torch
 
+from compiler import manifest as manifests
 from compiler import program
+from golden import checkpoints, fetch
 from hw.params import HwParams
 from hw.presets import PRESETS, preset
 from sim import cases, report
@@ -24,13 +26,15 @@ from sim.functional import Functional
 from sim.rtl import Rtl, Run, Timing
 from sim.verilog import ROOT, tool_versions, wave_format
 
-__all__ = ["DEVICES", "OUTPUT_ROOT", "Clock", "Request", "alone", "preset_name", "run"]
+__all__ = ["DEVICES", "OUTPUT_ROOT", "Clock", "Request", "alone", "forget", "preset_name", "run"]
 
 DEVICES = ("rtl", "cycle", "functional")
 """What a program can be run on."""
 
 OUTPUT_ROOT = ROOT / "build" / "sim"
 """Where reports go, by model and layer."""
+
+_MODEL, _REPORT = "smollm2-135m", "report.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,21 @@ class Request:
     timing: Timing = Timing()
     waves: bool = False
     output: Path | None = None
+
+
+def forget(request: Request) -> None:
+    """Remove an older run's report from where this one's goes, before anything is refused."""
+    model, layer = request.model or _MODEL, request.layer or ""
+    if request.output is None:
+        try:
+            if request.compiled is not None:
+                manifest = manifests.read(request.compiled)
+                model, layer = manifest["model"]["name"], ",".join(manifest["layers"])
+            elif model not in fetch.KNOWN:
+                model = checkpoints.load(model).config.name
+        except (ValueError, OSError):  # it does not even tell what is to run
+            return
+    (_directory(request, model, layer) / _REPORT).unlink(missing_ok=True)
 
 
 class Clock:
@@ -123,6 +142,7 @@ def run(
     ToolError
         Where a tool is missing or fails.
     """
+    forget(request)
     if request.device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {request.device!r}")
     with ExitStack() as until_the_end:
@@ -139,7 +159,7 @@ def _run(
     with clock.part("golden_and_compile"):
         case = _case(request, say, until_the_end)
     directory = _directory(request, case.model, case.layer)
-    path = directory / "report.json"
+    path = directory / _REPORT
     path.unlink(missing_ok=True)  # an older run's report must not stand for this one
     say("functional device")
     with clock.part("functional"):
@@ -203,7 +223,7 @@ def _case(request: Request, say: Callable[[str], None], until_the_end: ExitStack
     if request.layer is None:
         raise ValueError("a layer, such as mlp0, or a compiled directory must be named")
     return cases.of_layers(
-        request.model or "smollm2-135m",
+        request.model or _MODEL,
         request.layer.split(","),
         params=replace(
             preset(request.preset or "edge"),

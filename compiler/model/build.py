@@ -15,6 +15,7 @@ from compiler.model.fold import Program, fold
 from compiler.model.lower import WholeModel, lower
 from compiler.model.place import place, require_memory
 from compiler.model.schedule import schedule
+from compiler.origin import checksum
 from compiler.place import Region
 from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
@@ -88,14 +89,15 @@ def build_model(
     model = lower(checkpoint.config, recipe, params, context)
     program, regions = program_of(model, params, coding, memory)
     identity = fingerprint(params)
+    matrices = [matrix for stage in model.stages for matrix in stage.matrices]
+    parts = [(matrix.name, matrix.first_row, matrix.outputs) for matrix in matrices]
     with replacing(Path(directory)) as work:
         shards = Shards(work)
         emit_constants(model, checkpoint, regions, params, shards)
-        for stage in model.stages:
-            for matrix in stage.matrices:
-                weights = in_pair_order(matrix.name, quantized(checkpoint, matrix), model)
-                emit_matrix(matrix, weights, regions, params, shards)
-                progress(matrix.name)
+        for matrix in matrices:
+            weights = in_pair_order(matrix.name, quantized(checkpoint, matrix), model)
+            emit_matrix(matrix, weights, regions, params, shards)
+            progress(matrix.name)
         if program.records:
             shards.write(regions["records"], [np.frombuffer(program.records, np.uint8)])
         else:
@@ -110,6 +112,7 @@ def build_model(
             "kind": "model",
             "model": asdict(checkpoint.config),
             "weights": "real",
+            "checkpoint": checksum(checkpoint, parts),
             "layers": [ALL_LAYERS],
             "recipe": recipe_entry(recipe),
             "coding": coding,

@@ -94,7 +94,7 @@ class Memory {
         word_bytes_ = word_bytes;
         latency_ = latency;
         stall_below_ = static_cast<uint64_t>(stalls * 4294967296.0);
-        random_ = seed;
+        random_ = seed_ = seed;
         return true;
     }
 
@@ -105,6 +105,7 @@ class Memory {
         ar = aw = Channel<Request>();
         w = Channel<Word>();
         r = b = Answer();
+        random_ = seed_;  // stalls depend on the seed alone, not on what ran before
     }
 
     void cycle(bool r_ready, bool b_ready) {
@@ -128,7 +129,8 @@ class Memory {
 
   private:
     uint8_t* bytes_ = nullptr;
-    uint64_t limit_ = 0, word_bytes_ = 8, latency_ = 1, stall_below_ = 0, random_ = 0, now_ = 0;
+    uint64_t limit_ = 0, word_bytes_ = 8, latency_ = 1, stall_below_ = 0;
+    uint64_t seed_ = 0, random_ = 0, now_ = 0;
     std::deque<Burst> reads_, writes_;  // in the order of their addresses' handshakes
     std::deque<Word> early_;
 

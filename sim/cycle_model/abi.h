@@ -5,7 +5,8 @@
 
 struct Params {  // of hw.params.HwParams, or derived from them
     uint32_t lanes, tile_outputs;
-    uint32_t axi_bytes, max_burst_words, fetch_depth, event_depth, scan_width, encode_lanes;
+    uint32_t axi_bytes, max_burst_words, fetch_depth, beat_depth, event_depth;
+    uint32_t scan_width, encode_lanes;
     uint32_t header_words, slot_words;
     uint32_t threshold_latency, neuron_latency, mantissa_width;
 };

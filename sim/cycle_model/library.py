@@ -28,8 +28,9 @@ class Params(ctypes.Structure):
 
     _fields_ = _fields(
         _U32,
-        "lanes tile_outputs axi_bytes max_burst_words fetch_depth event_depth scan_width "
-        "encode_lanes header_words slot_words threshold_latency neuron_latency mantissa_width",
+        "lanes tile_outputs axi_bytes max_burst_words fetch_depth beat_depth event_depth "
+        "scan_width encode_lanes header_words slot_words threshold_latency neuron_latency "
+        "mantissa_width",
     )
 
 

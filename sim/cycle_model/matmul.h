@@ -27,6 +27,7 @@ struct MatrixPath {
     Queue<RowWords> row_queue;
     SpikeTrain train;
     Beats beats;
+    Queue<Nothing> beat_queue;
     Sequencer sequencer;
     PEArray array;
     ChannelWords channel_words;
@@ -47,7 +48,7 @@ struct MatrixPath {
 
     explicit MatrixPath(const Params& p)
         : p(p), spikes(p), event_queue(p.event_depth), fetcher(p), row_queue(p.event_depth),
-          beats(p), sequencer(p), channel_words(p), drain(p) {}
+          beats(p), beat_queue(p.beat_depth), sequencer(p), channel_words(p), drain(p) {}
 
     bool i_encode_ready() const { return walks.i_ready(); }
     bool i_ready() const {
@@ -65,11 +66,11 @@ struct MatrixPath {
         requant.comb(write.i_ready);
         drain.comb(drains.o_valid(), drains.o(), tile_queue.o_valid(), tile_queue.o(),
                    channel_words.loaded, encoder.scales_ready, requant.i_ready());
-        sequencer.comb(train.o_valid, train.o, sequences.o_valid(), sequences.o(), beats.o_valid,
-                       array.idle(false), tile_queue.i_ready());
+        sequencer.comb(train.o_valid, train.o, sequences.o_valid(), sequences.o(),
+                       beat_queue.o_valid(), array.idle(false), tile_queue.i_ready());
         ReadPort::Client& weights = read.clients[kWeights];
         beats.comb(row_queue.o_valid(), row_queue.o(), weights.queue.o_valid(),
-                   sequencer.i_beats_ready);
+                   beat_queue.i_ready());
         train.comb(event_queue.o_valid(), event_queue.o(), codings.o_valid(), sequencer.i_ready);
         fetcher.comb_request(row_queue.i_ready());
         weights.comb(fetcher.o_valid, fetcher.o);
@@ -106,6 +107,7 @@ struct MatrixPath {
         if (drain.i_matmul_ready) --under_way[drains.o().bank];
         if (handed) event_queue.put(events.o);
         if (fetcher.o_rows_valid && row_queue.i_ready()) row_queue.put(fetcher.fetched);
+        if (beats.o_valid && beat_queue.i_ready()) beat_queue.put({});
         if (sequencer.o_tile_valid && tile_queue.i_ready()) tile_queue.put({sequencer.half});
 
         const ReadPort::Client& words = read.clients[kChannelWords];
@@ -114,7 +116,7 @@ struct MatrixPath {
         array.clock(sequencer.o_valid, sequencer.last_step);
         sequencer.clock(tile_queue.i_ready(), train.o.last, drain.release);
         train.clock(event_queue.o_valid(), event_queue.o(), sequencer.i_ready);
-        beats.clock(sequencer.i_beats_ready);
+        beats.clock(beat_queue.i_ready());
         channel_words.clock(loads.o_valid(), loads.o(), words.i_ready(), words.queue.o_valid(),
                             drain.release);
         fetcher.clock(handed, events.o, fetches.o());
@@ -125,6 +127,7 @@ struct MatrixPath {
 
         event_queue.clock(train.i_ready);
         row_queue.clock(beats.i_rows_ready);
+        beat_queue.clock(sequencer.i_beats_ready);
         tile_queue.clock(drain.i_tile_ready);
         walks.clock(events.i_ready);
         fetches.clock(fetcher.i_matmul_ready);

@@ -160,10 +160,17 @@ def test_a_damaged_manifest_is_refused(built, damage):
 
 
 def test_another_format_is_refused(built):
-    manifest.write({**built.manifest, "format": 2}, built.directory)
+    manifest.write({**built.manifest, "format": 1}, built.directory)
     assert refusal(built.directory) == (
-        f"{built.directory}/manifest.json must be of format 1, not 2: build the model again with "
+        f"{built.directory}/manifest.json must be of format 2, not 1: build the model again with "
         "this version"
+    )
+
+
+def test_a_manifest_nested_beyond_reading_is_damaged(built):
+    (built.directory / "manifest.json").write_text("[" * 100_000)
+    assert refusal(built.directory) == (
+        f"{built.directory}/manifest.json is damaged (its checksum differs): build the model again"
     )
 
 

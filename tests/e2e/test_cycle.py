@@ -70,9 +70,8 @@ def test_random_programs_on_other_hardware(tmp_path, rng, params):
 
 @pytest.mark.parametrize(("latency", "stalls"), [(1, 0.01), (60, 0.1), (20, 0.3), (3, 0.7)])
 def test_random_stalls(rtl, tmp_path, rng, seed, latency, stalls):
-    # A process each: the memory's random numbers begin anew.
     timing = Timing(latency=latency, stalls=stalls, seed=seed)
-    compare(rtl, [random_trial(rng, preset("test"), tmp_path / "m", timing)])
+    compare(rtl, [random_trial(rng, preset("test"), tmp_path / f"{i}", timing) for i in range(10)])
 
 
 QUICK = [("csd", 8), ("bitwise", 4), ("unary", 2)]

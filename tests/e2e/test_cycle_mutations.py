@@ -47,6 +47,7 @@ MUTATIONS = [
     ("write.h", "if (sent) phase", "phase"),
     ("write.h", "|| pending;", ";"),
     ("matmul.h", "kMatmuls = 4", "kMatmuls = 5"),
+    ("matmul.h", "beat_queue(p.beat_depth)", "beat_queue(p.beat_depth - 1)"),
     ("top.h", "encoder.busy() || matrix.bank_busy()", "matrix.bank_busy()"),
 ]
 
@@ -57,11 +58,10 @@ def compared(rtl, request, tmp_path_factory):
     rng = np.random.default_rng(request.config.option.seed)
     directory = tmp_path_factory.mktemp("programs")
     trials = [random_trial(rng, preset("test"), directory / f"{i}") for i in range(100)]
-    pairs = list(zip(trials, rtl.run_all([trial.run for trial in trials]), strict=True))
-    for i, stalls in enumerate((0.05, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7)):  # a process each
+    for i, stalls in enumerate((0.05, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7)):
         timing = Timing(latency=20, stalls=stalls, seed=i)
-        trial = random_trial(rng, preset("test"), directory / f"stalled{i}", timing)
-        pairs += [(trial, *rtl.run_all([trial.run]))]
+        trials.append(random_trial(rng, preset("test"), directory / f"stalled{i}", timing))
+    pairs = list(zip(trials, rtl.run_all([trial.run for trial in trials]), strict=True))
     assert not [line for pair in pairs for line in differences(*pair)]
     return pairs
 

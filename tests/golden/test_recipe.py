@@ -228,6 +228,10 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path):
     broken.write_bytes(b"\xff\xfe")
     with pytest.raises(RecipeError, match="is not valid TOML: "):
         load_recipe(broken)
+    for nested in ("clip = " + "[" * 10_000, "clip" + ".a" * 10_000 + " = 1"):
+        broken.write_text(nested)
+        with pytest.raises(RecipeError, match=r"^recipe .*broken.toml is nested too deeply: "):
+            load_recipe(broken)
     with pytest.raises(RecipeError, match="cannot be read: Is a directory"):
         load_recipe(tmp_path)
 

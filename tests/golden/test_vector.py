@@ -62,6 +62,18 @@ def test_argmax_takes_the_first_of_the_largest(rows):
     assert got.tolist() == [reference.argmax(row) for row in rows]
 
 
+def test_halves_go_away_from_zero():
+    """Of products with 1/2: a turn, a gain of 3 lsb, and an up."""
+    odd, away, half = [-5, -3, -1, 1, 3, 5], [-3, -2, -1, 1, 2, 3], 32768
+    turn = int32([[half] * 3]), int32([[0] * 3])
+    assert vector.rotate(int32([[odd]]), *turn, True).tolist() == [[away]]
+    assert vector.rms_norm(int32([1, -1]), int32([3, 3]), 3).tolist() == [2, -2]  # of 1/2, -1/2
+    gate = int32([(1 << 24) + x for x in odd] + [(1 << 24) + x for x in odd])
+    up = int32([half] * 6 + [-half] * 6)
+    down = [(1 << 23) + (x + 1) // 2 for x in odd]
+    assert vector.swiglu(gate, up).tolist() == [*down, *(-y for y in down)]
+
+
 # RMSNorm
 
 

@@ -4,7 +4,20 @@ import random
 from dataclasses import replace
 
 from hw.controller import Controller
-from hw.isa import HEADER, MAGIC, SLOT_BYTES, Coding, Opcode, Rule, assemble, pack, unpack
+from hw.isa import (
+    HEADER,
+    MAGIC,
+    MODIFIERS,
+    SLOT_BYTES,
+    Cache,
+    Coding,
+    Opcode,
+    Rule,
+    VectorOp,
+    assemble,
+    pack,
+    unpack,
+)
 from hw.isa import INSTRUCTIONS as LAYOUTS
 from hw.presets import preset
 from tests.harness.memory import serve
@@ -13,17 +26,24 @@ from tests.harness.streams import StreamRule, simulate, to_int
 __all__ = [
     "ENCODE",
     "FINGERPRINT",
+    "GOOD",
     "MATMUL",
+    "PROGRAM",
+    "RECORDS",
+    "TOKENS",
     "ControllerBench",
     "fields",
     "plain",
     "program",
+    "record",
     "run",
     "slot",
 ]
 
 FINGERPRINT = random.Random(7).getrandbits(256)
 PROGRAM = 0x12_3456_7000
+RECORDS = 0x3E_0000_0100
+TOKENS = 0x77_0000_0300
 
 ENCODE = {
     "rule": Rule.MEAN,
@@ -34,7 +54,6 @@ ENCODE = {
     "divisor": 9,
     "peak": 1 << 31,
     "dead_zone": 12345,
-    "fence": 0,
     "source": 0xAB_CDEF_0000,
     "source_stride": 0x7000,
 }
@@ -42,13 +61,49 @@ MATMUL = {
     "coding": Coding.CSD,
     "weight_width": 4,
     "has_bias": 1,
+    "strided": 1,
     "outputs": 7,
     "weights": 0x98_7654_3000,
     "channel_words": 0x11_2233_4000,
     "destination": 0x01_0203_4000,
     "destination_stride": 0xFF_F000,
 }
-GOOD = {Opcode.ENCODE: ENCODE, Opcode.MATMUL: MATMUL, Opcode.END: {}}
+VECTOR = {
+    "operation": VectorOp.ROTATE,
+    "rows": 3,
+    "elements": 10,
+    "stride": 0x1_2340,
+    "a": 0x23_4567_8000,
+    "b": 0x34_5678_9000,
+    "destination": 0x45_6789_A000,
+    "constant": 0x1FF_FFFF,
+    "a_by_token": 0,
+    "b_by_position": 0,
+    "b_same": 1,
+}
+STORE = {
+    "cache": Cache.VALUE,
+    "heads": 5,
+    "channels": 20,
+    "source": 0x56_789A_B000,
+    "source_stride": 0x2_0000,
+    "codes": 0x67_89AB_C000,
+    "codes_stride": 0x30_0000,
+    "scales": 0x78_9ABC_D000,
+    "scales_stride": 0x4000,
+}
+GOOD = {
+    Opcode.ENCODE: ENCODE,
+    Opcode.MATMUL: MATMUL,
+    Opcode.VECTOR: VECTOR,
+    Opcode.STORE: STORE,
+    Opcode.TOKEN: {"tokens": TOKENS, "vocabulary": 1000},
+    Opcode.NEXT: {"slots": 0},
+    Opcode.PREFILL: {"slots": 0},
+    Opcode.LAYERS: {"layers": 1, "slots": 1, "records": RECORDS, "record_count": 0},
+    Opcode.END: {},
+}
+_HANDED_OVER = (Opcode.ENCODE, Opcode.MATMUL, Opcode.VECTOR, Opcode.STORE)
 
 
 def params_of(width):
@@ -59,6 +114,12 @@ def params_of(width):
 def slot(opcode, **changes):
     """Return the slot of an instruction of `GOOD` with changes."""
     return assemble(opcode, **GOOD[opcode] | changes)
+
+
+def record(layered, whole):
+    """Return the record that turns a layered slot into another one."""
+    pairs = zip(layered, whole, strict=True)
+    return bytes(a ^ b for a, b in pairs)
 
 
 def program(*slots, magic=MAGIC, fingerprint=FINGERPRINT, count=None):
@@ -78,21 +139,32 @@ class ControllerBench:
     def __init__(self, rng, width=64, stall=0.0, params=None, longest=1):
         self.params = params or params_of(width)
         self.dut = Controller(self.params, FINGERPRINT)
-        self.segments, self.issued = [], []
+        self.segments, self.record_segments = [], []  # asked for
+        self.issued, self.positions = [], []
         self.held = False  # units make no progress
-        self.failing = set()  # byte offsets of words that arrive as failed
+        self.failing = set()  # byte addresses of words that arrive as failed
         self.read_failures = 0  # to be told of
-        self._raw = b""
+        self.position = None  # at the end
+        self._memory = {}  # pieces, by byte address
         self._jobs = []  # [cycles left, bank that it needs or None]
         self._rng, self._stall, self._longest = rng, stall, longest
 
     def run(self, *testbenches):
         """Run test benches, which may call `execute`."""
-        background = [self._memory, self._failures, self._units]
+        background = [self._program, self._records, self._failures, self._units]
         simulate(self.dut, *testbenches, background=background)
 
-    async def execute(self, ctx, raw):
+    async def execute(self, ctx, raw, records=(), tokens=(), **registers):
         """Run a program to its end.
+
+        Parameters
+        ----------
+        ctx, raw
+            The test bench's context, the program.
+        records, tokens
+            What lies at `RECORDS` and `TOKENS`: slots, and numbers.
+        registers : int
+            first_position, prompt_end, end_position, stop_token.
 
         Returns
         -------
@@ -100,17 +172,21 @@ class ControllerBench:
             The error; the instructions issued, as (opcode, fields); the cycles.
         """
         dut = self.dut
-        self._raw = raw
-        self.issued.clear()
-        self.segments.clear()
+        numbers = b"".join(token.to_bytes(4, "little") for token in tokens)
+        self._memory = {PROGRAM: raw, RECORDS: b"".join(records), TOKENS: numbers}
+        for seen in (self.issued, self.positions, self.segments, self.record_segments):
+            seen.clear()
+        for name in ("first_position", "prompt_end", "end_position", "stop_token"):
+            ctx.set(getattr(dut, name), registers.pop(name, 0))
+        assert not registers
         ctx.set(dut.program, PROGRAM)
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
         done = cycles = 0
         while not done:
-            _, _, busy, done, error, working = await ctx.tick().sample(
-                dut.busy, dut.done, dut.error, dut.working
+            _, _, busy, done, error, working, self.position = await ctx.tick().sample(
+                dut.busy, dut.done, dut.error, dut.working, dut.position
             )
             assert busy
             assert not (done and working), "it must wait until everything is done"
@@ -121,20 +197,36 @@ class ControllerBench:
 
     def asked(self):
         """Return the byte offsets into the program of all that was asked for."""
+        return self._bytes(self.segments, PROGRAM)
+
+    def asked_records(self):
+        """Return the byte offsets into the records of all that was asked for there."""
+        return self._bytes(self.record_segments, RECORDS)
+
+    def _bytes(self, segments, base):
         width = self.params.axi_bytes
-        words = [address + i for address, count in self.segments for i in range(count)]
-        return [word * width - PROGRAM + byte for word in words for byte in range(width)]
+        words = [address + i for address, count in segments for i in range(count)]
+        return [word * width - base + byte for word in words for byte in range(width)]
 
     def _read(self, address):
-        start = address * self.params.axi_bytes - PROGRAM
+        width = self.params.axi_bytes
+        start = address * width
         self.read_failures += start in self.failing
-        word = self._raw[start : start + self.params.axi_bytes]
-        return int.from_bytes(word or b"\xee" * self.params.axi_bytes, "little")
+        word = b""
+        for base, content in self._memory.items():
+            if base <= start < base + len(content):
+                word = content[start - base : start - base + width]
+        return int.from_bytes(word.ljust(width, b"\xee"), "little")
 
-    async def _memory(self, ctx):
-        request, words = self.dut.o_request, self.dut.i_words
+    async def _program(self, ctx):
+        await self._serve(ctx, self.dut.o_request, self.dut.i_words, self.segments)
+
+    async def _records(self, ctx):
+        await self._serve(ctx, self.dut.o_records, self.dut.i_records, self.record_segments)
+
+    async def _serve(self, ctx, request, words, segments):
         rng, stall = self._rng, self._stall
-        await serve(ctx, request, words, self._read, rng, stall, stall, self.segments)
+        await serve(ctx, request, words, self._read, rng, stall, stall, segments)
 
     async def _failures(self, ctx):
         """Tell of a failed word in the cycle in which it is offered, the latest there can be."""
@@ -145,7 +237,7 @@ class ControllerBench:
 
     async def _units(self, ctx):
         dut = self.dut
-        streams = {Opcode.ENCODE: dut.o_encode, Opcode.MATMUL: dut.o_matmul}
+        streams = {o: getattr(dut, f"o_{o.name.lower()}") for o in _HANDED_OVER}
         rules = {opcode: StreamRule() for opcode in streams}
         bank = tokens = None
         while True:
@@ -155,8 +247,8 @@ class ControllerBench:
             ctx.set(dut.working, bool(self._jobs))
             ctx.set(dut.bank_busy, busy[0] | busy[1] << 1)
             sampled = [s for o in streams.values() for s in (o.valid, o.ready, o.payload)]
-            _, _, at_bank, at_tokens, *values = await ctx.tick().sample(
-                dut.bank, dut.tokens, *sampled
+            _, _, at_bank, at_tokens, position, *values = await ctx.tick().sample(
+                dut.bank, dut.tokens, dut.position, *sampled
             )
             for index, opcode in enumerate(streams):
                 valid, ready, payload = values[3 * index : 3 * index + 3]
@@ -166,11 +258,12 @@ class ControllerBench:
                 fields = unpack(LAYOUTS[opcode], raw)
                 assert fields.pop("opcode") == opcode.value
                 self.issued.append((opcode, fields))
+                self.positions.append(position)
+                assert not (fields["fence"] and self._jobs), "results are still to be written"
                 if opcode is Opcode.ENCODE:
                     assert not busy[at_bank], "a MATMUL still needs these thresholds"
-                    assert not (fields["fence"] and self._jobs), "results are still to be written"
                     bank, tokens = at_bank, fields["tokens"]
-                else:
+                elif opcode is Opcode.MATMUL:
                     assert (at_bank, at_tokens) == (bank, tokens)
                 needed = bank if opcode is Opcode.MATMUL else None
                 self._jobs.append([self._rng.randint(1, self._longest), needed])
@@ -184,18 +277,22 @@ def fields(opcode, **changes):
 
 
 def plain(values):
-    """Return fields by value, enumerations too."""
+    """Return fields by value, enumerations too, those of every instruction among them."""
+    values = dict.fromkeys(MODIFIERS, 0) | values
     return {name: int(getattr(value, "value", value)) for name, value in values.items()}
 
 
-def run(raw, seed, failing=(), **settings):
-    """Run one program; return its error and the instructions issued."""
+def run(raw, seed, failing=(), registers=None, **settings):
+    """Run one program; return its error and the instructions issued.
+
+    `failing` are byte offsets into the program; `registers` is what `execute` takes besides.
+    """
     bench = ControllerBench(random.Random(seed), **settings)
-    bench.failing = set(failing)
+    bench.failing = {PROGRAM + offset for offset in failing}
     found = []
 
     async def check(ctx):
-        found.extend(await bench.execute(ctx, raw))
+        found.extend(await bench.execute(ctx, raw, **registers or {}))
 
     bench.run(check)
     return found[0], found[1]

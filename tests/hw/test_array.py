@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from dataclasses import replace
 
 import pytest
 import torch
@@ -25,10 +26,10 @@ LANES, TOKENS, GROUP = PARAMS.lanes, PARAMS.tokens, PARAMS.encode_lanes
 class Core(wiring.Component):
     """Spike trains, sequencer and array, as the matrix path ties them."""
 
-    def __init__(self):
-        self.train = SpikeTrain(PARAMS)
-        self.sequencer = Sequencer(PARAMS)
-        self.array = PEArray(PARAMS)
+    def __init__(self, params):
+        self.train = SpikeTrain(params)
+        self.sequencer = Sequencer(params)
+        self.array = PEArray(params)
         super().__init__({"unused": Out(1)})
 
     def elaborate(self, platform):
@@ -45,13 +46,13 @@ class Core(wiring.Component):
 class Tile:
     """Random events and weights of one tile, and what they must come to."""
 
-    def __init__(self, rng, outputs, events, coding, values):
+    def __init__(self, rng, outputs, events, coding, values, params=PARAMS):
         self.outputs = outputs
         self.beats = -(-outputs // LANES)
         self.counts = []
         while len(self.counts) < events:
             column = [rng.choice(values) for _ in range(TOKENS)]
-            if any(column):
+            if any(column) or not params.skip_silent:
                 self.counts.append(column)
         extremes = [-127, 127, 0, 1]
         self.rows = [
@@ -65,12 +66,16 @@ class Tile:
         spikes = encode(counts, coding.name.lower(), 127 if coding == Coding.UNARY else 8)
         self.additions = int((spikes != 0).sum()) * outputs
         # Steps in which any token fires, each of one cycle for each beat.
-        self.cycles = int((spikes != 0).any(dim=2).sum()) * self.beats
+        steps = (spikes != 0).any(dim=2).sum(dim=0)  # (events,)
+        if params.array == "mac":  # a product of every token's count, in one step
+            steps = torch.ones(events, dtype=torch.int64)
+            self.additions = int((counts != 0).sum()) * outputs
+        self.cycles = int(steps.clamp(min=1).sum()) * self.beats
 
 
-def run(tiles, coding, rng, idle):
+def run(tiles, coding, rng, idle, params=PARAMS):
     """Run the tiles of one MATMUL; return the psums read, the additions counted, the cycles."""
-    dut = Core()
+    dut = Core(params)
     full = PARAMS.tile_outputs
     last = tiles[-1]
     read, additions, cycles, finished = [], [0], [0], []
@@ -167,6 +172,28 @@ def test_tiles_equal_golden(coding, idle, seed):
         Tile(rng, rng.choice([1, LANES - 1, LANES, LANES + 1, full]), 9, coding, values),
     ]
     read, additions, cycles = run(tiles, coding, rng, idle)
+    assert read == [tile.psums for tile in tiles]
+    assert additions == sum(tile.additions for tile in tiles)
+    assert cycles == sum(tile.cycles for tile in tiles)
+
+
+@pytest.mark.parametrize("array", ["spike", "mac"])
+@pytest.mark.parametrize("skip_silent", [True, False])
+@pytest.mark.parametrize("coding", list(Coding))
+def test_the_opponents_tiles_equal_golden(array, skip_silent, coding, seed):
+    """A MAC array, and either array where silent channels come too."""
+    params = replace(PARAMS, array=array, skip_silent=skip_silent)
+    rng = random.Random(seed)
+    values = [0, 0, 1, -1, 2, -3, 127] if coding == Coding.UNARY else list(range(-127, 128))
+    full = PARAMS.tile_outputs
+    tiles = [
+        Tile(rng, outputs, events, coding, values, params)
+        for outputs, events in ((full, 9), (full, 0), (full, 1), (LANES + 1, 20))
+    ]
+    if not skip_silent:
+        tiles.insert(1, Tile(rng, full, 5, coding, [0], params))
+        assert not any(any(psums) for psums in tiles[1].psums)
+    read, additions, cycles = run(tiles, coding, rng, 0.2, params)
     assert read == [tile.psums for tile in tiles]
     assert additions == sum(tile.additions for tile in tiles)
     assert cycles == sum(tile.cycles for tile in tiles)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hw.isa import HEADER, MAGIC, SLOT_BYTES, Opcode, assemble
+from hw.isa import HEADER, MAGIC, SLOT_BYTES, Cache, Opcode, VectorOp, assemble
 from hw.presets import preset
 from hw.regs import Error
 from tests.harness.controller import (
@@ -103,6 +103,35 @@ OUT_OF_RANGE = [
         for name in ("weights", "channel_words", "destination", "destination_stride")
         for bit in range(3)
     ),
+    (Opcode.VECTOR, TEST, "operation", 7),
+    (Opcode.VECTOR, TEST, "operation", 15),
+    (Opcode.VECTOR, TEST, "rows", 0),
+    (Opcode.VECTOR, TEST, "elements", 0),
+    (Opcode.VECTOR, TEST, "elements", 11),  # of ROTATE: pairs
+    *(
+        (Opcode.VECTOR, TEST, name, 1 << bit)
+        for name in ("a", "b", "destination", "stride")
+        for bit in range(3)
+    ),
+    (Opcode.STORE, TEST, "heads", 0),
+    (Opcode.STORE, TEST, "channels", 0),
+    (Opcode.STORE, TEST, "channels", TEST.tile_outputs + 1),
+    (Opcode.STORE, replace(TEST, max_channels=64, banks=16), "channels", 65),
+    (Opcode.STORE, replace(TEST, max_count=126), "channels", 1),
+    *(
+        (Opcode.STORE, TEST, name, 1 << bit)
+        for name in ("source", "source_stride", "codes", "codes_stride", "scales", "scales_stride")
+        for bit in range(3)
+    ),
+    *((Opcode.TOKEN, TEST, "tokens", 1 << bit) for bit in range(3)),
+    (Opcode.NEXT, TEST, "slots", 3),
+    (Opcode.NEXT, TEST, "slots", (1 << 16) - 1),
+    (Opcode.PREFILL, TEST, "slots", 2),
+    (Opcode.PREFILL, TEST, "slots", (1 << 16) - 1),
+    (Opcode.LAYERS, TEST, "layers", 0),
+    (Opcode.LAYERS, TEST, "slots", 0),
+    (Opcode.LAYERS, TEST, "slots", 2),
+    *((Opcode.LAYERS, TEST, "records", 1 << bit) for bit in range(3)),
 ]
 
 
@@ -124,6 +153,14 @@ def test_a_field_out_of_range_stops_the_program_before_it(opcode, params, name, 
         (Opcode.MATMUL, {"coding": 0, "weight_width": 8, "outputs": 1}),
         (Opcode.MATMUL, {"coding": 1, "weight_width": 2, "outputs": (1 << 24) - 1}),
         (Opcode.MATMUL, {"weights": 8, "channel_words": 0, "destination": (1 << 40) - 8}),
+        (Opcode.VECTOR, {"rows": 127, "elements": (1 << 24) - 2, "a": 8, "b": 16}),
+        (Opcode.VECTOR, {"operation": VectorOp.COPY, "elements": (1 << 24) - 1, "constant": 0}),
+        (Opcode.VECTOR, {"operation": VectorOp.NORM, "constant": 1, "rows": 1}),
+        (Opcode.VECTOR, {"operation": VectorOp.NORM, "elements": TEST.max_channels}),
+        (Opcode.VECTOR, {"operation": VectorOp.SOFTMAX, "elements": TEST.max_channels}),
+        (Opcode.VECTOR, {"operation": VectorOp.SOFTMAX, "constant": (1 << 25) - 1}),
+        (Opcode.STORE, {"heads": 127, "channels": TEST.tile_outputs}),
+        (Opcode.STORE, {"heads": 1, "channels": 1, "cache": Cache.KEY}),
     ],
 )
 def test_the_ends_of_every_range_are_good(opcode, changes, seed):
@@ -132,7 +169,21 @@ def test_the_ends_of_every_range_are_good(opcode, changes, seed):
     assert run(raw, seed) == (Error.NONE, issued)
 
 
-@pytest.mark.parametrize("opcode", [0, 4, 255, Opcode.END.value | 0x80])
+@pytest.mark.parametrize(
+    "operation, changes",
+    [
+        (VectorOp.NORM, {"elements": TEST.max_channels + 1}),
+        (VectorOp.NORM, {"constant": 0}),
+        (VectorOp.SOFTMAX, {"elements": TEST.max_channels + 1}),
+        (VectorOp.SOFTMAX, {"constant": 1 << 25}),
+    ],
+)
+def test_what_an_operation_does_not_take(operation, changes, seed):
+    raw = program(slot(Opcode.VECTOR, operation=operation, **changes), slot(Opcode.END))
+    assert run(raw, seed) == (Error.BAD_INSTRUCTION, [])
+
+
+@pytest.mark.parametrize("opcode", [0, 10, 255, Opcode.END.value | 0x80])
 def test_an_unknown_opcode(opcode, seed):
     raw = program(slot(Opcode.ENCODE), bytes([opcode]).ljust(SLOT_BYTES, b"\0"), slot(Opcode.END))
     assert run(raw, seed) == (Error.BAD_INSTRUCTION, [fields(Opcode.ENCODE)])

@@ -1,6 +1,7 @@
 """The spike buffer and event queue: every firing channel once, in order, no silent one."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from amaranth import Module
@@ -18,8 +19,8 @@ PARAMS = preset("test")
 class Pair(wiring.Component):
     """A spike buffer with its event queue."""
 
-    def __init__(self):
-        self.spikes, self.events = SpikeBuffer(PARAMS), EventQueue(PARAMS)
+    def __init__(self, params=PARAMS):
+        self.spikes, self.events = SpikeBuffer(params), EventQueue(params)
         super().__init__({"unused": Out(1)})
 
     def elaborate(self, platform):
@@ -64,12 +65,12 @@ async def write_batches(ctx, dut, batches, rng, idle=0.2):
             await write_counts(ctx, dut, token, counts, rng, idle)
 
 
-def run(batches, walks, rng, stall):
+def run(batches, walks, rng, stall, params=PARAMS):
     """For each batch (a list of tokens' counts) return the events of its walks.
 
     `walks` are the tiles of each walk of a batch. Batches, walks and events overlap as they may.
     """
-    dut = Pair()
+    dut = Pair(params)
     results = []
 
     async def drive_walks(ctx):
@@ -84,6 +85,7 @@ def run(batches, walks, rng, stall):
     async def check(ctx):
         for batch in batches:
             firing = sum(any(column) for column in zip(*batch, strict=True))
+            firing = firing if params.skip_silent else len(batch[0])
             raw = await collect(ctx, dut.events.o, sum(walks) * (firing + 1), rng, stall)
             results.append([event_layout(PARAMS).from_bits(bits) for bits in raw])
 
@@ -91,9 +93,11 @@ def run(batches, walks, rng, stall):
     return results
 
 
-def check_walks(batch, taken, walks):
+def check_walks(batch, taken, walks, params=PARAMS):
     channels = len(batch[0])
-    firing = [k for k in range(channels) if any(counts[k] for counts in batch)]
+    firing = list(range(channels))
+    if params.skip_silent:
+        firing = [k for k in firing if any(counts[k] for counts in batch)]
     expected = []
     for tiles in walks:
         for tile in range(tiles):
@@ -108,8 +112,11 @@ def check_walks(batch, taken, walks):
     assert got == expected
 
 
+@pytest.mark.parametrize("skip_silent", [True, False])
 @pytest.mark.parametrize("stall", [0.0, 0.6])
-def test_batches_of_every_kind(stall, seed):
+def test_batches_of_every_kind(stall, skip_silent, seed):
+    """Silent channels come too where they are not skipped, and none beyond the last."""
+    params = replace(PARAMS, skip_silent=skip_silent)
     rng = random.Random(seed)
 
     def counts(channels, density):
@@ -127,9 +134,9 @@ def test_batches_of_every_kind(stall, seed):
     batches.append([counts(600, 1.0), counts(600, 1.0)])
     batches.append([counts(5, 0.5)])
     walks = [2, 1, 3]
-    results = run(batches, walks, rng, stall)
+    results = run(batches, walks, rng, stall, params)
     for batch, taken in zip(batches, results, strict=True):
-        check_walks(batch, taken, walks)
+        check_walks(batch, taken, walks, params)
 
 
 def walk_cycles(counts):

@@ -1,5 +1,6 @@
 """Instructions: what is packed is unpacked, and nothing out of range is."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +83,18 @@ def test_a_value_out_of_range_is_named(name, field, width):
         with pytest.raises(ValueError) as error:
             pack(LAYOUTS[name], **values | {field: value})
         assert str(error.value) == f"{field} must be 0 to {(1 << width) - 1}, not {value}"
+
+
+@pytest.mark.parametrize("value", [1.0, 1.5, "1", None])
+def test_a_value_that_is_no_integer_is_named(value):
+    with pytest.raises(ValueError) as error:
+        pack(SCALE, mantissa=value, exponent=1, reserved=0)
+    assert str(error.value) == f"mantissa must be an integer, not {value!r}"
+
+
+def test_integers_of_numpy_and_truths_are_integers():
+    expected = pack(SCALE, mantissa=1, exponent=1, reserved=0)
+    assert pack(SCALE, mantissa=np.int64(1), exponent=True, reserved=np.uint8(0)) == expected
 
 
 def test_missing_and_unknown_fields_are_named():

@@ -91,6 +91,16 @@ MUTATIONS = [
             "flags.clear.eq(0)",
         ),
         ("the half that drains", "address(self.half, self.bank)", "address(0, self.bank)"),
+        (
+            "the product of a MAC array",
+            "weight * operation.magnitudes[token]",
+            "weight << operation.shift",
+        ),
+        (
+            "each token's own product",
+            "operands[token if mac else 0][lane]",
+            "operands[0][lane]",
+        ),
     ),
     *_of(
         "sequencer.py",
@@ -105,6 +115,11 @@ MUTATIONS = [
             "the lanes of a ragged bank",
             "op.lanes.eq(Mux(left < p.lanes, left, p.lanes))",
             "op.lanes.eq(p.lanes)",
+        ),
+        (
+            "a MAC array's magnitudes",
+            "op.magnitudes[token].eq(train.plus[token])",
+            "op.magnitudes[token].eq(train.plus[0])",
         ),
         ("a tile without events", "payload.empty.eq(untouched)", "payload.empty.eq(0)"),
         (
@@ -127,6 +142,12 @@ MUTATIONS = [
             "expanded.minus[token].eq(Mux(negative, above, below))",
             "expanded.minus[token].eq(below)",
         ),
+    ),
+    *_of(
+        "train.py",
+        "hw/test_array.py",
+        ("a MAC array's one step", "steps = Const(1)", "steps = longest"),
+        ("a silent channel's step", "Mux(steps == 0, 1, steps)", "steps"),
     ),
     *_of(
         "neuron.py",
@@ -192,6 +213,12 @@ MUTATIONS = [
             "event_taken.eq(event_valid)",
         ),
         ("an end mark that is not taken", "with m.If(end_valid & free):", "with m.If(end_valid):"),
+        ("silent channels that are fetched", "if p.skip_silent:", "if True:"),
+        (
+            "channels beyond the last one",
+            "first + index < self.channels for index",
+            "first + index <= self.channels for index",
+        ),
         (
             "a walk that overtakes the encoder",
             "walking & (next_word < self.ready_words) &",
@@ -369,6 +396,11 @@ MUTATIONS = [
             "self.bank_busy[bank].eq(under_way != 0)",
             "self.bank_busy[bank].eq(0)",
         ),
+    ),
+    *_of(
+        "matmul.py",
+        "e2e/test_cycle.py::test_random_programs",
+        ("the beats at hand", "Queue(beat_layout(p), p.beat_depth)", "Queue(beat_layout(p), 4)"),
     ),
     *_of(
         "top.py",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from golden.checkpoints import load
 from hw.presets import preset
 from sim.__main__ import main
 from sim.errors import ToolError
@@ -50,6 +51,33 @@ def test_a_good_run(stories, tmp_path, capsys):
     assert "layers.2.down" in capsys.readouterr().out
 
 
+def test_what_additions_cost(stories, tmp_path, capsys):
+    """Sixteen cycles of memory a beat afford the four steps of csd, and not those of unary."""
+    layer = ("--layer", "mlp1", "--tokens", "1", "--preset", "edge", "--device", "cycle")
+
+    def made(*options):
+        assert run(*stories, *layer, *options) == 0
+        shown = capsys.readouterr().out
+        report = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert f"addition cost cycles {report['addition_cost_cycles']:,}" in " ".join(shown.split())
+        matrices = report["matrices"]
+        assert report["array_cycles"] == sum(m["array_cycles"] for m in matrices)
+        assert report["weight_bytes_read"] == 16 * sum(m["weight_cycles"] for m in matrices)
+        cost = [max(0, m["array_cycles"] - m["weight_cycles"]) for m in matrices]
+        assert [m["addition_cost_cycles"] for m in matrices] == cost
+        assert report["addition_cost_cycles"] == sum(cost)
+        return report
+
+    assert made("--coding", "csd")["addition_cost_cycles"] == 0
+    unary, opponent = made("--coding", "unary"), made("--array", "mac")
+    assert opponent["addition_cost_cycles"] == 0
+    assert unary["addition_cost_cycles"] > opponent["cycles"]
+    beyond = unary["cycles"] - opponent["cycles"]
+    assert beyond == pytest.approx(unary["addition_cost_cycles"], rel=0.1)
+    two = made("--coding", "csd", "--tokens", "2")
+    assert two["array_cycles"] > unary["events"]
+
+
 def test_json_on_standard_output(stories, capsys):
     assert run(*stories, "--layer", "q1", "--tokens", "3", "--json") == 0
     assert json.loads(capsys.readouterr().out)["tokens"] == 3
@@ -76,6 +104,27 @@ def test_a_compiled_directory_runs_again(stories, tmp_path, capsys):
     assert "is compiled for hardware" in sentence
     sentence = refusal(capsys, "--compiled", directory, "--layer", "mlp0")
     assert sentence == f"--layer: what is compiled in {directory} stands (see --help)"
+
+
+def test_a_compiled_directory_knows_its_checkpoint(stories, stories260k, tmp_path, capsys):
+    """A file elsewhere will do, and one with another weight in the layer will not."""
+    assert run(*stories, "--layer", "down0", "--rows", "3:5") == 0
+    shutil.copy(stories260k.with_name("tok512.bin"), tmp_path)
+    copy = tmp_path / "stories260k.bin"
+    shutil.copy(stories260k, copy)
+    directory = str(tmp_path / "out" / "compiled")
+    again = ("--compiled", directory, "--model", str(copy), "--device", "functional")
+    again += ("-o", str(tmp_path / "again"))
+    assert run(*again) == 0
+    capsys.readouterr()
+    contents = bytearray(copy.read_bytes())
+    row = load(stories260k).tensor("layers.0.down")[4]
+    contents[contents.index(row.numpy().tobytes()) + 3] ^= 0x80  # the sign of its first weight
+    copy.write_bytes(contents)
+    assert refusal(capsys, *again) == (
+        f"{directory} is compiled from other weights than those of {copy} (their checksums "
+        "differ): name its own checkpoint with --model"
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,6 +255,43 @@ def test_a_run_that_breaks_off_leaves_no_older_report(stories, capsys, monkeypat
     sentence = refusal(capsys, *stories, "--layer", "mlp0", "--device", "rtl")
     assert sentence == "make failed with status 2: the disk is full"
     assert not (tmp_path / "out" / "report.json").exists()
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("--latency", "0"),
+        ("--recipe", "w3"),
+        ("--preset", "huge"),
+        ("--rows", "4"),
+        ("--device", "fpga"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("by_path", [False, True], ids=["known", "path"])
+def test_a_refused_request_leaves_no_older_report(
+    stories260k, capsys, monkeypatch, tmp_path, refused, by_path
+):
+    monkeypatch.setattr("sim.run.OUTPUT_ROOT", tmp_path)
+    model = str(stories260k) if by_path else "stories260k"
+    layer = ("--layer", "mlp0", "--model", model, "--preset", "test", "--device", "functional")
+    assert run(*layer) == 0
+    (made,) = tmp_path.glob("*/mlp0/report.json")
+    capsys.readouterr()
+    refusal(capsys, *layer, *refused)
+    assert not made.exists()
+
+
+def test_a_refused_directory_leaves_no_older_report(stories, capsys, monkeypatch, tmp_path):
+    assert run(*stories, "--layer", "mlp0") == 0
+    monkeypatch.setattr("sim.run.OUTPUT_ROOT", tmp_path)
+    compiled = ("--compiled", str(tmp_path / "out" / "compiled"), "--device", "functional")
+    assert run(*compiled) == 0
+    report = tmp_path / "stories260k" / "mlp0" / "report.json"
+    assert report.exists()
+    capsys.readouterr()
+    refusal(capsys, *compiled, "--model", "none.gguf")
+    assert not report.exists()
 
 
 def test_help_needs_no_heavy_import():

@@ -115,6 +115,18 @@ def test_a_layer_of_seven_billion_weights_runs(rng):
     assert counters["cycles"] == sum(counters[name] for name in CAUSES)
 
 
+def test_events_with_few_spikes_make_up_for_those_with_many():
+    """Seven steps and one in turn: four in the mean, as many as memory takes cycles for a beat."""
+    params = preset("edge")
+    assert params.lanes * 8 == 4 * params.axi_data_width
+    counts = np.tile([[0b1010101, 1], [0b0101010, 0]], 288)
+    of_memory = one_matmul(counts, 2048, params=replace(params, array="mac"))["cycles"]
+    counters = one_matmul(counts, 2048, params=params)
+    assert counters["array_cycles"] == 4 * counts.shape[1] * params.banks
+    row_words = params.row_words(params.tile_outputs, 8)
+    assert of_memory <= counters["cycles"] <= of_memory + 2 * row_words
+
+
 def test_progress_is_told(program, rng, monkeypatch):
     monkeypatch.setattr("sim.cycle._CYCLES_AT_ONCE", 100)
     told = []

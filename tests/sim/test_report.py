@@ -13,6 +13,7 @@ from hw.regs import Error
 from sim import report
 from sim.cases import Case
 from sim.compare import judge
+from sim.cycle import Cycle
 from sim.errors import HardwareFault
 from sim.expected import expect
 from sim.functional import Functional
@@ -22,7 +23,7 @@ from tests.compiler.models import RandomCheckpoint, recipe
 REQUIRED = """model layer preset coding recipe seed device bit_exact values_compared mismatches
 cycles events silent_channels synaptic_operations weight_bytes_read dense_weight_bytes
 dram_bytes_read dram_bytes_written stall_cycles wall_seconds fingerprint versions weights tokens
-latency stalls matrices between_matrices array skip_silent""".split()
+latency stalls addition_cost_cycles matrices between_matrices array skip_silent""".split()
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,24 @@ def test_a_wrong_counter_is_named(case, functional, counter, who):
     assert verdict(case, functional, result).failures == [
         f"counter {counter}: {name} says {right}, rtl says {right + 1}" for name in who
     ]
+
+
+def test_golden_knows_the_cycles_of_the_array(case, functional):
+    counted = Cycle().run(case.compiled, case.inputs).counters
+    (cycles,) = case.expected.cycles.values()
+    assert cycles.array_cycles == counted["array_cycles"]
+    assert cycles.weight_cycles == counted["weight_bytes_read"] // 8
+    assert cycles.addition_cost_cycles == cycles.array_cycles - cycles.weight_cycles > 0
+
+    def failures(array_cycles):
+        rtl = as_rtl(functional, case.compiled)
+        counters = {**rtl.counters, "array_cycles": array_cycles}
+        return verdict(case, functional, replace(rtl, counters=counters)).failures
+
+    right = cycles.array_cycles
+    assert failures(right) == []
+    sentence = f"counter array_cycles: golden says {right}, rtl says {right + 1}"
+    assert failures(right + 1) == [sentence]
 
 
 def test_an_error_is_named_and_nothing_else(case, functional):

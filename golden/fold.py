@@ -1,0 +1,183 @@
+"""Exact foldings: from a checkpoint to one that computes the same, but spikes better.
+
+Three changes cancel out in real arithmetic and leave the hardware nothing new to do:
+
+- the gain of each norm moves into the matrices that read it;
+- the residual stream is turned to its principal axes: RMSNorm does not see a rotation, so all that
+  writes to the stream is rotated and all that reads it rotated back (QuaRot, arXiv 2404.00456, with
+  axes that concentrate in place of ones that spread);
+- each channel k of a site is multiplied by some d_k by what makes it, which is the gain of a norm,
+  the rows of `up` or those of `v`, and divided by it by what reads it (SmoothQuant, 2211.10438).
+
+Both are found on a short text that the recipe holds: the axes are those of the normed stream over all
+its readers; d_k = s_k / (s_k * m_k)^0.3, where s_k is the root mean square of the loss's gradient
+by the channel and m_k its largest magnitude. So magnitudes approach what a channel matters, and
+smaller ones may rather fall silent; outliers are held back, for they set the threshold.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from golden.checkpoints import Checkpoint
+from golden.names import MATRICES, tensor_shapes
+from golden.sensitivity import reached
+
+__all__ = ["Fold", "FoldedCheckpoint", "find_fold", "fold"]
+
+_OUTLIERS = 0.3  # 0: magnitude is importance; 0.5: thresholds lose the least (measured)
+_WINDOW = 512
+_NORMS = {"attn_norm": "qkv", "ffn_norm": "gate_up"}
+_FEEDS = {"v": "o", "up": "down"}  # matrices whose outputs are another site's channels
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What is folded into a checkpoint, beside the gains of its norms.
+
+    Attributes
+    ----------
+    axes : Tensor
+        float64, (hidden_size, hidden_size), orthogonal: column j is the new channel j.
+    scales : dict of str to Tensor
+        d by site, float64, (channels,).
+    """
+
+    axes: Tensor
+    scales: dict[str, Tensor]
+
+
+class FoldedCheckpoint:
+    """A checkpoint with a fold in its tensors; a tied output head becomes its own.
+
+    It is used as `golden.checkpoints.Checkpoint` is. A tensor is folded whenever it is read.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, found: Fold) -> None:
+        self._checkpoint, self._fold = checkpoint, found
+        self.path = checkpoint.path
+        self.config = replace(checkpoint.config, tied_head=False)
+        self._shapes = tensor_shapes(self.config)
+
+    @property
+    def tokenizer(self):
+        """The checkpoint's tokenizer."""
+        return self._checkpoint.tokenizer
+
+    def names(self) -> list[str]:
+        """Return the canonical names of the tensors."""
+        return list(self._shapes)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor."""
+        if name not in self._shapes:
+            raise ValueError(f"{self.config.name} has no tensor {name}")
+        return self._shapes[name]
+
+    def tensor(self, name: str) -> Tensor:
+        """Return a folded tensor, float32; errors are those of `Checkpoint.tensor`."""
+        self.shape(name)
+        axes, scales = self._fold.axes, self._fold.scales
+        place, _, kind = name.rpartition(".")
+        prefix = f"{place}." if place else ""
+        if name == "final_norm":
+            return scales["head"].float()
+        if kind in _NORMS:
+            return scales[prefix + _NORMS[kind]].float()
+        t = self._checkpoint.tensor(name)
+        if kind in ("q_bias", "k_bias", "q_norm", "k_norm"):
+            return t
+        t = t.double()
+        if name == "embed":
+            return (t @ axes).float()
+        if kind == "v_bias":
+            return (t * self._rows(prefix + "o")).float()
+        site = "head" if name == "lm_head" else prefix + MATRICES[kind]
+        if kind in ("o", "down"):
+            return (axes.T @ (t / scales[site])).float()
+        norm = {"head": "final_norm"}.get(site, prefix + ("attn_norm", "ffn_norm")[kind in ("gate", "up")])
+        t = (t * self._checkpoint.tensor(norm).double()) @ axes / scales[site]
+        if kind in _FEEDS:
+            t = t * self._rows(prefix + _FEEDS[kind])[:, None]
+        return t.float()
+
+    def _rows(self, site: str) -> Tensor:
+        """Return a site's scales by the outputs that make its channels: of o, those of v."""
+        d = self._fold.scales[site]
+        return d if site.endswith("down") else _of_values(d, self.config)[:, 0].flatten()
+
+
+def fold(checkpoint: Checkpoint, text: str | None) -> "Checkpoint | FoldedCheckpoint":
+    """Return a checkpoint with what is found on `text` folded in; itself where there is no text."""
+    if text is None:
+        return checkpoint
+    ids = checkpoint.tokenizer.encode(text)
+    return FoldedCheckpoint(checkpoint, find_fold(checkpoint, ids))
+
+
+def find_fold(checkpoint: Checkpoint, ids: Sequence[int]) -> Fold:
+    """Find axes and scales on a text's tokens, in windows of 512 that do not overlap."""
+    plain = FoldedCheckpoint(checkpoint, _gains_only(checkpoint))
+    window = min(_WINDOW, plain.config.max_positions)
+    vectors: dict[str, list[Tensor]] = {}
+    slopes: dict[str, Tensor] = {}  # sums of g g^T of a site on the stream, of g^2 elsewhere
+    for start in range(0, len(ids), window):
+        part = ids[start : start + window]
+        if len(part) < 2:
+            break
+        for site, (x, g) in reached(plain, part).items():
+            g = g.double()
+            vectors.setdefault(site, []).append(x)
+            total = g.T @ g if _on_stream(site) else g.square().sum(dim=0)
+            slopes[site] = slopes.get(site, 0) + total
+    if not vectors:
+        raise ValueError("the text of a fold must have at least 2 tokens")
+    merged = {site: torch.cat(parts).double() for site, parts in vectors.items()}
+    axes = torch.linalg.eigh(sum(x.T @ x for s, x in merged.items() if _on_stream(s)))[1].flip(1)
+    scales = {}
+    for site, x in merged.items():
+        slope = slopes[site]
+        if _on_stream(site):
+            x, slope = x @ axes, (slope @ axes * axes).sum(dim=0)
+        largest = x.abs().amax(dim=0)
+        if site.endswith(".o"):  # query heads that share values share their scales
+            by_head = _of_values(slope, plain.config)
+            slope = by_head.mean(dim=1, keepdim=True).expand_as(by_head).flatten()
+            by_head = _of_values(largest, plain.config)
+            largest = by_head.amax(dim=1, keepdim=True).expand_as(by_head).flatten()
+        scales[site] = _scales(slope.sqrt(), largest)
+    return Fold(axes, scales)
+
+
+def _scales(slope: Tensor, largest: Tensor) -> Tensor:
+    """Return d of a site with geometric mean 1; a channel that never moves keeps the mean."""
+    log = (1 - _OUTLIERS) * slope.log() - _OUTLIERS * largest.log()
+    known = log.isfinite()
+    if not known.any():
+        return torch.ones_like(log)
+    mean = log[known].mean()
+    return torch.where(known, log - mean, 0).clamp(-8, 8).exp()
+
+
+def _gains_only(checkpoint: Checkpoint) -> Fold:
+    config = checkpoint.config
+    widths = {"qkv": config.hidden_size, "gate_up": config.hidden_size, "down": config.ffn_size}
+    widths["o"] = config.heads * config.head_dim
+    scales = {
+        f"layers.{i}.{site}": torch.ones(width, dtype=torch.float64)
+        for i in range(config.layers)
+        for site, width in widths.items()
+    }
+    scales["head"] = torch.ones(config.hidden_size, dtype=torch.float64)
+    return Fold(torch.eye(config.hidden_size, dtype=torch.float64), scales)
+
+
+def _on_stream(site: str) -> bool:
+    return not site.endswith((".o", ".down"))
+
+
+def _of_values(channels: Tensor, config) -> Tensor:
+    """View the channels of o as (kv_heads, query heads of each, head_dim)."""
+    return channels.view(config.kv_heads, -1, config.head_dim)
