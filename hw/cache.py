@@ -41,8 +41,8 @@ class CacheWriter(wiring.Component):
     busy : Out(1)
         An instruction is being executed.
 
-    Timing:      a head's codes are written once all have come: a word of values in 2 cycles, a key
-                 in 3.
+    Timing:      a head's codes are written once all have come: 3 cycles, and 2 a key or a word of
+                 values.
     Arithmetic:  addresses only, with two multiplications.
     Golden:      golden.kv
     """

@@ -13,6 +13,7 @@ from tests.harness.streams import simulate
 FINGERPRINT = random.Random(1).getrandbits(256)
 WIDTHS = dict.fromkeys(COUNTERS, 40)  # so wide that 32 bits overflow within a few cycles
 DELAYS = [0.0, 0.6]
+SETTINGS = ["FIRST_POSITION", "PROMPT_END", "END_POSITION", "STOP_TOKEN"]
 
 
 class Bench:
@@ -61,12 +62,12 @@ def test_the_registers_after_reset(delay, seed):
 
 
 @pytest.mark.parametrize("delay", DELAYS)
-def test_the_program_address_takes_the_bytes_of_the_strobe(delay, seed):
+def test_plain_registers_take_the_bytes_of_the_strobe(delay, seed):
     bench = Bench(seed, delay)
 
     async def check(ctx):
-        held = {"PROGRAM_LOW": 0, "PROGRAM_HIGH": 0}
-        for _ in range(60):
+        held = dict.fromkeys(["PROGRAM_LOW", "PROGRAM_HIGH", *SETTINGS], 0)
+        for _ in range(100):
             name = bench.rng.choice(list(held))
             value, strobe = bench.rng.getrandbits(32), bench.rng.getrandbits(4)
             await bench.write(ctx, name, value, strobe)
@@ -74,9 +75,38 @@ def test_the_program_address_takes_the_bytes_of_the_strobe(delay, seed):
             held[name] = held[name] & ~mask | value & mask
             assert {name: await bench.read(ctx, name) for name in held} == held
             assert ctx.get(bench.dut.program) == held["PROGRAM_HIGH"] << 32 | held["PROGRAM_LOW"]
+            for name in SETTINGS:
+                assert ctx.get(getattr(bench.dut, name.lower())) == held[name]
 
     bench.run(check)
     assert bench.starts == 0
+
+
+def test_the_position_is_the_controllers(seed):
+    bench = Bench(seed)
+
+    async def check(ctx):
+        for position in (0, 1, 0xFFFFFFFF, 0x12345678):
+            ctx.set(bench.dut.position, position)
+            for busy in (0, 1):
+                ctx.set(bench.dut.busy, busy)
+                assert await bench.read(ctx, "POSITION") == position
+
+    bench.run(check)
+
+
+def test_a_start_keeps_the_settings(seed):
+    bench = Bench(seed)
+
+    async def check(ctx):
+        for index, name in enumerate(SETTINGS):
+            await bench.write(ctx, name, 100 + index)
+        await bench.write(ctx, "CONTROL", 1)
+        await bench.finish(ctx)
+        found = [await bench.read(ctx, name) for name in SETTINGS]
+        assert found == [100, 101, 102, 103]
+
+    bench.run(check)
 
 
 def test_writes_to_read_only_and_absent_registers_change_nothing(seed):

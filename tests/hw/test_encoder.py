@@ -34,6 +34,7 @@ class Encode:
     vectors: list[list[int]]
     source: int
     stride: int
+    store: bool = False  # for the cache: its vectors are heads
 
     def instruction(self):
         site = self.site
@@ -47,7 +48,6 @@ class Encode:
             "divisor": site.divisor,
             "peak": site.peak,
             "dead_zone": site.dead_zone,
-            "fence": 0,
             "source": self.source,
             "source_stride": self.stride,
         }
@@ -97,7 +97,7 @@ class Bench:
     def __init__(self, params, encodes, rng, idle=0.0, stall=0.0):
         self.params, self.encodes = params, encodes
         self.dut = Encoder(params)
-        self.batches, self.written = [], []
+        self.batches, self.written, self.scales = [], [], []
         self.cycles = 0
         self._scales = [None, None]  # what each bank must hold once it is complete
         self._rng, self._idle, self._stall = rng, idle, stall
@@ -133,38 +133,71 @@ class Bench:
             bank ^= rng.random() < 0.8
             ctx.set(dut.i.payload, encode.instruction())
             ctx.set(dut.bank, bank)
+            ctx.set(dut.store, encode.store)
             ctx.set(dut.i.valid, 1)
             assert ctx.get(dut.i.ready)
             ready = ctx.get(dut.scales_ready)
             await ctx.tick()
-            self._scales[bank] = encode.expected()[0]
-            assert ctx.get(dut.scales_ready) == ready & ~(1 << bank)
+            if not encode.store:
+                self._scales[bank] = encode.expected()[0]
+                ready &= ~(1 << bank)
+            assert ctx.get(dut.scales_ready) == ready
             # From here on the instruction is the encoder's own.
             ctx.set(dut.i.valid, 0)
             ctx.set(dut.i.payload, {"channels": 1, "tokens": 1, "divisor": 1})
             ctx.set(dut.bank, rng.getrandbits(1))
+            ctx.set(dut.store, rng.getrandbits(1))
             while ctx.get(dut.busy):
                 await ctx.tick()
                 self.cycles += 1
-            assert ctx.get(dut.scales_ready) >> bank & 1
+            assert ctx.get(dut.scales_ready) == (ready if encode.store else ready | 1 << bank)
 
     async def _take_batches(self, ctx):
-        for _ in self.encodes:
+        for encode in self.encodes:
+            if encode.store:
+                await self._take_heads(ctx, len(encode.vectors))
+                continue
             (raw,) = await collect(ctx, self.dut.o_batch, 1, self._rng, self._stall)
             batch = batch_layout(self.params).from_bits(raw)
             self.batches.append((batch.tokens, batch.channels))
-            self.written.append([])
+            self._begin()
+
+    def _begin(self):
+        self.written.append([])
+        self.scales.append([])
+
+    async def _take_heads(self, ctx, heads):
+        """Each head's counts and threshold come after it has been taken, before the next one is."""
+        for head in range(heads):
+            await collect(ctx, self.dut.o_head, 1, self._rng, self._stall)
+            if head == 0:
+                self.batches.append(None)
+                self._begin()
+            assert len(self.scales[-1]) == head
+            self._head = head
 
     async def _watch(self, ctx):
         stream = self.dut.o_counts
         while True:
             expected = list(self._scales)
-            _, _, valid, payload, ready, scales = await ctx.tick().sample(
-                stream.valid, stream.payload, self.dut.scales_ready, self.dut.scales
+            dut = self.dut
+            _, _, valid, payload, storing, scaled, scale, ready, scales = await ctx.tick().sample(
+                stream.valid,
+                stream.payload,
+                dut.storing,
+                dut.o_scale.valid,
+                dut.o_scale.payload,
+                dut.scales_ready,
+                dut.scales,
             )
             if valid:
+                assert storing == (self.batches[-1] is None)
                 counts = [payload.counts[lane] for lane in range(self.params.encode_lanes)]
-                self.written[-1].append((payload.token, payload.group, counts))
+                token = self._head if storing else payload.token
+                self.written[-1].append((token, payload.group, counts))
+            if scaled:
+                assert storing and len(self.scales[-1]) == self._head
+                self.scales[-1].append((scale.mantissa, scale.exponent))
             for bank in range(2):
                 if ready >> bank & 1:
                     held = [scales[bank][token] for token in range(len(expected[bank]))]
@@ -179,7 +212,9 @@ def check(bench):
             for token, row in enumerate(encode.expected()[1])
             for start in range(0, len(row), lanes)
         ]
-        assert bench.batches[index] == (len(encode.vectors), len(encode.vectors[0]))
+        extent = (len(encode.vectors), len(encode.vectors[0]))
+        assert bench.batches[index] == (None if encode.store else extent)
+        assert bench.scales[index] == (encode.expected()[0] if encode.store else [])
         assert bench.written[index] == expected, (index, encode.site)
 
 
@@ -195,6 +230,31 @@ def test_counts_and_scales_equal_golden(name, idle, stall, seed):
             encodes.append(encode_of(params, rng, channels, tokens, source))
             source += 1 << 16
     check(Bench(params, encodes, rng, idle, stall).run())
+
+
+@pytest.mark.parametrize("name", ["test", "four lanes", "eight lanes, one token"])
+@pytest.mark.parametrize("idle, stall", [(0.0, 0.0), (0.5, 0.9)])
+def test_heads_for_the_cache_between_batches(name, idle, stall, seed):
+    """More heads than a batch has tokens; thresholds of both banks stay as they are."""
+    rng = random.Random(seed)
+    params = VARIANTS[name]
+    encodes, source = [], 0
+    for heads, channels in ((0, 9), (1, 1), (5, 17), (0, 20), (0, 3), (3, 32), (0, 5)):
+        if heads:
+            vectors = [vector_of(rng, channels) for _ in range(heads)]
+            row = Site("absmax", 127, 256, 127)
+            encodes.append(Encode(row, vectors, source, params.vector_bytes(channels), store=True))
+        else:
+            encodes.append(encode_of(params, rng, channels, params.tokens, source))
+        source += 1 << 16
+    check(Bench(params, encodes, rng, idle, stall).run())
+
+
+def test_as_many_heads_as_there_can_be(seed):
+    rng = random.Random(seed)
+    vectors = [vector_of(rng, 3) for _ in range(127)]
+    encode = Encode(Site("absmax", 127, 256, 127), vectors, 0, TEST.vector_bytes(3), store=True)
+    check(Bench(TEST, [encode], rng).run())
 
 
 def corner(params, rule, vectors, peak=0, dead_zone=0, max_count=None, divisor=None):

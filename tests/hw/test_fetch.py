@@ -24,6 +24,7 @@ class Matmul:
     full_words: int
     last_words: int
     weight_width: int
+    strided: bool = False
 
     def share(self):
         """Return what the fetcher is told of it."""
@@ -33,7 +34,12 @@ class Matmul:
             "full": {**extent, "row_words": self.full_words},
             "last": {**extent, "row_words": self.last_words},
         }
-        return {"base": self.base, "tiling": tiling, "weight_width": self.weight_width}
+        return {
+            "base": self.base,
+            "tiling": tiling,
+            "weight_width": self.weight_width,
+            "strided": self.strided,
+        }
 
     def walk(self):
         """Return what the event queue hands over: each tile's events, and its end mark."""
@@ -48,21 +54,23 @@ class Matmul:
         expected, base = [], self.base
         for tile in range(self.tiles):
             words = self.last_words if tile == self.tiles - 1 else self.full_words
-            expected += [(base + k * words, words) for k in self.events]
-            base += self.channels * words
+            pitch = self.full_words if self.strided else words
+            expected += [(base + k * pitch, words) for k in self.events]
+            base += self.channels * pitch
         return expected
 
 
-def random_matmul(rng, tiles, channels, empty):
+def random_matmul(rng, tiles, channels, empty, strided):
     events = [] if empty else {0, channels - 1, *(rng.randrange(channels) for _ in range(9))}
     return Matmul(
         base=rng.getrandbits(36),
         events=sorted(events),
         channels=channels,
         tiles=tiles,
-        full_words=rng.choice([1, 2, 4]),
-        last_words=rng.randint(1, 4),
+        full_words=(full_words := rng.choice([1, 2, 4])),
+        last_words=rng.randint(1, full_words if strided else 4),
         weight_width=rng.choice([8, 4, 2]),
+        strided=strided,
     )
 
 
@@ -70,10 +78,11 @@ def random_matmul(rng, tiles, channels, empty):
 def test_matmuls_one_after_the_other(idle, stall, seed):
     rng = random.Random(seed)
     matmuls = [
-        random_matmul(rng, tiles, channels, empty)
+        random_matmul(rng, tiles, channels, empty, strided)
         for tiles in (1, 2, 3, 7)
         for channels in (1, 64, PARAMS.max_channels)
         for empty in (False, True)
+        for strided in (False, True)
     ]
     segments = [segment for matmul in matmuls for segment in matmul.segments()]
     dut = Fetcher(PARAMS)

@@ -12,6 +12,9 @@ from tests.harness.streams import collect, feed, latency, simulate
 
 PARAMS = preset("test")
 PAGE_WORDS = 4096 // PARAMS.axi_bytes
+CLIENTS = len(READ_CLIENTS)
+NEVER = (0.0,) * CLIENTS
+RISING = tuple(0.9 * index / (CLIENTS - 1) for index in range(CLIENTS))
 
 
 def random_segments(rng, count):
@@ -33,7 +36,7 @@ def contents(segments):
 class Bench:
     """A read port whose clients want `segments` (a list for each), and what it gave them."""
 
-    def __init__(self, segments, rng, idle=0.0, stalls=(0.0,) * 4, memory=None):
+    def __init__(self, segments, rng, idle=0.0, stalls=NEVER, memory=None):
         self.dut = ReadPort(PARAMS)
         self.segments, self.stalls = segments, dict(zip(READ_CLIENTS, stalls, strict=True))
         self.memory = memory or PortReads(PARAMS, rng)
@@ -84,11 +87,11 @@ class Bench:
 @pytest.mark.parametrize(
     "idle, stalls, slow, busy",
     [
-        (0.0, (0.0,) * 4, 0.0, 0.0),
-        (0.5, (0.0,) * 4, 0.0, 0.0),
-        (0.0, (0.9, 0.5, 0.2, 0.0), 0.0, 0.0),
-        (0.0, (0.0, 0.2, 0.5, 0.9), 0.6, 0.0),
-        (0.2, (0.5,) * 4, 0.3, 0.8),
+        (0.0, NEVER, 0.0, 0.0),
+        (0.5, NEVER, 0.0, 0.0),
+        (0.0, RISING[::-1], 0.0, 0.0),
+        (0.0, RISING, 0.6, 0.0),
+        (0.2, (0.5,) * CLIENTS, 0.3, 0.8),
     ],
 )
 def test_every_client_gets_its_words(idle, stalls, slow, busy, seed):
@@ -122,7 +125,7 @@ def test_the_first_client_goes_first():
     """All ask at once: while a burst of a lower index can be asked for, no higher one is."""
     segments = {name: [(1000 * i, 8)] for i, name in enumerate(READ_CLIENTS)}
     bench = Bench(segments, random.Random(0)).run()
-    assert [client for client, _, _ in bench.memory.bursts] == [0, 1, 2, 3]
+    assert [client for client, _, _ in bench.memory.bursts] == list(range(CLIENTS))
 
 
 def test_timing():

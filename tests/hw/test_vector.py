@@ -31,11 +31,14 @@ def elements(rng, count, bits=24):
 
 
 class Bench:
-    """One instruction on rows of operands in memory, and the rows that came out."""
+    """One instruction on rows of operands in memory, and the rows that came out.
 
-    def __init__(self, params, rng, operation, a, b=None, *, stalls=0.0, **fields):
+    `base` is added to its addresses.
+    """
+
+    def __init__(self, params, rng, operation, a, b=None, *, stalls=0.0, base=0, **fields):
         self.params, self.rng, self.stalls = params, rng, stalls
-        self.dut = VectorUnit(params)
+        self.base = base
         self.rows, self.length = len(a), len(a[0])
         self.stride = -(-self.length * 4 // params.axi_bytes) * params.axi_bytes
         self.job = {
@@ -44,13 +47,13 @@ class Bench:
             "rows": self.rows,
             "elements": self.length,
             "stride": self.stride,
-            "a": A,
-            "b": B,
-            "destination": OUT,
+            "a": A + base,
+            "b": B + base,
+            "destination": OUT + base,
             "constant": 0,
             "b_same": int(b is not None and len(b) == 1),
         } | fields
-        self.memory = self.store(A, a) | self.store(B, b or [])
+        self.memory = self.store(A + base, a) | self.store(B + base, b or [])
         self.out = {}
 
     def store(self, base, rows):
@@ -69,10 +72,24 @@ class Bench:
         ]
         return int.from_bytes(struct.pack(f"<{len(values)}I", *values), "little")
 
-    def run(self):
-        dut = self.dut
+    def run(self, *others):
+        """Run it, and `others` after it without a pause."""
+        self.dut = dut = VectorUnit(self.params)
+        benches = [self, *others]
+        for bench in others:
+            bench.dut, bench.memory = dut, bench.memory | self.memory
+            self.memory = bench.memory
+
+        async def instructions(ctx):
+            await feed(ctx, dut.i, [bench.job for bench in benches], self.rng, 0)
+
+        async def write(ctx):
+            for bench in benches:
+                await bench._write(ctx)
+            await ctx.tick().until(~dut.busy)
+
         background = [self._memory(dut.o_a, dut.i_a), self._memory(dut.o_b, dut.i_b)]
-        simulate(dut, self._feed, self._write, background=background)
+        simulate(dut, instructions, write, background=background)
         return self.out
 
     def _memory(self, request, words):
@@ -80,9 +97,6 @@ class Bench:
             await serve(ctx, request, words, self.word, self.rng, self.stalls, self.stalls)
 
         return run
-
-    async def _feed(self, ctx):
-        await feed(ctx, self.dut.i, [self.job], self.rng, 0)
 
     async def _write(self, ctx):
         for _ in range(self.rows):
@@ -96,14 +110,17 @@ class Bench:
             for at in range(0, len(raw), 4):
                 assert address + at not in self.out
                 self.out[address + at] = struct.unpack_from("<i", raw, at)[0]
-        await ctx.tick().until(~self.dut.busy)
+
+    def place(self, rows):
+        """Return rows of results by the address of each element."""
+        return {
+            OUT + self.base + index * self.stride + 4 * at: value
+            for index, row in enumerate(rows)
+            for at, value in enumerate(row)
+        }
 
     def expect(self, rows):
-        expected = {}
-        for index, row in enumerate(rows):
-            for at, value in enumerate(row):
-                expected[OUT + index * self.stride + 4 * at] = value
-        assert self.run() == expected
+        assert self.run() == self.place(rows)
 
 
 @pytest.fixture
@@ -180,3 +197,66 @@ def test_argmax(params, stalls, rng):
         assert bench.run() == {OUT + 4: vectors.argmax(x)}
     lowest = [-(1 << 31)] * 9
     assert Bench(params, rng, VectorOp.ARGMAX, [lowest]).run() == {OUT: 0}
+
+
+def test_argmax_of_rows(params, rng):
+    """Each at the place of its row; equal elements in different words: the first."""
+    x = [[rng.randrange(-2, 2) for _ in range(20)] for _ in range(6)]
+    bench = Bench(params, rng, VectorOp.ARGMAX, x, destination=OUT + 4)
+    assert bench.run() == {
+        OUT + 4 + index * bench.stride: vectors.argmax(row) for index, row in enumerate(x)
+    }
+
+
+def test_norm_of_rows_with_gains_of_their_own(params, stalls, rng):
+    x, w = ([elements(rng, 13, 24) for _ in range(4)] for _ in range(2))
+    bench = Bench(params, rng, VectorOp.NORM, x, w, stalls=stalls, constant=7)
+    bench.expect([vectors.norm(*rows, 7) for rows in zip(x, w, strict=True)])
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_as_many_rows_as_there_can_be(same, rng):
+    a = [elements(rng, 3, 32) for _ in range(127)]
+    b = [elements(rng, 3, 32) for _ in range(1 if same else 127)]
+    bench = Bench(TEST, rng, VectorOp.ADD, a, b, stalls=0.1)
+    pairs = zip(a, b * 127 if same else b, strict=True)
+    bench.expect([[vectors.saturate(x + y) for x, y in zip(*rows, strict=True)] for rows in pairs])
+
+
+@pytest.mark.parametrize("width", [64, 128, 256])
+def test_instructions_one_after_the_other(width, stalls, rng):
+    """Every operation twice, in any order: nothing of one is left for the next."""
+    params = replace(TEST, axi_data_width=width, banks=width // 16)
+    a = [[elements(rng, 22, 20) for _ in range(2)] for _ in range(14)]
+    b = [elements(rng, 22, 20) for _ in range(14)]
+    scales = [(rng.randrange(1 << 15, 1 << 16), rng.randrange(32)) for _ in range(22)]
+    words = [mantissa | exponent << 16 for mantissa, exponent in scales]
+    compute = {
+        VectorOp.COPY: lambda x, _: x,
+        VectorOp.ADD: lambda x, z: [vectors.saturate(p + q) for p, q in zip(x, z, strict=True)],
+        VectorOp.NORM: lambda x, z: vectors.norm(x, z, 655),
+        VectorOp.ROTATE: vectors.rotate,
+        VectorOp.SWIGLU: vectors.swiglu,
+        VectorOp.SOFTMAX: lambda x, _: vectors.softmax(x, scales, MU),
+        VectorOp.ARGMAX: lambda x, _: [vectors.argmax(x)],
+    }
+    constants = {VectorOp.NORM: 655, VectorOp.SOFTMAX: MU}
+    order = [*VectorOp] * 2
+    rng.shuffle(order)
+    benches = [
+        Bench(
+            params,
+            rng,
+            operation,
+            a[index],
+            [words if operation is VectorOp.SOFTMAX else b[index]],
+            stalls=stalls,
+            base=index << 20,
+            constant=constants.get(operation, 0),
+        )
+        for index, operation in enumerate(order)
+    ]
+    benches[0].run(*benches[1:])
+    for index, (operation, bench) in enumerate(zip(order, benches, strict=True)):
+        rows = [compute[operation](row, b[index]) for row in a[index]]
+        assert bench.out == bench.place(rows), operation
