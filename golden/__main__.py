@@ -22,6 +22,7 @@ from golden import fetch
 from golden.checkpoints import load
 from golden.encoding import CODINGS
 from golden.firing import FiringStatistics
+from golden.fold import fold
 from golden.integer import IntegerModel
 from golden.perplexity import (
     ARITHMETICS,
@@ -215,7 +216,7 @@ def _generate(options: argparse.Namespace) -> None:
             f"--prompt and --tokens must be at most {limit} tokens for this model, not "
             f"{len(ids)} and {options.tokens}"
         )
-    model, shown = IntegerModel(checkpoint, recipe), 0
+    model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe)
     print(options.prompt, end="", flush=True)
     shown = len(tokenizer.decode(ids))
     for token in model.stream(ids, options.tokens, tokenizer.eos_ids):
