@@ -45,5 +45,5 @@ struct Timing {  // of the memory, see sim/bench/axi_memory.h
 struct Counters {  // hw.regs.COUNTERS
     uint64_t cycles, events, silent_channels, synaptic_operations, row_segments;
     uint64_t weight_bytes_read, dram_bytes_read, dram_bytes_written, read_bursts;
-    uint64_t array_cycles, stall_cycles, encode_cycles, drain_cycles, idle_cycles;
+    uint64_t array_cycles, stall_cycles, encode_cycles, vector_cycles, drain_cycles, idle_cycles;
 };
