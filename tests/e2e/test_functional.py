@@ -60,7 +60,9 @@ def assert_equal(linear, compiled, inputs):
         np.testing.assert_array_equal(result.outputs[name], outputs, name)
     assert result.outputs.keys() == expected.outputs.keys()
 
-    assert {name: result.counters[name] for name in expected.counters} == expected.counters
+    for name, value in expected.counters.items():
+        untimed = None if name == "array_cycles" else value
+        assert result.counters[name] == untimed, name
     assert_counters_add_up(compiled, result.counters, expected)
 
 

@@ -10,6 +10,7 @@ from golden.spiking import SpikingLinear
 from hw.isa import HEADER, SLOT_BYTES, Opcode, assemble, disassemble
 from hw.presets import preset
 from hw.regs import COUNTERS, Error
+from sim.cycle import Cycle
 from sim.expected import expect
 from sim.functional import Functional, execute
 from tests.compiler.models import RandomCheckpoint, compiled, one_matrix, recipe
@@ -113,7 +114,7 @@ def test_golden_expects_what_an_opponent_counts(tmp_path, rng, seed, coding, cha
         x[:, rng.random(region.channels) < 0.4] = 0
         inputs[name] = x.astype(np.int32)
     expected = expect(linear, program, inputs)
-    result = Functional().run(program, inputs)
+    result = Cycle().run(program, inputs)  # the functional device, and time
     assert {name: result.counters[name] for name in expected.counters} == expected.counters
     for name, outputs in expected.outputs.items():
         np.testing.assert_array_equal(result.outputs[name], outputs, name)
