@@ -100,13 +100,13 @@ def requantize(y: Tensor, v: Tensor, weight: QuantizedWeight, bias: Tensor | Non
         raise ValueError(f"accumulators must be below 2^31 in magnitude, not {_largest(y)}")
     e = bit_length(v) - 16  # (tokens,)
     product = y * (v >> e)[:, None] * weight.mantissa  # (tokens, N)
-    shift = THRESHOLD_FRACTION_BITS + weight.exponent - e[:, None]  # (tokens, N), -8 to 86
+    shift = THRESHOLD_FRACTION_BITS + weight.exponent - e[:, None]  # (tokens, N), -9 to 86
 
     # floor((|p| + 2^(sh-1)) / 2^sh) with its two divisions one after the other, since the sum might
     # not fit 63 bits. |p| < 2^63, so from 64 on every shift gives 0, as 64 does.
     halves = product.abs() >> (shift.clamp(1, 64) - 1)
     right = product.sign() * ((halves + 1) >> 1)
-    # What a shift to the left of at most 8 makes of 2^31 or more saturates, as 2^31 itself does.
+    # What a shift to the left of at most 9 makes of 2^31 or more saturates, as 2^31 itself does.
     left = product.clamp(-(1 << 31), 1 << 31) << (-shift).clamp(min=0)
     scaled = _saturate(torch.where(shift > 0, right, left))
     return (scaled if bias is None else _saturate(scaled + bias)).to(torch.int32)
