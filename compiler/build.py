@@ -167,6 +167,7 @@ def recipe_entry(recipe: Recipe) -> dict[str, object]:
     """Return every setting of a recipe as plain JSON values."""
     return {
         "name": recipe.name,
+        "fold": recipe.fold_text,
         "default": vars(recipe.default),
         "sites": {site: vars(settings) for site, settings in recipe.sites.items()},
         "layer_sites": {

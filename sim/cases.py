@@ -204,6 +204,7 @@ def recipe_of(compiled: program.Compiled) -> Recipe:
         default=SiteSettings(**entry["default"]),
         sites={site: SiteSettings(**settings) for site, settings in entry["sites"].items()},
         layer_sites=layer_sites,
+        fold_text=entry["fold"],
     )
 
 

@@ -15,6 +15,7 @@ from compiler.model.build import ALL_LAYERS, build_model
 from compiler.model.lower import lower
 from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
+from golden.fold import fold
 from golden.integer import IntegerModel
 from golden.recipe import load_recipe
 from hw.fingerprint import fingerprint
@@ -160,7 +161,8 @@ def generate(
         if request.check and finished is not None:
             say("golden model")
             with clock.part("golden"):
-                model = IntegerModel(checkpoint, cases.recipe_of(compiled))
+                recipe = cases.recipe_of(compiled)
+                model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
             failures += _difference(want, made, len(ids), request.device)
         whole = _report(

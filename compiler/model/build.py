@@ -19,6 +19,7 @@ from compiler.origin import checksum
 from compiler.place import Region
 from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
+from golden.fold import fold as fold_checkpoint
 from golden.recipe import Recipe
 from hw.fingerprint import fingerprint
 from hw.isa import Coding
@@ -70,7 +71,7 @@ def build_model(
     params : HwParams
         The hardware.
     recipe : Recipe
-        How the model becomes spike-driven.
+        How the model becomes spike-driven; its fold is applied to the checkpoint first.
     coding : str
         ``unary``, ``bitwise`` or ``csd``.
     context : int, optional
@@ -86,6 +87,8 @@ def build_model(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     check_coding(coding)
+    lower(checkpoint.config, recipe, params, context)  # refuses before the fold takes its time
+    origin, checkpoint = checkpoint, fold_checkpoint(checkpoint, recipe.fold_text)
     model = lower(checkpoint.config, recipe, params, context)
     program, regions = program_of(model, params, coding, memory)
     identity = fingerprint(params)
@@ -112,7 +115,7 @@ def build_model(
             "kind": "model",
             "model": asdict(checkpoint.config),
             "weights": "real",
-            "checkpoint": checksum(checkpoint, parts),
+            "checkpoint": checksum(origin, parts),
             "layers": [ALL_LAYERS],
             "recipe": recipe_entry(recipe),
             "coding": coding,
