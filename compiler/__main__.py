@@ -16,6 +16,7 @@ from compiler.lower import LAYER_KINDS
 from compiler.program import Compiled, load
 from golden import fetch
 from golden.checkpoints import load as load_checkpoint
+from golden.fold import fold
 from golden.recipe import known_recipes, load_recipe
 from hw.presets import PRESETS, preset
 
@@ -108,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 def _build(options: argparse.Namespace) -> None:
     begin = time.monotonic()
     params, recipe = preset(options.preset), load_recipe(options.recipe)
-    checkpoint = load_checkpoint(options.model)
+    checkpoint = fold(load_checkpoint(options.model), recipe.fold_text)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("compiling", total=None)

@@ -47,7 +47,7 @@ def build(
     Parameters
     ----------
     checkpoint : Checkpoint
-        The model.
+        The model, folded as the recipe says.
     layers : list of str
         ``mlpN``, ``attnN``, single matrices (``gateN`` ...) or ``lm_head``.
     directory : path
@@ -160,4 +160,5 @@ def _recipe_entry(recipe: Recipe) -> dict[str, object]:
             f"layers.{layer}.{site}": vars(settings)
             for (layer, site), settings in recipe.layer_sites.items()
         },
+        "fold_text": recipe.fold_text,
     }

@@ -18,7 +18,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from golden import fetch
+from golden import calibrate, fetch
+from golden.calibrate import split
 from golden.checkpoints import load
 from golden.encoding import CODINGS
 from golden.firing import FiringStatistics
@@ -30,6 +31,14 @@ The text is cut into windows of --context tokens that do not overlap (a line {DO
 document, and no window spans two). In each window every token but the first is predicted from those
 before it; perplexity is e to the mean cross-entropy of all predictions. The model runs twice on the
 same windows: in fp32, and with every matrix driven by spikes as the recipe says.
+"""
+
+
+_CALIBRATE = """\
+The end of the text is used, so that its beginning remains for measurements. The checkpoint is
+folded on a part of it, which the recipe then holds; the dead zone of each site of each layer is
+chosen by what it costs in loss and saves in bytes, and the integer model is run to keep to the
+budget. See docs/quality.md.
 """
 
 
@@ -46,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _Parser(prog="python -m golden", description="The golden model of Spikeloom.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_perplexity(commands)
+    _add_calibrate(commands)
     _add_fetch(commands)
     options = parser.parse_args(arguments)
     try:
@@ -130,6 +140,76 @@ def _perplexity(options: argparse.Namespace) -> None:
         print(json.dumps(about | found.as_dict()))
     else:
         _print_table(about, found, options.per_layer)
+
+
+def _add_calibrate(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "calibrate",
+        help="find the recipe that leaves the most weight bytes unfetched within a budget",
+        description=_CALIBRATE,
+    )
+    parser.add_argument("--model", required=True, help="as for perplexity")
+    parser.add_argument("--text", required=True, type=Path, help="a UTF-8 text file")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=1.05,
+        help="largest perplexity, over that of the model in fp32 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--skip",
+        type=float,
+        help="share of all weight bytes that must stay unfetched: then the least perplexity is "
+        "looked for, and the budget is a limit",
+    )
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        default=8192,
+        help="tokens to calibrate on, from the end of the text (default: %(default)s)",
+    )
+    parser.add_argument("-o", "--output", required=True, type=Path, help="the recipe, a TOML file")
+    parser.set_defaults(run=_calibrate)
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    if not options.budget > 1:
+        raise ValueError(f"--budget must be above 1, not {options.budget}")
+    if options.skip is not None and not 0 < options.skip < 1:
+        raise ValueError(f"--skip must be between 0 and 1, not {options.skip}")
+    documents = read_text(options.text)
+    checkpoint = load(options.model)
+    context = min(1024, checkpoint.config.max_positions)
+    text, slopes, checks = split(documents, checkpoint.tokenizer.encode, context, options.tokens)
+    if not (slopes and checks):
+        raise ValueError(
+            f"text {options.text} and --tokens must leave two windows to calibrate on: give more"
+        )
+    with _progress(MofNCompleteColumn()) as progress:
+        total = 1 + len(slopes) + len(checks) * (1 + calibrate.LAPS)
+        task = progress.add_task("calibrating", total=total)
+        step = lambda doing: progress.update(task, description=doing, advance=1)  # noqa: E731
+        found = calibrate.Calibration(checkpoint, text, slopes, checks, step)
+        points = found.search(options.budget, options.skip)
+    for point in sorted(points, key=lambda point: point.skipped):
+        print(f"perplexity {point.ratio:.4f} x fp32, {point.skipped:.1%} of bytes skipped")
+    chosen = calibrate.best(points, options.budget, options.skip)
+    if chosen is None:
+        raise ValueError(
+            f"no recipe was found within the budget of {options.budget}"
+            + (f" that skips {options.skip:.0%}" if options.skip else "")
+            + ": ask for less"
+        )
+    head = [
+        f"Calibrated: python -m golden calibrate --model {Path(options.model).name} "
+        f"--text {options.text.name} --budget {options.budget}"
+        + (f" --skip {options.skip}" if options.skip else "")
+        + f" --tokens {options.tokens}",
+        f"Perplexity {chosen.ratio:.4f} x fp32, {chosen.skipped:.1%} of all weight bytes skipped,",
+        f"on the {sum(map(len, checks))} tokens that it was chosen on.",
+    ]
+    options.output.write_text(calibrate.to_toml(chosen.recipe, head), encoding="utf-8")
+    print(options.output)
 
 
 def _print_table(about: dict[str, object], found: Measurement, per_layer: bool) -> None:

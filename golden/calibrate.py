@@ -1,9 +1,9 @@
 """Calibration: from a text to the recipe that skips the most bytes within a budget of perplexity.
 
 1. A short text is put into the recipe, and the checkpoint folded with it (`golden.fold`).
-2. One pass forwards and back gives each site's vectors x and the loss's gradient g by them. An error
-   e in a token's vector changes the loss by about (g . e)^2 / 2, in the mean over tokens: e is known
-   for each dead zone, so each site has a curve of loss against bytes that stay unfetched.
+2. One pass forwards and back gives each site's vectors x and the loss's gradient g by them. Errors
+   e in the tokens' vectors change the loss by about the mean of (g . e)^2 / 2: e is known for each
+   dead zone, so each site has a curve of loss against bytes that stay unfetched.
 3. With one price for a byte, each site of each layer takes the dead zone that is cheapest to it.
 4. The price is found by bisection, each time running the integer model on tokens kept for that.
 """
@@ -16,22 +16,22 @@ import torch
 from torch import Tensor
 
 from golden.checkpoints import Checkpoint
-from golden.firing import FiringStatistics
 from golden.fixed import to_fixed
-from golden.fold import FoldedCheckpoint, fold
+from golden.fold import fold
 from golden.model import Model
 from golden.names import matrices, site_of
 from golden.neuron import fire, threshold
 from golden.perplexity import Loss
-from golden.recipe import Recipe, locate
+from golden.recipe import Recipe
 from golden.sensitivity import reached
 from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
 
-__all__ = ["Calibration", "Curve", "Point", "to_toml"]
+__all__ = ["LAPS", "Calibration", "Curve", "Point", "best", "split", "to_toml"]
 
 _SHARES = [0.05 * i for i in range(1, 19)]  # of the channels, that dead zones are tried at
-_LAPS = 7  # bisections of the price
+LAPS = 7  # bisections of the price
+_FOLD_CHARACTERS = 8192
 
 
 @dataclass
@@ -155,13 +155,13 @@ class Calibration:
     def search(self, budget: float, skip: float | None = None) -> list[Point]:
         """Return all points measured on the way to the most skipped within a budget, in order.
 
-        With `skip`, the search is for the least perplexity that skips that share instead.
+        With `skip`, the search is for the least that is skipped above that share instead.
         """
         total = sum(float(curve.nats[-1]) for curve in self.curves.values())
         bytes_ = sum(float(curve.skipped[-1]) for curve in self.curves.values())
         low, high = math.log(total / bytes_) - 9, math.log(total / bytes_) + 1
         points = []
-        for _ in range(_LAPS):
+        for _ in range(LAPS):
             middle = (low + high) / 2
             point = self.at(math.exp(middle))
             points.append(point)
@@ -183,6 +183,37 @@ class Calibration:
                 curves[site] = found
             self.step("gradients")
         return curves
+
+
+def best(points: Iterable[Point], budget: float, skip: float | None = None) -> Point | None:
+    """Return the point that skips most within the budget; with `skip`, the best that skips it."""
+    meets = [p for p in points if p.ratio <= budget and (skip is None or p.skipped >= skip)]
+    order = (lambda p: p.skipped) if skip is None else (lambda p: -p.ratio)
+    return max(meets, key=order, default=None)
+
+
+def split(
+    documents: Sequence[str], encode: Callable[[str], list[int]], context: int, tokens: int
+) -> tuple[str, list[list[int]], list[list[int]]]:
+    """Part the end of a text: what a fold is found on, and windows for curves and for checks.
+
+    The fold's text is the last 8192 characters, of whole documents but for the first of them. Of
+    the `tokens` before those, every other window is for checks.
+    """
+    documents, tail = list(documents), ""
+    while documents and len(tail) < _FOLD_CHARACTERS:
+        rest = documents.pop()
+        cut = max(0, len(rest) - (_FOLD_CHARACTERS - len(tail)))
+        tail = rest[cut:].strip() + "\n" + tail
+        if cut:
+            documents.append(rest[:cut])
+    found: list[list[int]] = []
+    while documents and sum(map(len, found)) < tokens:
+        ids = encode(documents.pop())
+        ids = ids[-(tokens - sum(map(len, found))) :]
+        parts = [ids[start : start + context] for start in range(0, len(ids), context)]
+        found += [part for part in parts if len(part) > 1]
+    return tail, found[::2], found[1::2]
 
 
 def _errors(x: Tensor, g: Tensor, fan_out: int, before: Curve | None) -> Curve:

@@ -9,10 +9,10 @@ Three changes cancel out in real arithmetic and leave the hardware nothing new t
 - each channel k of a site is multiplied by some d_k by what makes it, which is the gain of a norm,
   the rows of `up` or those of `v`, and divided by it by what reads it (SmoothQuant, 2211.10438).
 
-Both are found on a short text that the recipe holds: the axes are those of the normed stream over all
-its readers; d_k = s_k / (s_k * m_k)^0.3, where s_k is the root mean square of the loss's gradient
-by the channel and m_k its largest magnitude. So magnitudes approach what a channel matters, and
-smaller ones may rather fall silent; outliers are held back, for they set the threshold.
+Both are found on a short text that the recipe holds: the axes are those of the normed stream over
+all its readers; d_k = s_k / (s_k * m_k)^0.3, where s_k is the root mean square of the loss's
+gradient by the channel and m_k its largest magnitude. So a magnitude says how much a channel
+matters, and small ones may fall silent; outliers are held back, for they set the threshold.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ __all__ = ["Fold", "FoldedCheckpoint", "find_fold", "fold"]
 
 _OUTLIERS = 0.3  # 0: magnitude is importance; 0.5: thresholds lose the least (measured)
 _WINDOW = 512
+_GAINS = {"qkv": "attn_norm", "gate_up": "ffn_norm", "head": "final_norm"}
 _NORMS = {"attn_norm": "qkv", "ffn_norm": "gate_up"}
 _FEEDS = {"v": "o", "up": "down"}  # matrices whose outputs are another site's channels
 
@@ -39,13 +40,14 @@ class Fold:
 
     Attributes
     ----------
-    axes : Tensor
-        float64, (hidden_size, hidden_size), orthogonal: column j is the new channel j.
+    axes : Tensor or None
+        float64, (hidden_size, hidden_size), orthogonal: column j is the new channel j. None: the
+        stream stays as it is.
     scales : dict of str to Tensor
         d by site, float64, (channels,).
     """
 
-    axes: Tensor
+    axes: Tensor | None
     scales: dict[str, Tensor]
 
 
@@ -79,7 +81,7 @@ class FoldedCheckpoint:
     def tensor(self, name: str) -> Tensor:
         """Return a folded tensor, float32; errors are those of `Checkpoint.tensor`."""
         self.shape(name)
-        axes, scales = self._fold.axes, self._fold.scales
+        scales = self._fold.scales
         place, _, kind = name.rpartition(".")
         prefix = f"{place}." if place else ""
         if name == "final_norm":
@@ -91,17 +93,21 @@ class FoldedCheckpoint:
             return t
         t = t.double()
         if name == "embed":
-            return (t @ axes).float()
+            return self._turned(t).float()
         if kind == "v_bias":
             return (t * self._rows(prefix + "o")).float()
         site = "head" if name == "lm_head" else prefix + MATRICES[kind]
         if kind in ("o", "down"):
-            return (axes.T @ (t / scales[site])).float()
-        norm = {"head": "final_norm"}.get(site, prefix + ("attn_norm", "ffn_norm")[kind in ("gate", "up")])
-        t = (t * self._checkpoint.tensor(norm).double()) @ axes / scales[site]
+            return self._turned((t / scales[site]).T).T.float()
+        gain = self._checkpoint.tensor(prefix + _GAINS[MATRICES.get(kind, "head")]).double()
+        t = self._turned(t * gain) / scales[site]
         if kind in _FEEDS:
             t = t * self._rows(prefix + _FEEDS[kind])[:, None]
         return t.float()
+
+    def _turned(self, t: Tensor) -> Tensor:
+        """Rotate rows that are vectors of the stream."""
+        return t if self._fold.axes is None else t @ self._fold.axes
 
     def _rows(self, site: str) -> Tensor:
         """Return a site's scales by the outputs that make its channels: of o, those of v."""
@@ -171,7 +177,7 @@ def _gains_only(checkpoint: Checkpoint) -> Fold:
         for site, width in widths.items()
     }
     scales["head"] = torch.ones(config.hidden_size, dtype=torch.float64)
-    return Fold(torch.eye(config.hidden_size, dtype=torch.float64), scales)
+    return Fold(None, scales)
 
 
 def _on_stream(site: str) -> bool:

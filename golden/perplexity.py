@@ -10,6 +10,7 @@ import torch
 from golden.checkpoints import Checkpoint
 from golden.encoding import CODINGS
 from golden.firing import FiringStatistics
+from golden.fold import fold
 from golden.model import Model
 from golden.names import matrices, site_of
 from golden.recipe import Recipe
@@ -173,8 +174,10 @@ def measure(
     """
     found = Measurement()
     fp32 = Model(checkpoint)
-    linear = SpikingLinear(checkpoint.config, fp32.tensor, recipe, found.observe)
-    spiking = Model(checkpoint, linear)
+    folded = fold(checkpoint, recipe.fold_text)
+    tensor = fp32.tensor if folded is checkpoint else folded.tensor
+    linear = SpikingLinear(folded.config, tensor, recipe, found.observe)
+    spiking = Model(folded, linear)
     for ids in batches:
         found.fp32.add(fp32, ids)
         found.spiking.add(spiking, ids)

@@ -11,6 +11,7 @@ from compiler import build, lower, program
 from compiler.origin import checksum
 from golden import checkpoints
 from golden.checkpoints import Checkpoint
+from golden.fold import fold
 from golden.recipe import Recipe, load_recipe
 from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
@@ -96,7 +97,7 @@ def of_layers(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     loaded = load_recipe(recipe)
-    checkpoint = _load(model, say)
+    checkpoint = _fold(_load(model, say), loaded, say)
     stages = lower.lower(checkpoint.config, layers, loaded, rows)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     if tokens is None:
@@ -138,6 +139,8 @@ def of_directory(
             f"{compiled.directory} is compiled from {manifest['model']['name']}, not from "
             f"{checkpoint.config.name}: name its checkpoint with --model"
         )
+    recipe = _recipe(manifest["recipe"])
+    checkpoint = _fold(checkpoint, recipe, say)
     steps = manifest["operations"]
     matrices = [step for step in steps if step["operation"] == "MATMUL"]
     parts = [(step["matrix"], step["first_row"], step["outputs"]) for step in matrices]
@@ -146,7 +149,7 @@ def of_directory(
             f"{compiled.directory} is compiled from other weights than those of {checkpoint.path} "
             "(their checksums differ): name its own checkpoint with --model"
         )
-    linear = _linear(checkpoint, _recipe(manifest["recipe"]), say)
+    linear = _linear(checkpoint, recipe, say)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     sites = [step["site"] for step in steps if step["operation"] == "ENCODE"]
     vectors = prompt_vectors(checkpoint, linear, sites, prompt, compiled.tokens)
@@ -160,6 +163,12 @@ def _load(model: str, say: Say) -> Checkpoint:
         say(f"fetching {model}: {done >> 20} of {total >> 20} MiB")
 
     return checkpoints.load(model, fetched)
+
+
+def _fold(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> Checkpoint:
+    if recipe.fold_text is not None:
+        say("folding")
+    return fold(checkpoint, recipe.fold_text)
 
 
 def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:
@@ -182,6 +191,7 @@ def _recipe(entry: dict) -> Recipe:
         default=SiteSettings(**entry["default"]),
         sites={site: SiteSettings(**settings) for site, settings in entry["sites"].items()},
         layer_sites=layer_sites,
+        fold_text=entry["fold_text"],
     )
 
 
