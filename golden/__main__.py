@@ -219,6 +219,7 @@ def _print_table(about: dict[str, object], found: Measurement, per_layer: bool) 
         lines.append(f"{name:8}{figures}")
     operations = ", ".join(f"{coding} {found.spikes_per_weight(coding):.2f}" for coding in CODINGS)
     lines.append(f"spikes per weight: {operations}")
+    lines.append(f"weight bytes not fetched: {found.skipped:.1%}")
     console = Console()
     for line in lines:
         console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -62,12 +62,15 @@ class Measurement:
         By site in the order they are reached, such as `layers.3.qkv` or `head`.
     fan_out : dict of str to int
         Output channels that each site's vectors feed.
+    row_bits : dict of str to int
+        Bits of the weights of one channel of each site.
     """
 
     fp32: Loss = field(default_factory=Loss)
     spiking: Loss = field(default_factory=Loss)
     sites: dict[str, FiringStatistics] = field(default_factory=dict)
     fan_out: dict[str, int] = field(default_factory=dict)
+    row_bits: dict[str, int] = field(default_factory=dict)
 
     def observe(self, site: str, encoded: Encoded) -> None:
         """Take in a batch that a site has encoded."""
@@ -88,6 +91,12 @@ class Measurement:
         operations = sum(s.spikes(coding) * self.fan_out[n] for n, s in self.sites.items())
         return operations / sum(s.values * self.fan_out[n] for n, s in self.sites.items())
 
+    @property
+    def skipped(self) -> float:
+        """Share of the weight bytes of all matrices, the head's too, that a token leaves alone."""
+        silent = sum(s.histogram()[0] * self.row_bits[name] for name, s in self.sites.items())
+        return silent / sum(s.values * self.row_bits[name] for name, s in self.sites.items())
+
     def as_dict(self) -> dict[str, object]:
         """Return everything as plain JSON values."""
         sites = []
@@ -100,6 +109,7 @@ class Measurement:
             "fp32": self.fp32.as_dict(),
             "spiking": self.spiking.as_dict(),
             "spikes_per_weight": {coding: self.spikes_per_weight(coding) for coding in CODINGS},
+            "skipped": self.skipped,
             "sites": sites,
             "by_site": {kind: total.as_dict() for kind, total in self.by_kind().items()},
         }
@@ -184,5 +194,8 @@ def measure(
         progress()
     for name in matrices(checkpoint.config):
         site = site_of(name)
-        found.fan_out[site] = found.fan_out.get(site, 0) + checkpoint.shape(name)[0]
+        outputs = checkpoint.shape(name)[0]
+        found.fan_out[site] = found.fan_out.get(site, 0) + outputs
+        bits = outputs * recipe.weight_bits(name)
+        found.row_bits[site] = found.row_bits.get(site, 0) + bits
     return found

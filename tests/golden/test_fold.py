@@ -42,7 +42,7 @@ def test_every_matrix_is_changed(checkpoint):
 def test_the_stream_lies_on_its_principal_axes(checkpoint):
     found = find_fold(checkpoint, IDS)
     assert torch.allclose(found.axes.T @ found.axes, torch.eye(40, dtype=torch.float64), atol=1e-12)
-    sites = reached(FoldedCheckpoint(checkpoint, found), IDS)
+    sites = reached(Model(FoldedCheckpoint(checkpoint, found)), IDS)
     total = 0
     for site, d in found.scales.items():
         assert d.log().mean().abs() < 1e-9
@@ -55,7 +55,7 @@ def test_the_stream_lies_on_its_principal_axes(checkpoint):
 
 
 def test_gradients_are_those_of_the_loss(checkpoint):
-    x, g = reached(checkpoint, IDS)["head"]
+    x, g = reached(Model(checkpoint), IDS)["head"]
     head = checkpoint.tensor("lm_head")
     p = (x[:-1] @ head.T).softmax(dim=1)
     p[torch.arange(len(IDS) - 1), torch.tensor(IDS[1:])] -= 1
