@@ -15,6 +15,7 @@ from compiler.schedule import instruction_count, schedule
 from compiler.tile import check
 from golden.checkpoints import Checkpoint
 from golden.fixed import to_fixed
+from golden.fold import fold
 from golden.names import bias_of
 from golden.quant import quantize_weight
 from golden.recipe import Recipe
@@ -68,7 +69,7 @@ def build(
     params : HwParams
         The hardware.
     recipe : Recipe
-        How the model becomes spike-driven.
+        How the model becomes spike-driven; its fold is applied to the checkpoint first.
     coding : str
         ``unary``, ``bitwise`` or ``csd``.
     tokens : int, optional
@@ -83,6 +84,8 @@ def build(
     ValueError
         In one sentence, where something asked for does not exist, fit or agree.
     """
+    lower(checkpoint.config, layers, recipe, rows)  # refuses before the fold takes its time
+    origin, checkpoint = checkpoint, fold(checkpoint, recipe.fold_text)
     stages = lower(checkpoint.config, layers, recipe, rows)
     matrices = [matrix for stage in stages for matrix in stage.matrices]
     parts = [(matrix.name, matrix.first_row, matrix.outputs) for matrix in matrices]
@@ -96,7 +99,7 @@ def build(
         about={
             "model": asdict(checkpoint.config),
             "weights": "real",
-            "checkpoint": checksum(checkpoint, parts),
+            "checkpoint": checksum(origin, parts),
             "layers": layers,
             "recipe": recipe_entry(recipe),
         },

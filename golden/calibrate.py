@@ -1,11 +1,12 @@
 """Calibration: from a text to the recipe that skips the most bytes within a budget of perplexity.
 
 1. A short text is put into the recipe, and the checkpoint folded with it (`golden.fold`).
-2. One pass forwards and back gives each site's vectors x and the loss's gradient g by them. An error
-   e in a token's vector changes the loss by about (g . e)^2 / 2, in the mean over tokens: e is known
-   for each dead zone, so each site has a curve of loss against bytes that stay unfetched.
+2. One pass forwards and back gives each site's vectors x and the loss's gradient g by them. Errors
+   e in the tokens' vectors change the loss by about the mean of (g . e)^2 / 2: e is known for each
+   dead zone, so each site has a curve of loss against bytes that stay unfetched.
 3. With one price for a byte, each site of each layer takes the dead zone that is cheapest to it.
-4. The price is found by bisection, each time running the integer model on tokens kept for that.
+4. A price stands for a share of bytes skipped; the share is found by bisection, each time running
+   the integer model on tokens kept for that.
 """
 
 import math
@@ -16,22 +17,22 @@ import torch
 from torch import Tensor
 
 from golden.checkpoints import Checkpoint
-from golden.firing import FiringStatistics
 from golden.fixed import to_fixed
-from golden.fold import FoldedCheckpoint, fold
+from golden.fold import fold
 from golden.model import Model
 from golden.names import matrices, site_of
 from golden.neuron import fire, threshold
 from golden.perplexity import Loss
-from golden.recipe import Recipe, locate
+from golden.recipe import Recipe
 from golden.sensitivity import reached
 from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
 
-__all__ = ["Calibration", "Curve", "Point", "to_toml"]
+__all__ = ["LAPS", "Calibration", "Curve", "Point", "best", "split", "to_toml"]
 
-_SHARES = [0.05 * i for i in range(1, 19)]  # of the channels, that dead zones are tried at
-_LAPS = 7  # bisections of the price
+_SHARES = [0.025 * i for i in range(1, 37)]  # of the channels, that dead zones are tried at
+LAPS = 6  # recipes that are run
+_FOLD_CHARACTERS = 8192
 
 
 @dataclass
@@ -52,9 +53,9 @@ class Curve:
     nats: Tensor
     skipped: Tensor
 
-    def best(self, price: float) -> float:
-        """Return the dead zone of least loss where a byte skipped is worth `price` nats."""
-        return float(self.dead_zones[(self.nats - price * self.skipped).argmin()])
+    def best(self, price: float) -> int:
+        """Return which dead zone costs the least where a byte skipped is worth `price` nats."""
+        return int((self.nats - price * self.skipped).argmin())
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,16 @@ class Calibration:
         for ids in checks:
             self.fp32.add(model, ids)
             step("float model")
-        self.linear = SpikingLinear(self.checkpoint.config, self.checkpoint.tensor, self.recipe({}))
-        self.model = Model(self.checkpoint, self.linear)
+        self.model = Model(self.checkpoint)
+        self.linear = SpikingLinear(self.checkpoint.config, self.model.tensor, self.recipe({}))
         self.fan_out: dict[str, int] = {}
         for name in matrices(self.checkpoint.config):
             site = site_of(name)
             self.fan_out[site] = self.fan_out.get(site, 0) + self.checkpoint.shape(name)[0]
+        sizes = [math.prod(self.checkpoint.shape(m)) for m in matrices(self.checkpoint.config)]
+        self.bytes = sum(sizes)  # of 8-bit weights
         self.curves = self._curves(slopes)
+        self.model.linear = self.linear
 
     def recipe(self, dead_zones: dict[str, float]) -> Recipe:
         """Return the recipe with these dead zones by site."""
@@ -128,9 +132,15 @@ class Calibration:
                 layer_sites[layer, kind] = settings
         return Recipe("calibrated", default, sites, layer_sites, self.text)
 
-    def at(self, price: float) -> Point:
-        """Measure the recipe of a price, in nats a token for a byte."""
-        zones = {site: _digits(curve.best(price)) for site, curve in self.curves.items()}
+    def at(self, share: float) -> Point:
+        """Measure the recipe that is predicted to skip a share of the weight bytes."""
+        low, high = -60.0, 0.0  # of the price's logarithm, in nats a token for a byte
+        for _ in range(50):
+            middle = (low + high) / 2
+            chosen = {site: curve.best(math.exp(middle)) for site, curve in self.curves.items()}
+            skipped = sum(float(self.curves[site].skipped[i]) for site, i in chosen.items())
+            low, high = (middle, high) if skipped < share * self.bytes else (low, middle)
+        zones = {site: _digits(self.curves[site].dead_zones[i]) for site, i in chosen.items()}
         return self.measure(self.recipe(zones))
 
     def measure(self, recipe: Recipe) -> Point:
@@ -155,25 +165,28 @@ class Calibration:
     def search(self, budget: float, skip: float | None = None) -> list[Point]:
         """Return all points measured on the way to the most skipped within a budget, in order.
 
-        With `skip`, the search is for the least perplexity that skips that share instead.
+        With `skip`, the search is for the least that is skipped above that share instead.
         """
-        total = sum(float(curve.nats[-1]) for curve in self.curves.values())
-        bytes_ = sum(float(curve.skipped[-1]) for curve in self.curves.values())
-        low, high = math.log(total / bytes_) - 9, math.log(total / bytes_) + 1
+        low, high = 0.0, 0.8
+        share = 0.3 if skip is None else skip + 0.005
         points = []
-        for _ in range(_LAPS):
-            middle = (low + high) / 2
-            point = self.at(math.exp(middle))
-            points.append(point)
-            enough = point.ratio > budget if skip is None else point.skipped >= skip
-            low, high = (low, middle) if enough else (middle, high)
+        for _ in range(LAPS):
+            points.append(self.at(share))
+            enough = points[-1].ratio > budget if skip is None else points[-1].skipped >= skip
+            if enough:
+                high = share
+            else:
+                low = share
+            if skip is not None and enough:
+                break
+            share = share + 0.01 if skip is not None else (low + min(high, 2 * low + 0.1)) / 2
         return points
 
     def _curves(self, batches: Sequence[Sequence[int]]) -> dict[str, Curve]:
         curves: dict[str, Curve] = {}
         tokens = sum(len(ids) for ids in batches)
         for ids in batches:
-            for site, (x, g) in reached(self.checkpoint, ids).items():
+            for site, (x, g) in reached(self.model, ids).items():
                 found = _errors(x, g, self.fan_out[site], curves.get(site))
                 found.nats /= tokens
                 found.skipped /= tokens
@@ -183,6 +196,37 @@ class Calibration:
                 curves[site] = found
             self.step("gradients")
         return curves
+
+
+def best(points: Iterable[Point], budget: float, skip: float | None = None) -> Point | None:
+    """Return the point that skips most within the budget; with `skip`, the best that skips it."""
+    meets = [p for p in points if p.ratio <= budget and (skip is None or p.skipped >= skip)]
+    order = (lambda p: p.skipped) if skip is None else (lambda p: -p.ratio)
+    return max(meets, key=order, default=None)
+
+
+def split(
+    documents: Sequence[str], encode: Callable[[str], list[int]], context: int, tokens: int
+) -> tuple[str, list[list[int]], list[list[int]]]:
+    """Part the end of a text: what a fold is found on, and windows for curves and for checks.
+
+    The fold's text is the last 8192 characters, of whole documents but for the first of them. Of
+    the `tokens` before those, every other window is for checks.
+    """
+    documents, tail = list(documents), ""
+    while documents and len(tail) < _FOLD_CHARACTERS:
+        rest = documents.pop()
+        cut = max(0, len(rest) - (_FOLD_CHARACTERS - len(tail)))
+        tail = rest[cut:].strip() + "\n" + tail
+        if cut:
+            documents.append(rest[:cut])
+    found: list[list[int]] = []
+    while documents and sum(map(len, found)) < tokens:
+        ids = encode(documents.pop())
+        ids = ids[-(tokens - sum(map(len, found))) :]
+        parts = [ids[start : start + context] for start in range(0, len(ids), context)]
+        found += [part for part in parts if len(part) > 1]
+    return tail, found[::2], found[1::2]
 
 
 def _errors(x: Tensor, g: Tensor, fan_out: int, before: Curve | None) -> Curve:
@@ -197,16 +241,17 @@ def _errors(x: Tensor, g: Tensor, fan_out: int, before: Curve | None) -> Curve:
     fixed = to_fixed(x)
     v = threshold(fixed, settings)  # (tokens,)
     counts = fire(fixed, v, settings)
-    error = counts * (v.double() / 2**40).float()[:, None] - x
-    fired, spent = counts != 0, -x * g  # what silence costs, to first order
-    error *= g
-    nats, skipped = torch.zeros(len(zones)), torch.zeros(len(zones))
-    for i, zone in enumerate(zones):
-        fires = magnitude >= zone
-        change = torch.where(fires, error, spent).sum(dim=1)  # (tokens,)
-        nats[i] = change.square().sum() / 2
-        skipped[i] = (~(fires & fired)).sum() * fan_out
-    return Curve(zones, nats, skipped)
+    fired = counts * (v.double() / 2**40).float()[:, None]
+    # Zone i silences the channels that pass fewer than i + 1 zones.
+    passed = torch.bucketize(magnitude, zones, right=True) - 1  # (tokens, channels)
+
+    def by_zone(values: Tensor) -> Tensor:
+        return torch.zeros(len(x), len(zones)).scatter_add_(1, passed, values).double()
+
+    silenced, kept = by_zone(-x * g), by_zone((fired - x) * g)  # (tokens, zones)
+    change = silenced.cumsum(1) - silenced + kept.flip(1).cumsum(1).flip(1)
+    fires = by_zone((counts != 0).float()).sum(0).flip(0).cumsum(0).flip(0)  # (zones,)
+    return Curve(zones, change.square().sum(dim=0) / 2, (x.numel() - fires) * fan_out)
 
 
 def _place(site: str) -> tuple[int | None, str]:
@@ -214,9 +259,9 @@ def _place(site: str) -> tuple[int | None, str]:
     return (int(place.removeprefix("layers.")) if place else None), kind
 
 
-def _digits(value: float) -> float:
+def _digits(value: Tensor) -> float:
     """Four digits are enough of a dead zone."""
-    return float(f"{value:.4g}")
+    return float(f"{float(value):.4g}")
 
 
 def to_toml(recipe: Recipe, head: Iterable[str] = ()) -> str:

@@ -12,6 +12,7 @@ from golden.checkpoints import Checkpoint
 from golden.encoding import CODINGS
 from golden.firing import FiringStatistics
 from golden.fixed import from_fixed
+from golden.fold import fold
 from golden.integer import IntegerModel
 from golden.model import Model
 from golden.names import matrices, site_of
@@ -70,6 +71,8 @@ class Measurement:
         By site in the order they are reached, such as `layers.3.qkv` or `head`.
     fan_out : dict of str to int
         Output channels that each site's vectors feed; the sites within attention feed no weights.
+    row_bits : dict of str to int
+        Bits of the weights of one channel of each site.
     arithmetic : str
         One of `ARITHMETICS`.
     largest_residual : float
@@ -82,6 +85,7 @@ class Measurement:
     spiking: Loss = field(default_factory=Loss)
     sites: dict[str, FiringStatistics] = field(default_factory=dict)
     fan_out: dict[str, int] = field(default_factory=dict)
+    row_bits: dict[str, int] = field(default_factory=dict)
     arithmetic: str = "float"
     largest_residual: float = 0.0
     saturated_residuals: int = 0
@@ -106,6 +110,13 @@ class Measurement:
         operations = sum(site.spikes(coding) * outputs for site, outputs in feeding)
         return operations / sum(site.values * outputs for site, outputs in feeding)
 
+    @property
+    def skipped(self) -> float:
+        """Share of the weight bytes of all matrices, the head's too, that a token leaves alone."""
+        feeding = [(self.sites[name], bits) for name, bits in self.row_bits.items()]
+        silent = sum(site.histogram()[0] * bits for site, bits in feeding)
+        return silent / sum(site.values * bits for site, bits in feeding)
+
     def as_dict(self) -> dict[str, object]:
         """Return everything as plain JSON values."""
         sites = []
@@ -121,6 +132,7 @@ class Measurement:
             "fp32": self.fp32.as_dict(),
             "spiking": self.spiking.as_dict(),
             "spikes_per_weight": {coding: self.spikes_per_weight(coding) for coding in CODINGS},
+            "skipped": self.skipped,
             "sites": sites,
             "by_site": {kind: total.as_dict() for kind, total in self.by_kind().items()},
         }
@@ -198,11 +210,13 @@ def measure(
     """
     found = Measurement(arithmetic=arithmetic)
     fp32 = Model(checkpoint)
+    folded = fold(checkpoint, recipe.fold_text)
     if arithmetic == "integer":
-        spiking = IntegerModel(checkpoint, recipe, observe_site=found.observe)
+        spiking = IntegerModel(folded, recipe, observe_site=found.observe)
     else:
-        linear = SpikingLinear(checkpoint.config, fp32.tensor, recipe, found.observe)
-        spiking = Model(checkpoint, linear)
+        tensor = fp32.tensor if folded is checkpoint else folded.tensor
+        linear = SpikingLinear(folded.config, tensor, recipe, found.observe)
+        spiking = Model(folded, linear)
     for ids in batches:
         found.fp32.add(fp32, ids)
         found.spiking.add(spiking, ids)
@@ -212,5 +226,8 @@ def measure(
         found.saturated_residuals = spiking.saturated
     for name in matrices(checkpoint.config):
         site = site_of(name)
-        found.fan_out[site] = found.fan_out.get(site, 0) + checkpoint.shape(name)[0]
+        outputs = checkpoint.shape(name)[0]
+        found.fan_out[site] = found.fan_out.get(site, 0) + outputs
+        bits = outputs * recipe.weight_bits(name)
+        found.row_bits[site] = found.row_bits.get(site, 0) + bits
     return found

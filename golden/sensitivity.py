@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from golden.checkpoints import Checkpoint
 from golden.model import FloatLinear, Model, Span, rms_norm
 from golden.rope import rope_table
 
@@ -30,11 +29,10 @@ class _Recorder(FloatLinear):
         return super().__call__(site, name, x)
 
 
-def reached(checkpoint: Checkpoint, ids: Sequence[int]) -> Reached:
-    """Run a model forwards and back over one window of at least two tokens."""
-    model = Model(checkpoint)
+def reached(model: Model, ids: Sequence[int]) -> Reached:
+    """Run a model forwards and back over one window of at least two tokens, in float."""
+    config, linear = model.config, model.linear
     recorder = model.linear = _Recorder(model)
-    config = model.config
     positions = torch.arange(len(ids))
     table = rope_table(positions, config.head_dim, config.rope_theta, config.rope_scaling)
     span = Span(0, *table, None)
@@ -44,4 +42,5 @@ def reached(checkpoint: Checkpoint, ids: Sequence[int]) -> Reached:
             x = model.block(layer, x, span)
         logits = model.matrix("lm_head", rms_norm(x, model.tensor("final_norm"), config.norm_eps))
         cross_entropy(logits[:-1], torch.tensor(ids[1:]), reduction="sum").backward()
+    model.linear = linear
     return {site: (x.detach(), x.grad) for site, x in recorder.vectors.items()}

@@ -11,6 +11,7 @@ from compiler import build, lower, program
 from compiler.origin import checksum
 from golden import checkpoints
 from golden.checkpoints import Checkpoint
+from golden.fold import fold
 from golden.recipe import Recipe, load_recipe
 from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
@@ -105,13 +106,14 @@ def of_layers(
     """
     loaded = load_recipe(recipe)
     checkpoint = load_checkpoint(model, say)
-    stages = lower.lower(checkpoint.config, layers, loaded, rows)
+    folded = _fold(checkpoint, loaded, say)
+    stages = lower.lower(folded.config, layers, loaded, rows)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     if tokens is None:
         tokens = min(params.tokens, len(prompt_ids(checkpoint, prompt)))
-    linear = _linear(checkpoint, loaded, say)
+    linear = _linear(folded, loaded, say)
     sites = [stage.name for stage in stages]
-    vectors = prompt_vectors(checkpoint, linear, sites, prompt, tokens)
+    vectors = prompt_vectors(folded, linear, sites, prompt, tokens)
     say("compiling")
     compiled = build.build(
         checkpoint,
@@ -140,9 +142,10 @@ def of_directory(
             "generate"
         )
     manifest = compiled.manifest
-    checkpoint = checkpoint_of(compiled, model, say)
+    recipe = recipe_of(compiled)
+    checkpoint = _fold(checkpoint_of(compiled, model, say), recipe, say)
     steps = manifest["operations"]
-    linear = _linear(checkpoint, recipe_of(compiled), say)
+    linear = _linear(checkpoint, recipe, say)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     sites = [step["site"] for step in steps if step["operation"] == "ENCODE"]
     vectors = prompt_vectors(checkpoint, linear, sites, prompt, compiled.tokens)
@@ -181,6 +184,12 @@ def load_checkpoint(model: str, say: Say) -> Checkpoint:
         say(f"fetching {model}: {done >> 20} of {total >> 20} MiB")
 
     return checkpoints.load(model, fetched)
+
+
+def _fold(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> Checkpoint:
+    if recipe.fold_text is not None:
+        say("folding")
+    return fold(checkpoint, recipe.fold_text)
 
 
 def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:

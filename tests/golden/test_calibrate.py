@@ -1,0 +1,125 @@
+"""Calibration: it reruns to the same recipe, keeps to its budget, and what is shipped holds."""
+
+
+import pytest
+import torch
+
+from golden.__main__ import main
+from golden.calibrate import Point, _errors, best, split, to_toml
+from golden.checkpoints import load
+from golden.fixed import to_fixed
+from golden.neuron import fire, threshold
+from golden.perplexity import measure, read_text, windows
+from golden.recipe import load_recipe
+from golden.settings import SiteSettings
+from tests.golden.test_perplexity import text
+
+STORIES = "tinystories_train_head.txt"
+
+
+@pytest.fixture
+def short_text(tmp_path):
+    """Return the first hundred stories: a text that is encoded in no time."""
+    stories = read_text(text(STORIES))[:100]
+    path = tmp_path / "stories.txt"
+    path.write_text("<|endoftext|>\n".join(story.rstrip() + "\n" for story in stories))
+    return path
+
+
+def calibrate(capsys, *arguments: object) -> tuple[int, str, str]:
+    status = main(["calibrate", "--model", "stories260k", *map(str, arguments)])
+    return status, *capsys.readouterr()
+
+
+def test_it_keeps_to_the_budget_and_reruns_to_the_same(stories260k, short_text, tmp_path, capsys):
+    paths = [tmp_path / "first.toml", tmp_path / "again.toml"]
+    for path in paths:
+        status, out, err = calibrate(
+            capsys, "--text", short_text, "--tokens", 2048, "--skip", 0.2, "-o", path
+        )
+        assert (status, err) == (0, "")
+        assert out.endswith(f"{path}\n")
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    checkpoint = load(stories260k)
+    _, _, checks = split(read_text(short_text), checkpoint.tokenizer.encode, 512, 2048)
+    found = measure(checkpoint, load_recipe(paths[0]), checks)
+    ratio = found.spiking.perplexity / found.fp32.perplexity
+    assert ratio < 1.05 and f"Perplexity {ratio:.4f} x fp32" in paths[0].read_text()
+    assert found.skipped >= 0.2
+
+
+def test_what_cannot_be_had_is_one_sentence(stories260k, short_text, tmp_path, capsys):
+    path = tmp_path / "recipe.toml"
+    common = ("--text", short_text, "-o", path)
+    for arguments, said in (
+        (("--budget", 1), "--budget must be above 1, not 1.0"),
+        (("--skip", 1), "--skip must be between 0 and 1, not 1.0"),
+        (("--tokens", 300), f"text {short_text} and --tokens must leave two windows to calibrate"),
+        (
+            ("--tokens", 1024, "--budget", 1.001, "--skip", 0.5),
+            "no recipe was found within the budget of 1.001 that skips 50%: ask for less",
+        ),
+    ):
+        status, _, err = calibrate(capsys, *common, *arguments)
+        assert status == 2 and err.count("\n") == 1
+        assert err.startswith(f"python -m golden: {said}")
+        assert not path.exists()
+
+
+def test_curves_are_what_dead_zones_do(seed):
+    torch.manual_seed(seed)
+    x, g = torch.randn(7, 50), torch.randn(7, 50)
+    curve = _errors(x, g, 3, None)
+    fixed = to_fixed(x)
+    v = threshold(fixed, SiteSettings().site(50))
+    for zone, nats, skipped in zip(curve.dead_zones, curve.nats, curve.skipped, strict=True):
+        counts = fire(fixed, v, SiteSettings().site(50)).double()
+        counts[x.abs() < zone] = 0
+        error = counts * v[:, None] / 2**40 - x
+        assert nats == pytest.approx(float((error * g).sum(1).square().sum() / 2), rel=1e-4)
+        assert skipped == 3 * (counts == 0).sum()
+
+
+def test_texts_are_parted_from_their_end():
+    documents = ["a" * 20000, "b" * 30, "c" * 8000]
+    tail, slopes, checks = split(documents, lambda s: list(s.encode()), 100, 450)
+    assert tail == "a" * 162 + "\n" + "b" * 30 + "\n" + "c" * 8000 + "\n"
+    assert [len(w) for w in slopes] == [100, 100, 50] and [len(w) for w in checks] == [100, 100]
+
+
+def test_the_best_point_is_within_its_budget():
+    points = [Point(None, 1.01, 0.1), Point(None, 1.04, 0.3), Point(None, 1.06, 0.4)]
+    assert best(points, 1.05).skipped == 0.3
+    assert best(points, 1.05, 0.05).skipped == 0.1
+    assert best(points, 1.05, 0.35) is None
+
+
+def test_a_recipe_survives_its_file(tmp_path):
+    recipe = load_recipe("stories260k")
+    path = tmp_path / "recipe.toml"
+    path.write_text(to_toml(recipe, ["a comment"]))
+    again = load_recipe(path)
+    assert (again.default, again.sites, again.layer_sites, again.fold_text) == (
+        recipe.default, recipe.sites, recipe.layer_sites, recipe.fold_text,
+    )  # fmt: skip
+
+
+def test_the_recipe_of_stories260k_holds_its_claim(stories260k):
+    checkpoint = load(stories260k)
+    batches = list(windows(read_text(text(STORIES))[:20], checkpoint.tokenizer.encode, 512, 4096))
+    found = measure(checkpoint, load_recipe("stories260k"), batches)
+    assert found.spiking.perplexity < 1.05 * found.fp32.perplexity
+    assert found.skipped > 0.2
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("recipe", "budget", "skip"), [("smollm2-135m", 1.05, 0.25), ("smollm2-135m-sparse", 1.1, 0.4)]
+)
+def test_the_recipes_of_smollm2_hold_their_claims(smollm2_135m, recipe, budget, skip):
+    checkpoint = load(smollm2_135m)
+    documents = read_text(text("wikitext2_valid.txt"))
+    batches = list(windows(documents, checkpoint.tokenizer.encode, 1024, 4096))
+    found = measure(checkpoint, load_recipe(recipe), batches)
+    assert found.spiking.perplexity < budget * found.fp32.perplexity
+    assert found.skipped > skip
