@@ -5,30 +5,31 @@ registers and handshakes and none of the data. On its bus is the memory of the R
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from compiler.program import Compiled
+from hw import isa
 from hw.isa import Opcode
 from hw.params import HwParams
 from hw.regs import Error
 from sim.cycle_model import library as c
-from sim.cycle_model.program import Batch, hardware, program
-from sim.device import Result
-from sim.errors import HardwareFault
+from sim.cycle_model.run import ModelRun
+from sim.device import Finished, Registers, Result
 from sim.functional import Functional, Observation
 from sim.rtl import Timing
 
 __all__ = ["Batch", "Cycle", "predict"]
 
-_CYCLES_AT_ONCE = 1 << 20
 _IDLE_CYCLES = 24
+_IDLE_CYCLES_WITH_REGISTERS = 32
 """From the memory's reset to the start: what sim/bench/host.py takes over the registers. Only
 random numbers have moved on by then."""
 
 
 class Cycle:
-    """The cycle device; see `sim.device.Device`.
+    """The cycle device; see `sim.device.Device` and `sim.device.WholeDevice`.
 
     Parameters
     ----------
@@ -56,25 +57,65 @@ class Cycle:
         HardwareFault
             Where the modelled hardware breaks the bus's protocol, or does not come to an end.
         """
-        batches: list[Batch] = []
+        memory, host = _memory(compiled.memory_bytes, self._timing), c.Host()
+        host.program, host.slots = compiled.program_address, len(compiled.instructions())
+        with ModelRun(compiled.params, memory, host, self._progress) as model:
+            result = Functional(model.add).run(compiled, inputs)
+            return replace(result, counters=_counted(result, model))
 
-        def observe(seen: Observation) -> None:
-            if seen.opcode is Opcode.ENCODE:
-                batches.append(Batch(counts=seen.counts, thresholds=seen.thresholds))
+    def execute(
+        self,
+        memory: np.ndarray,
+        program: int,
+        params: HwParams,
+        registers: Registers,
+        on_token: Callable[[int, int], None] = lambda _position, _token: None,
+    ) -> Finished:
+        """Execute a whole model's program once; see `sim.device.WholeDevice.execute`.
 
-        result = Functional(observe).run(compiled, inputs)
-        if result.error is not Error.NONE:  # the model knows the way to an END only
-            return result
-        counters = predict(
-            compiled.params,
-            compiled.instructions(),
-            batches,
-            timing=self._timing,
-            program_address=compiled.program_address,
-            memory_bytes=compiled.memory_bytes,
-            progress=self._progress,
+        Raises
+        ------
+        HardwareFault
+            Where the modelled hardware breaks the bus's protocol, or does not come to an end.
+        """
+        header = memory[program : program + isa.HEADER.size // 8].tobytes()
+        host = c.Host(
+            program=program,
+            slots=isa.unpack(isa.HEADER, header)["slots"],
+            first_position=registers.first_position,
+            prompt_end=registers.prompt_end,
+            end_position=registers.end_position,
         )
-        return Result(outputs=result.outputs, counters=counters, error=result.error)
+        timing = _memory(memory.size, self._timing, _IDLE_CYCLES_WITH_REGISTERS)
+        with ModelRun(params, timing, host, self._progress) as model:
+            functional = Functional(model.add)
+            finished = functional.execute(memory, program, params, registers, on_token)
+            return replace(finished, counters=_counted(finished, model))
+
+
+def _counted(end: Result | Finished, model: ModelRun) -> dict[str, int | None]:
+    """Return a run's counters: the model knows the way to an END only."""
+    return model.counters() if end.error is Error.NONE else end.counters
+
+
+def _memory(memory_bytes: int, timing: Timing, idle_cycles: int = _IDLE_CYCLES) -> c.Timing:
+    return c.Timing(memory_bytes, timing.latency, timing.stalls, timing.seed, idle_cycles)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What an ENCODE finds.
+
+    Attributes
+    ----------
+    counts : ndarray
+        Spike counts, (tokens, channels), integers.
+    thresholds : sequence of int
+        V of each token.
+    """
+
+    counts: np.ndarray
+    thresholds: Sequence[int]
 
 
 def predict(
@@ -87,14 +128,14 @@ def predict(
     memory_bytes: int,
     progress: Callable[[int], None] = lambda _bytes_read: None,
 ) -> dict[str, int]:
-    """Return the counters that the hardware will have at the end of a program.
+    """Return the counters that the hardware will have at the end of layers' program.
 
     Parameters
     ----------
     params : HwParams
         The hardware.
     instructions : sequence
-        The program, decoded, up to its END.
+        The program, decoded, up to its END: nothing but ENCODE and MATMUL before that.
     batches : sequence of Batch
         For each ENCODE, in order.
     timing : Timing
@@ -114,33 +155,13 @@ def predict(
     HardwareFault
         Where the modelled hardware breaks the bus's protocol, or does not come to an end.
     """
-    encoded = program(params, instructions, batches)
-    functions = c.library()
-    memory = c.Timing(
-        memory_bytes=memory_bytes,
-        latency=timing.latency,
-        stalls=timing.stalls,
-        seed=timing.seed,
-        idle_cycles=_IDLE_CYCLES,
-    )
-    slots = encoded.slots
-    model = functions.cycle_model_open(hardware(params), memory, slots, len(slots), program_address)
-    if not model:
-        raise OSError(f"{memory_bytes:,} bytes of memory cannot be mapped")
-    counters = c.Counters()
-    try:
-        done = -1
-        while functions.cycle_model_run(model, _CYCLES_AT_ONCE):
-            functions.cycle_model_counters(model, counters)
-            progress(counters.dram_bytes_read)
-            before = done
-            done = counters.dram_bytes_read + counters.dram_bytes_written + counters.array_cycles
-            if done == before:
-                raise HardwareFault(f"the cycle model did nothing for {_CYCLES_AT_ONCE:,} cycles")
-        functions.cycle_model_counters(model, counters)
-        fault = functions.cycle_model_fault(model).decode()
-    finally:
-        functions.cycle_model_close(model)
-    if fault:
-        raise HardwareFault(f"the memory of the cycle model saw a fault: {fault}")
-    return {name: getattr(counters, name) for name, _ in counters._fields_}
+    host = c.Host(program=program_address, slots=len(instructions))
+    following = iter(batches)
+    with ModelRun(params, _memory(memory_bytes, timing), host, progress) as model:
+        for index, (opcode, fields) in enumerate(instructions):
+            seen = Observation(index=index, opcode=opcode, fields=fields)
+            if opcode is Opcode.ENCODE:
+                batch = next(following)
+                seen = replace(seen, counts=batch.counts, thresholds=batch.thresholds)
+            model.add(seen)
+        return model.counters()

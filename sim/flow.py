@@ -47,6 +47,10 @@ class Flow:
     ----------
     position, token : int
         That are being worked on.
+    modifiers : dict of str to int
+        Of the instruction that was yielded last, as they took effect.
+    ends : bool
+        Whether the program ends with that instruction.
     jumped : bool
         Whether not all slots came one after the other. Hardware has then read slots ahead that it
         did not need, how many depends on time.
@@ -56,11 +60,14 @@ class Flow:
         self._image, self._program, self._params = image, program, params
         self._registers = registers
         self.position, self.token = registers.first_position, 0
-        self.jumped = False
+        self.jumped = self.ends = False
+        self.modifiers = dict.fromkeys(isa.MODIFIERS, 0)
         self._loop: _Loop | None = None
 
     def instructions(self) -> Iterator[tuple[int, Opcode, dict[str, int]]]:
-        """Yield the slot, opcode and fields of each ENCODE, MATMUL, VECTOR and STORE, up to END.
+        """Yield the slot, opcode and fields of each instruction, up to the program's last.
+
+        Those of the way itself have been executed.
 
         Raises
         ------
@@ -73,18 +80,19 @@ class Flow:
             slot = self._image.read(
                 self._program + header_bytes + at * isa.SLOT_BYTES, isa.SLOT_BYTES
             ).tobytes()
-            opcode, fields = decode(self._with_record(slot), self._params, self.position)
-            if opcode is Opcode.END:
-                return
+            whole = self._with_record(slot)
+            opcode, fields = decode(whole, self._params, self.position)
             following = next_slot = at + 1
+            self.ends = opcode is Opcode.END
             if opcode in _NOT_IN_LAYERS:
                 if self._loop is not None:
                     raise Fault(Error.BAD_INSTRUCTION)
-                if opcode is Opcode.TOKEN and self._ends(**fields):
-                    return
+                self.ends = opcode is Opcode.TOKEN and self._ends(**fields)
                 following = self._moved(opcode, following, slots, fields)
-            else:
-                yield at, opcode, fields
+            self.modifiers = _modifiers(whole) | {"layered": _modifiers(slot)["layered"]}
+            yield at, opcode, fields
+            if self.ends:
+                return
             at = self._after(following)
             self.jumped |= at != next_slot
         raise Fault(Error.BAD_INSTRUCTION)  # a program ends with END
@@ -150,3 +158,9 @@ class Flow:
         if self.token >= vocabulary:
             raise Fault(Error.BAD_TOKEN)
         return self.position >= host.prompt_end and self.token == host.stop_token
+
+
+def _modifiers(slot: bytes) -> dict[str, int]:
+    first = int.from_bytes(slot[:2], "little")
+    layout = isa.INSTRUCTIONS[Opcode.END]
+    return {name: first >> layout[name].offset & 1 for name in isa.MODIFIERS}

@@ -22,7 +22,7 @@ class Functional:
     Parameters
     ----------
     observe : callable, optional
-        Told an `Observation` after each ENCODE and MATMUL.
+        Told an `Observation` after each instruction.
     """
 
     name = "functional"

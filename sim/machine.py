@@ -1,7 +1,7 @@
 """The units of the functional device: what each instruction does to memory, and what is counted."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,27 +36,40 @@ _COUNTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What one instruction computed.
+    """What one instruction did.
 
     Attributes
     ----------
     index : int
         Of the instruction in the program.
     opcode : Opcode
-        ENCODE or MATMUL.
-    thresholds : list of int
-        V of each token.
+        Any.
+    fields : mapping of str to int
+        Its fields as they took effect: with its record, its length with the position.
+    position, token : int
+        That were being worked on.
+    ends : bool
+        Whether the program ends with it.
+    thresholds : sequence of int
+        V of each token of the last ENCODE; of a STORE, of each of its heads.
     counts : ndarray
-        Spike counts, (tokens, channels).
+        Spike counts of the last ENCODE, (tokens, channels).
     accumulators : ndarray or None
         Y of a MATMUL, (tokens, outputs) in int64.
+    shifts : sequence of int
+        Of each row of a VECTOR, what `sim.vector.shifts` says.
     """
 
     index: int
     opcode: Opcode
-    thresholds: list[int]
-    counts: np.ndarray
+    fields: Mapping[str, int]
+    position: int = 0
+    token: int = 0
+    ends: bool = False
+    thresholds: Sequence[int] = ()
+    counts: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     accumulators: np.ndarray | None = None
+    shifts: Sequence[int] = ()
 
 
 class Machine:
@@ -92,17 +105,9 @@ class Machine:
         error = Error.NONE
         try:
             for index, opcode, fields in self.flow.instructions():
-                accumulators = units[opcode](**fields)
-                if self.observe is not None and opcode in (Opcode.ENCODE, Opcode.MATMUL):
-                    self.observe(
-                        Observation(
-                            index=index,
-                            opcode=opcode,
-                            thresholds=self.thresholds,
-                            counts=self.counts,
-                            accumulators=accumulators,
-                        )
-                    )
+                found = units[opcode](**fields) if opcode in units else {}
+                if self.observe is not None:
+                    self.observe(self._observation(index, opcode, fields, found))
         except Fault as fault:
             error = fault.error
         counters = no_counts() | self.counters
@@ -110,6 +115,21 @@ class Machine:
             counters["dram_bytes_read"] = self.image.bytes_read
         counters["dram_bytes_written"] = self.image.bytes_written
         return Finished(counters=counters, error=error, position=self.flow.position)
+
+    def _observation(
+        self, index: int, opcode: Opcode, fields: dict[str, int], found: dict[str, object]
+    ) -> Observation:
+        flow = self.flow
+        return Observation(
+            index=index,
+            opcode=opcode,
+            fields=fields | flow.modifiers,
+            position=flow.position,
+            token=flow.token,
+            ends=flow.ends,
+            counts=self.counts,
+            **{"thresholds": self.thresholds} | found,
+        )
 
     def _read_vector(self, address: int, elements: int) -> np.ndarray:
         return self.image.read(address, 4 * elements).view("<i4")
@@ -127,7 +147,7 @@ class Machine:
         dead_zone: int,
         source: int,
         source_stride: int,
-    ) -> None:
+    ) -> dict[str, object]:
         self.thresholds, counts = [], []
         for token in range(tokens):
             x = self._read_vector(source + token * source_stride, channels)
@@ -135,6 +155,7 @@ class Machine:
             self.thresholds.append(v)
             counts.append(fire(x, v, max_count, dead_zone))
         self.counts = np.stack(counts)
+        return {}
 
     def _matmul(
         self,
@@ -148,7 +169,7 @@ class Machine:
         channel_words: int,
         destination: int,
         destination_stride: int,
-    ) -> np.ndarray:
+    ) -> dict[str, object]:
         if not self.thresholds:
             raise Fault(Error.BAD_INSTRUCTION)  # there are no spikes to spend
         params, channels = self.params, self.counts.shape[1]
@@ -188,7 +209,7 @@ class Machine:
                 self.image.write(address, result.astype("<i4"))
             accumulators.append(y)
             first += size
-        return np.concatenate(accumulators, axis=1)
+        return {"accumulators": np.concatenate(accumulators, axis=1)}
 
     def _vector(
         self,
@@ -204,8 +225,9 @@ class Machine:
         a_by_token: int,
         b_by_position: int,
         b_same: int,
-    ) -> None:
+    ) -> dict[str, object]:
         op, position = VectorOp(operation), self.flow.position
+        shifts = []
         a += a_by_token * self.flow.token * stride
         b += b_by_position * position * stride
         for row in range(rows):
@@ -220,7 +242,10 @@ class Machine:
                 self.image.write(to + 4 * (position + 1), np.array([token], "<u4"))
                 self.on_token(position + 1, token)
             else:
+                if self.observe is not None:
+                    shifts.append(vector.shifts(op, x, constant))
                 self.image.write(to, vector.operate(op, x, z, constant).astype("<i4"))
+        return {"shifts": shifts}
 
     def _store(
         self,
@@ -234,12 +259,14 @@ class Machine:
         codes_stride: int,
         scales: int,
         scales_stride: int,
-    ) -> None:
+    ) -> dict[str, object]:
         params, position = self.params, self.flow.position
+        thresholds = []
         tile, column = divmod(position, params.tile_outputs)
         for head in range(heads):
             x = self._read_vector(source + head * source_stride, channels)
             v = threshold(x, isa.Rule.ABSMAX, 256, 127, 0)
+            thresholds.append(v)
             n = fire(x, v, 127, 0).astype(np.int8)
             scale = np.array([scale_word(v)], "<u4")
             self.image.write(scales + head * scales_stride + 4 * position, scale)
@@ -250,6 +277,7 @@ class Machine:
                 base += tile * channels * params.tile_outputs + column
                 for d in range(channels):
                     self.image.write(base + d * params.tile_outputs, n[d : d + 1])
+        return {"thresholds": thresholds}
 
 
 def _channel_words(

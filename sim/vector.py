@@ -11,7 +11,7 @@ from hw.isa import VectorOp
 from hw.params import FRACTION_BITS
 from sim.arithmetic import saturate
 
-__all__ = ["BINARY", "PASSES", "argmax", "operate", "rounded"]
+__all__ = ["BINARY", "PASSES", "argmax", "operate", "rounded", "shifts"]
 
 PASSES = {VectorOp.NORM: 2, VectorOp.SOFTMAX: 3}
 """How often an operation reads the row `a`; once where it is not listed."""
@@ -24,6 +24,7 @@ _SIGMOID = np.array(  # T
     [math.floor((1 << 22) / (1 + math.exp(-i / 32)) + 0.5) for i in range(513)], np.int64
 )
 _POWER_FRACTION_BITS = 24
+_RECIPROCAL_BITS = 17
 _POWER = np.array([math.floor(2.0 ** (24 - i / 256) + 0.5) for i in range(257)], np.int64)  # X
 
 
@@ -52,6 +53,18 @@ def operate(operation: VectorOp, x: np.ndarray, z: np.ndarray | None, constant: 
     return _softmax(x, z.view(np.uint32), constant)
 
 
+def shifts(operation: VectorOp, x: np.ndarray, constant: int) -> int:
+    """Return how often a row's number is shifted until it fits, two places or one at a time.
+
+    The number is NORM's mean square, s of section 8, or SOFTMAX's sum, z; others have none.
+    """
+    if operation is VectorOp.NORM:
+        return _normalizing(_mean(x, constant))
+    if operation is VectorOp.SOFTMAX:
+        return int(_powers(x, constant).sum()).bit_length() - _RECIPROCAL_BITS
+    return 0
+
+
 def argmax(x: np.ndarray) -> int:
     """Return the smallest index of a largest element."""
     return int(x.argmax())
@@ -67,11 +80,20 @@ def _as_vector(x: np.ndarray) -> np.ndarray:
     return saturate(x).astype(np.int32)
 
 
-def _norm(x: np.ndarray, gains: np.ndarray, epsilon: int) -> np.ndarray:
-    mean = sum(v * v for v in x.tolist()) // len(x) + epsilon
+def _mean(x: np.ndarray, epsilon: int) -> int:
+    return sum(v * v for v in x.tolist()) // len(x) + epsilon
+
+
+def _normalizing(mean: int) -> int:
     s = 0
     while mean << 2 * (s + 1) < 1 << 64:
         s += 1
+    return s
+
+
+def _norm(x: np.ndarray, gains: np.ndarray, epsilon: int) -> np.ndarray:
+    mean = _mean(x, epsilon)
+    s = _normalizing(mean)
     factor = (1 << 48) // math.isqrt(mean << 2 * s)
     normalized = saturate(rounded(x.astype(np.int64) * factor, 32 - s))
     return _as_vector(rounded(normalized * gains, FRACTION_BITS))
@@ -98,7 +120,8 @@ def _swiglu(gate: np.ndarray, up: np.ndarray) -> np.ndarray:
     return _as_vector(rounded(gated * up, FRACTION_BITS))
 
 
-def _softmax(scores: np.ndarray, scales: np.ndarray, steepness: int) -> np.ndarray:
+def _powers(scores: np.ndarray, steepness: int) -> np.ndarray:
+    """Return each score's power of two, with 24 fraction bits."""
     s = scores.astype(np.int64)
     below = (s.max() - s).astype(np.uint64) * np.uint64(steepness)  # 32 bits times 32 bits
     t = (below + np.uint64(1 << 23) >> np.uint64(24)).astype(np.int64)  # 16 fraction bits
@@ -107,8 +130,13 @@ def _softmax(scores: np.ndarray, scales: np.ndarray, steepness: int) -> np.ndarr
     halvings = t >> 16
     power = _POWER[step] - fall >> np.minimum(halvings, 62)
     power[halvings > _POWER_FRACTION_BITS] = 0
+    return power
+
+
+def _softmax(scores: np.ndarray, scales: np.ndarray, steepness: int) -> np.ndarray:
+    power = _powers(scores, steepness)
     total = int(power.sum())
-    z = total.bit_length() - 17
+    z = total.bit_length() - _RECIPROCAL_BITS
     reciprocal = (1 << 33) // (total >> z)
     probability = rounded(power * reciprocal, 9 + z)  # 24 fraction bits
     product = probability * (scales & 0xFFFF).astype(np.int64)  # at most 40 bits

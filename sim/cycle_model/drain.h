@@ -2,7 +2,7 @@
 #pragma once
 
 #include "abi.h"
-#include "memory_port.h"
+#include "rows.h"
 #include "sequencer.h"
 
 struct DrainMatmul {
@@ -21,11 +21,13 @@ struct Drain {
     uint64_t tile_address = 0, row_address = 0;
     // combinational
     bool begins = false, move = false, last_group = false, i_tile_ready = false;
-    bool i_matmul_ready = false, o_row_valid = false;
+    bool i_matmul_ready = false;
     uint32_t outputs = 0, release = 0;
 
     explicit Drain(const Params& p) : p(p) {}
 
+    bool o_row_valid() const { return phase == Phase::kRow; }
+    Row o_row() const { return {row_address, 4 * outputs}; }
     bool busy(bool i_tile_valid) const {
         return phase != Phase::kTile || i_tile_valid || o_valid;
     }
@@ -33,7 +35,6 @@ struct Drain {
     void comb(bool i_matmul_valid, const DrainMatmul& i_matmul, bool i_tile_valid,
               const Tile& i_tile, uint32_t loaded, uint32_t scales_ready, bool o_ready) {
         move = !o_valid || o_ready;
-        o_row_valid = phase == Phase::kRow;
         i_tile_ready = phase == Phase::kRelease && move;
         release = i_tile_ready ? 1u << i_tile.half : 0;
         begins = phase == Phase::kTile && i_matmul_valid && i_tile_valid &&

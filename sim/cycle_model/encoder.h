@@ -10,7 +10,7 @@ struct Encoder {
     // registers
     Phase phase = Phase::kIdle;
     const Instruction* site = nullptr;
-    bool bank = false;
+    bool bank = false, storing = false;
     uint32_t token = 0, group = 0, requested = 0;
     uint64_t address = 0;
     uint32_t threshold_left = 0;  // cycles until the threshold is there
@@ -20,8 +20,8 @@ struct Encoder {
     bool normalizing = false;
     uint32_t scales_ready = 0;
     // combinational
-    bool o_request_valid = false, found = false, o_batch_valid = false;
-    bool words_ready = false, o_counts_valid = false;
+    bool o_request_valid = false, found = false, o_batch_valid = false, o_head_valid = false;
+    bool words_ready = false, o_counts_valid = false, o_scale_valid = false;
     uint32_t groups = 0;
     Segment o_request;
 
@@ -35,13 +35,15 @@ struct Encoder {
         o_request_valid = busy() && requested != site->tokens;
         o_request = {address / p.axi_bytes, groups};
         found = phase == Phase::kThreshold && !threshold_left && !normalizing;
-        o_batch_valid = found && token == 0;
+        o_batch_valid = found && token == 0 && !storing;
+        o_head_valid = found && storing;
+        o_scale_valid = normalizing && !shifts_left && storing;
         words_ready = phase == Phase::kLoad;
         o_counts_valid = neurons >> p.neuron_latency & 1;
     }
 
     void clock(const Instruction* accepted, bool bank_of_it, bool request_ready, bool word_valid,
-               bool o_batch_ready) {
+               bool o_batch_ready, bool o_head_ready) {
         const bool settled = busy() && written_token == site->tokens && !normalizing;
         if (o_request_valid && request_ready) {
             ++requested;
@@ -61,7 +63,8 @@ struct Encoder {
                 bank = bank_of_it;
                 requested = 0;
                 address = site->source;
-                scales_ready &= ~(1u << bank);
+                storing = site->opcode == Opcode::kStore;
+                if (!storing) scales_ready &= ~(1u << bank);
                 phase = Phase::kLoad;
                 break;
             case Phase::kLoad:
@@ -74,7 +77,7 @@ struct Encoder {
                 break;
             case Phase::kThreshold:
                 if (threshold_left) --threshold_left;
-                if (!found || (token == 0 && !o_batch_ready)) break;
+                if (!found || !(storing ? o_head_ready : o_batch_ready || token)) break;
                 shifts_left = site->threshold_widths[token] - p.mantissa_width;
                 normalizing = true;
                 phase = Phase::kFire;
@@ -97,6 +100,6 @@ struct Encoder {
             return;
         }
         normalizing = false;
-        if (++scaled_token == site->tokens) scales_ready |= 1u << bank;
+        if (++scaled_token == site->tokens && !storing) scales_ready |= 1u << bank;
     }
 };

@@ -48,7 +48,7 @@ struct EventQueue {
         if (free) {
             o_valid = event_taken || ends;
             if (event_taken)
-                o = {spikes.batch->event_channels[lowest], lowest, false, false, i.matmul};
+                o = {spikes.batch.event_channels[lowest], lowest, false, false, i.matmul};
             else if (ends)
                 o = {spikes.channels(), 0, true, last_tile, i.matmul};
         }
@@ -57,7 +57,7 @@ struct EventQueue {
             --fires;
         }
         if (word_taken) {
-            const uint32_t* first_events = spikes.batch->first_events;
+            const uint32_t* first_events = spikes.batch.first_events;
             lowest = first_events[searched];
             fires = first_events[searched + 1] - lowest;
             ++searched;

@@ -44,8 +44,9 @@ struct Fetcher {
         i_matmul_ready = i_valid && i_ready && i.last;
         if (!i_valid || !i_ready) return;
         const uint32_t words = matmul->extent(tile).row_words;
+        const uint32_t pitch = matmul->strided ? matmul->full.row_words : words;
         valid = true;
-        distance = uint64_t(i.channel) * words;
+        distance = uint64_t(i.channel) * pitch;
         fetched = {words, matmul->weight_width};
         end = i.end;
         based = first;

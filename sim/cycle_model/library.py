@@ -11,7 +11,21 @@ from hw.regs import COUNTERS
 from sim.errors import failure
 from sim.verilog import ROOT, digest, tool_versions
 
-__all__ = ["Counters", "Extent", "Instruction", "Params", "Timing", "library"]
+__all__ = [
+    "ENDED",
+    "PAUSED",
+    "STARVED",
+    "Counters",
+    "Extent",
+    "Host",
+    "Instruction",
+    "Params",
+    "Timing",
+    "library",
+]
+
+ENDED, STARVED, PAUSED = range(3)
+"""What ``cycle_model_run`` returns."""
 
 _COMMAND = ["g++", "-std=c++17", "-O3", "-Wall", "-Wextra", "-fPIC", "-shared"]
 
@@ -30,7 +44,7 @@ class Params(ctypes.Structure):
         _U32,
         "lanes tile_outputs axi_bytes max_burst_words fetch_depth beat_depth event_depth "
         "scan_width encode_lanes header_words slot_words threshold_latency neuron_latency "
-        "mantissa_width",
+        "mantissa_width divide_latency",
     )
 
 
@@ -44,15 +58,31 @@ class Instruction(ctypes.Structure):
     """Of the program, with what its data mean for time."""
 
     _fields_ = [
-        *_fields(_U32, "opcode tokens channels fence"),
+        *_fields(_U32, "opcode layered fence by_position tokens channels"),
         *_fields(_U64, "source source_stride"),
         ("threshold_widths", _BYTES),
         *_fields(_WORDS, "event_channels first_events"),
-        *_fields(_U32, "weight_width has_bias tiles"),
+        *_fields(_U32, "weight_width has_bias strided tiles"),
         *_fields(Extent, "full last"),
         *_fields(_U64, "weights channel_words destination destination_stride"),
         ("steps", _BYTES),
         ("spikes", _WORDS),
+        *_fields(_U32, "operation rows elements b_same"),
+        *_fields(_U64, "a b stride"),
+        ("shifts", _BYTES),
+        *_fields(_U32, "values"),
+        *_fields(_U64, "codes codes_stride scales scales_stride"),
+        *_fields(_U32, "slots layers record_count ends"),
+        *_fields(_U64, "records"),
+    ]
+
+
+class Host(ctypes.Structure):
+    """What it sets."""
+
+    _fields_ = [
+        *_fields(_U64, "program"),
+        *_fields(_U32, "slots first_position prompt_end end_position"),
     ]
 
 
@@ -84,7 +114,8 @@ def library(root: Path = ROOT) -> ctypes.CDLL:
     found = ctypes.CDLL(str(_compiled(root)))
     model = ctypes.c_void_p
     for name, result, arguments in (
-        ("open", model, [*map(ctypes.POINTER, (Params, Timing, Instruction)), _U32, _U64]),
+        ("open", model, [*map(ctypes.POINTER, (Params, Timing, Host))]),
+        ("add", None, [model, ctypes.POINTER(Instruction)]),
         ("run", ctypes.c_int, [model, _U64]),
         ("counters", None, [model, ctypes.POINTER(Counters)]),
         ("fault", ctypes.c_char_p, [model]),

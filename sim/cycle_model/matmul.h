@@ -15,7 +15,6 @@
 #include "spikes.h"
 #include "stream.h"
 #include "train.h"
-#include "write.h"
 
 struct MatrixPath {
     static constexpr uint32_t kMatmuls = 4;
@@ -62,8 +61,8 @@ struct MatrixPath {
 
     // From the writer back to memory's words and the encoder's batch: a ready depends on the
     // readies behind it.
-    void comb(ReadPort& read, const WritePort& write, const Encoder& encoder) {
-        requant.comb(write.i_ready);
+    void comb(ReadPort& read, bool o_ready, const Encoder& encoder) {
+        requant.comb(o_ready);
         drain.comb(drains.o_valid(), drains.o(), tile_queue.o_valid(), tile_queue.o(),
                    channel_words.loaded, encoder.scales_ready, requant.i_ready());
         sequencer.comb(train.o_valid, train.o, sequences.o_valid(), sequences.o(),
@@ -122,8 +121,8 @@ struct MatrixPath {
         fetcher.clock(handed, events.o, fetches.o());
         events.clock(walks.o(), spikes);
         const bool batch = events.i_batch_ready && encoder.o_batch_valid;
-        spikes.clock(encoder.o_counts_valid, encoder.written_token, encoder.written_group,
-                     batch ? encoder.site : nullptr);
+        spikes.clock(encoder.o_counts_valid && !encoder.storing, encoder.written_token,
+                     encoder.written_group, batch ? encoder.site : nullptr);
 
         event_queue.clock(train.i_ready);
         row_queue.clock(beats.i_rows_ready);

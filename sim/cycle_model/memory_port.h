@@ -3,7 +3,9 @@
 
 #include <cstdint>
 
-enum ReadClient { kProgram, kVectors, kChannelWords, kWeights, kReadClients };
+enum ReadClient {
+    kProgram, kRecords, kVectors, kA, kB, kChannelWords, kWeights, kReadClients
+};
 
 struct Segment {  // a run of memory words; bursts are such runs too
     uint64_t address = 0;

@@ -1,4 +1,4 @@
-// The functions that sim/cycle.py calls.
+// The functions that sim/cycle_model/run.py calls.
 
 #include "abi.h"
 #include "top.h"
@@ -21,27 +21,39 @@ struct Zeros : Memory {
 struct Run {
     Zeros memory;
     Top top;
-    Run(const Params& p, const Timing& timing, const Instruction* program, uint32_t slots,
-        uint64_t address)
-        : memory(p, timing), top(p, program, slots, address) {}
+    Run(const Params& p, const Timing& timing, const Host& host)
+        : memory(p, timing), top(p, host) {}
 };
 
 }  // namespace
 
 extern "C" {
 
-Run* cycle_model_open(const Params* params, const Timing* timing, const Instruction* program,
-                      uint32_t slots, uint64_t address) {
-    Run* run = new Run(*params, *timing, program, slots, address);
+Run* cycle_model_open(const Params* params, const Timing* timing, const Host* host) {
+    Run* run = new Run(*params, *timing, *host);
     if (run->memory.mapped) return run;
     delete run;
     return nullptr;
 }
 
-// Runs for at most so many cycles; returns whether the program has not ended yet.
+// Hands over the next instruction to be executed. What it points to must stay: an ENCODE's until
+// the next one has been executed, everything else's until the next TOKEN has.
+void cycle_model_add(Run* run, const Instruction* next) {
+    run->top.controller.program.push_back(*next);
+}
+
+enum State { kEnded, kStarved, kPaused };
+
+// Runs to the end, or until an instruction is missing, or so many cycles have passed since the
+// start.
 int cycle_model_run(Run* run, uint64_t cycles) {
-    while (cycles-- && run->top.busy() && !*run->memory.fault) run->top.cycle(run->memory);
-    return run->top.busy() && !*run->memory.fault;
+    Top& top = run->top;
+    while (top.busy() && !*run->memory.fault) {
+        if (top.controller.starved()) return kStarved;
+        if (top.counters.cycles == cycles) return kPaused;
+        top.cycle(run->memory);
+    }
+    return kEnded;
 }
 
 void cycle_model_counters(const Run* run, Counters* counters) { *counters = run->top.counters; }

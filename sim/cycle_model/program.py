@@ -1,50 +1,21 @@
-"""A program as the model takes it: its instructions, and what the data mean for their time."""
+"""A program's instructions as the model takes them, with what the data mean for their time."""
 
 import ctypes
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from hw.isa import HEADER, SLOT_BYTES, Coding, Opcode
+from hw.isa import HEADER, SLOT_BYTES, Cache, Coding, Opcode, VectorOp
 from hw.neuron import Neuron
+from hw.norm import squares_width
 from hw.params import HwParams
 from hw.threshold import Threshold
 from sim.cycle_model import library as c
+from sim.machine import Observation
 
-__all__ = ["Batch", "Program", "hardware", "program"]
+__all__ = ["Translator", "hardware"]
 
 _MANTISSA_WIDTH = 16  # of a threshold as the requantizer takes it
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What an ENCODE finds.
-
-    Attributes
-    ----------
-    counts : ndarray
-        Spike counts, (tokens, channels), integers.
-    thresholds : sequence of int
-        V of each token.
-    """
-
-    counts: np.ndarray
-    thresholds: Sequence[int]
-
-
-@dataclass
-class Program:
-    """Instructions for the model, and the arrays that they point to."""
-
-    slots: ctypes.Array
-    arrays: list[np.ndarray] = field(default_factory=list)
-
-    def keep(self, values: np.ndarray, kind: type):
-        """Return a pointer to `values` as integers of `kind`."""
-        array = np.ascontiguousarray(values, kind)
-        self.arrays.append(array)
-        return array.ctypes.data_as(ctypes.POINTER(kind))
+_DIVIDER_BITS_A_CYCLE = 2
 
 
 def hardware(params: HwParams) -> c.Params:
@@ -57,52 +28,122 @@ def hardware(params: HwParams) -> c.Params:
         threshold_latency=Threshold.latency(p),
         neuron_latency=Neuron.latency(p),
         mantissa_width=_MANTISSA_WIDTH,
+        divide_latency=-(-squares_width(p) // _DIVIDER_BITS_A_CYCLE) + 2,
     )
 
 
-def program(
-    params: HwParams,
-    instructions: Sequence[tuple[Opcode, Mapping[str, int]]],
-    batches: Sequence[Batch],
-) -> Program:
-    """Return a program with what its batches mean for time; see `sim.cycle.predict`."""
-    encoded = Program((c.Instruction * len(instructions))())
-    following = iter(batches)
-    for slot, (opcode, fields) in zip(encoded.slots, instructions, strict=True):
-        slot.opcode = opcode.value
-        for name, value in fields.items():
+class _Arrays:
+    """Arrays that instructions point to, for as long as this is there."""
+
+    def __init__(self) -> None:
+        self._kept: list[np.ndarray] = []
+
+    def pointer(self, values: object, kind: type):
+        """Return a pointer to `values` as integers of `kind`."""
+        array = np.ascontiguousarray(values, kind)
+        self._kept.append(array)
+        return array.ctypes.data_as(ctypes.POINTER(kind))
+
+
+class _Batch(_Arrays):
+    """What an ENCODE left behind: the events, and each coding's trains once a MATMUL asks."""
+
+    def __init__(self, params: HwParams, counts: np.ndarray) -> None:
+        super().__init__()
+        self._params = params
+        self.events = _events(params, counts)
+        self._counts = counts[:, self.events]
+        self._trains: dict[Coding, tuple] = {}
+
+    def train(self, coding: Coding) -> tuple:
+        """Return pointers to each event's steps, and to its spikes."""
+        if coding not in self._trains:
+            steps, spikes = _train(self._params, self._counts, coding)
+            self._trains[coding] = (
+                self.pointer(steps, ctypes.c_uint8),
+                self.pointer(spikes, ctypes.c_uint32),
+            )
+        return self._trains[coding]
+
+
+class Translator:
+    """Turns one instruction after the other into the model's.
+
+    What they point to stays until `forget`, and what the last ENCODE's points to longer.
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = params
+        self._arrays = _Arrays()
+        self._batches: list[_Batch] = []
+        self._fill = {
+            Opcode.ENCODE: self._encode,
+            Opcode.MATMUL: self._matmul,
+            Opcode.VECTOR: self._vector,
+            Opcode.STORE: self._store,
+            Opcode.TOKEN: self._token,
+        }
+
+    def instruction(self, seen: Observation) -> c.Instruction:
+        """Return it for the model."""
+        slot = c.Instruction(opcode=seen.opcode.value)
+        fill = self._fill.get(seen.opcode)
+        for name, value in seen.fields.items():
             if hasattr(slot, name):
                 setattr(slot, name, value)
-        if opcode is Opcode.ENCODE:
-            batch = next(following)
-            events = _events(params, batch.counts)
-            _add_batch(encoded, slot, params, batch, events)
-            trains = {}  # by coding
-        elif opcode is Opcode.MATMUL:
-            coding = Coding(fields["coding"])
-            if coding not in trains:
-                steps, spikes = _train(params, batch.counts[:, events], coding)
-                trains[coding] = (
-                    encoded.keep(steps, ctypes.c_uint8),
-                    encoded.keep(spikes, ctypes.c_uint32),
-                )
-            slot.steps, slot.spikes = trains[coding]
-            sizes = params.tiles(fields["outputs"])
-            slot.tiles = len(sizes)
-            slot.full = _extent(params, params.tile_outputs, fields["weight_width"])
-            slot.last = _extent(params, sizes[-1], fields["weight_width"])
-    return encoded
+        if fill is not None:
+            fill(slot, seen)
+        return slot
+
+    def forget(self) -> None:
+        """Give back what only instructions before a TOKEN that has been executed need."""
+        self._arrays = _Arrays()
+        del self._batches[:-1]
+
+    def _encode(self, slot: c.Instruction, seen: Observation) -> None:
+        batch = _Batch(self._params, seen.counts)
+        self._batches.append(batch)
+        words = -(-slot.channels // self._params.scan_width)
+        starts = np.arange(words + 1) * self._params.scan_width
+        slot.threshold_widths = _widths(batch, seen)
+        slot.event_channels = batch.pointer(batch.events, ctypes.c_uint32)
+        slot.first_events = batch.pointer(np.searchsorted(batch.events, starts), ctypes.c_uint32)
+
+    def _matmul(self, slot: c.Instruction, seen: Observation) -> None:
+        outputs, width = seen.fields["outputs"], seen.fields["weight_width"]
+        sizes = self._params.tiles(outputs)
+        slot.tiles = len(sizes)
+        slot.full = _extent(self._params, self._params.tile_outputs, width)
+        slot.last = _extent(self._params, sizes[-1], width)
+        slot.steps, slot.spikes = self._batches[-1].train(Coding(seen.fields["coding"]))
+
+    def _vector(self, slot: c.Instruction, seen: Observation) -> None:
+        fields = seen.fields
+        slot.a += fields["a_by_token"] * seen.token * slot.stride
+        slot.b += fields["b_by_position"] * seen.position * slot.stride
+        if slot.operation == VectorOp.ARGMAX.value:
+            slot.destination += 4 * (seen.position + 1)
+        slot.shifts = self._arrays.pointer(seen.shifts, ctypes.c_uint8)
+
+    def _store(self, slot: c.Instruction, seen: Observation) -> None:
+        p, position = self._params, seen.position
+        slot.tokens = seen.fields["heads"]
+        slot.threshold_widths = _widths(self._arrays, seen)
+        slot.values = seen.fields["cache"] == Cache.VALUE.value
+        slot.scales += 4 * position
+        if slot.values:
+            slot.codes += position * p.row_bytes(slot.channels, 8)
+        else:
+            tile, column = divmod(position, p.tile_outputs)
+            slot.codes += tile * slot.channels * p.tile_outputs + column
+
+    def _token(self, slot: c.Instruction, seen: Observation) -> None:
+        slot.records, slot.tokens = seen.fields["tokens"], 0
+        slot.ends = seen.ends
 
 
-def _add_batch(
-    encoded: Program, slot: c.Instruction, params: HwParams, batch: Batch, events: np.ndarray
-) -> None:
-    words = -(-slot.channels // params.scan_width)
-    first_events = np.searchsorted(events, np.arange(words + 1) * params.scan_width)
-    widths = np.array([v.bit_length() for v in batch.thresholds])
-    slot.threshold_widths = encoded.keep(widths, ctypes.c_uint8)
-    slot.event_channels = encoded.keep(events, ctypes.c_uint32)
-    slot.first_events = encoded.keep(first_events, ctypes.c_uint32)
+def _widths(arrays: _Arrays, seen: Observation):
+    return arrays.pointer([v.bit_length() for v in seen.thresholds], ctypes.c_uint8)
 
 
 def _extent(params: HwParams, outputs: int, weight_width: int) -> c.Extent:

@@ -38,8 +38,10 @@ struct ReadPort {
     int o_client = 0;
 
     explicit ReadPort(const Params& p)
-        : clients{Client(p, 4 * p.header_words), Client(p, 2 * p.max_burst_words),
-                  Client(p, p.max_burst_words), Client(p, p.fetch_depth)} {}
+        : clients{Client(p, 4 * p.header_words),    Client(p, 4 * p.slot_words),
+                  Client(p, 2 * p.max_burst_words), Client(p, 2 * p.max_burst_words),
+                  Client(p, 2 * p.max_burst_words), Client(p, p.max_burst_words),
+                  Client(p, p.fetch_depth)} {}
 
     // Who may hand a burst to AR: depends on registers only.
     void grant(bool o_ready) {

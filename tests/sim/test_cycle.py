@@ -128,7 +128,7 @@ def test_events_with_few_spikes_make_up_for_those_with_many():
 
 
 def test_progress_is_told(program, rng, monkeypatch):
-    monkeypatch.setattr("sim.cycle._CYCLES_AT_ONCE", 100)
+    monkeypatch.setattr("sim.cycle_model.run.CYCLES_AT_ONCE", 100)
     told = []
     result = Cycle(progress=told.append).run(program, vectors(rng))
     assert len(told) == result.counters["cycles"] // 100
@@ -159,7 +159,7 @@ def test_a_breach_of_the_protocol_is_a_fault(rng):
 
 
 def test_a_model_that_does_nothing_is_a_fault(program, rng, monkeypatch):
-    monkeypatch.setattr("sim.cycle._CYCLES_AT_ONCE", 50)  # fewer than memory takes
+    monkeypatch.setattr("sim.cycle_model.run.CYCLES_AT_ONCE", 50)  # fewer than memory takes
     with pytest.raises(HardwareFault, match="the cycle model did nothing for 50 cycles"):
         Cycle(timing=Timing(latency=5000)).run(program, vectors(rng))
 
