@@ -22,9 +22,9 @@ that holds, 1 where something differs, 2 where the request is at fault."""
 
 _GENERATE = """\
 Compiles a whole model, which is kept for the next time, and lets a device continue a prompt: token
-by token, the likeliest each time, in one program. Exit status: 0 where the program ends well (and,
-with --check golden, golden's integer model makes the same tokens), 1 where it does not, 2 where the
-request is at fault."""
+by token, the likeliest each time, in one program. With --check golden, golden's integer model must
+make the same tokens, and the functional device have the same counters. Exit status: 0 where all of
+that holds, 1 where it does not, 2 where the request is at fault."""
 
 # What is fixed once layers, or a model, are compiled.
 _COMPILED = {
@@ -190,7 +190,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _generate(options: argparse.Namespace) -> int:
     from sim.errors import ToolError
-    from sim.generate import GenerateRequest, generate
+    from sim.generate import generate
+    from sim.whole import GenerateRequest
 
     names = (
         "model", "preset", "coding", "recipe", "context", "compiled", "prompt", "tokens", "device",

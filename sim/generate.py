@@ -1,7 +1,5 @@
 """Continues a text on a device: the program of a whole model, from its prompt on."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -11,15 +9,10 @@ from pathlib import Path
 import numpy
 import torch
 
-from compiler.model.build import ALL_LAYERS, build_model
-from compiler.model.lower import lower
-from compiler.program import Compiled, load
+from compiler.program import Compiled
 from golden.checkpoints import Checkpoint
 from golden.fold import fold
 from golden.integer import IntegerModel
-from golden.recipe import load_recipe
-from hw.fingerprint import fingerprint
-from hw.presets import preset
 from hw.regs import Error
 from sim import cases, report
 from sim.activations import default_prompt, prompt_ids
@@ -27,51 +20,12 @@ from sim.builds import build_bench
 from sim.device import NO_TOKEN, Finished, Registers, WholeDevice, no_counts
 from sim.errors import HardwareFault
 from sim.functional import Functional
-from sim.rtl import Rtl, Timing
-from sim.run import DEVICES, OUTPUT_ROOT, Clock, alone, preset_name
-from sim.verilog import ROOT, digest, tool_versions
+from sim.rtl import Rtl
+from sim.run import DEVICES, Clock, preset_name
+from sim.verilog import tool_versions
+from sim.whole import GenerateRequest, compiled_model
 
-__all__ = ["GenerateRequest", "generate"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateRequest:
-    """What to generate: see ``python -m sim generate --help``; None stands for the default.
-
-    Attributes
-    ----------
-    model, preset, coding, recipe : str or None
-        What is compiled.
-    context : int or None
-        Positions that it is compiled for.
-    compiled : Path or None
-        A compiled directory to run instead; the above are then its.
-    prompt : str or None
-        The text to continue.
-    tokens : int
-        How many are added at most.
-    device : str
-        One of `sim.run.DEVICES`.
-    check : bool
-        Whether golden's integer model must say the same.
-    timing : Timing
-        Of the memory behind the rtl device, and the seed.
-    output : Path or None
-        Directory of the report.
-    """
-
-    model: str | None = None
-    preset: str | None = None
-    coding: str = "csd"
-    recipe: str = "w8"
-    context: int | None = None
-    compiled: Path | None = None
-    prompt: str | None = None
-    tokens: int = 64
-    device: str = "functional"
-    check: bool = False
-    timing: Timing = Timing()
-    output: Path | None = None
+__all__ = ["generate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +82,7 @@ def generate(
     clock = Clock()
     with ExitStack() as until_the_end:
         with clock.part("compile"):
-            compiled, checkpoint, directory = _compiled(request, say, until_the_end)
+            compiled, checkpoint, directory = compiled_model(request, say, until_the_end)
             memory = compiled.image({})
         name = checkpoint.config.name
         prompt = default_prompt(name) if request.prompt is None else request.prompt
@@ -142,10 +96,9 @@ def generate(
         text.begin()
         tokens = compiled.token_words(memory)
         tokens[: len(ids)] = ids
+        registers = _registers(ids, checkpoint, request)
         with clock.part("generate"):
-            finished = _execute(
-                device, compiled, memory, _registers(ids, checkpoint, request), text
-            )
+            finished = _execute(device, compiled, memory, registers, text)
         failures = []
         if isinstance(finished, HardwareFault):
             failures, finished, made = [str(finished)], None, []
@@ -165,6 +118,10 @@ def generate(
                 model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
             failures += _difference(want, made, len(ids), request.device)
+            if request.device != "functional":
+                say("functional device")
+                with clock.part("functional"):
+                    failures += _other_counters(compiled, ids, registers, finished, request.device)
         whole = _report(
             request, compiled, checkpoint, prompt, ids, made, finished, failures, clock.seconds
         )
@@ -179,66 +136,6 @@ def _check(request: GenerateRequest) -> None:
         raise ValueError("the cycle device cannot run a whole model yet: choose functional or rtl")
     if request.tokens < 1:
         raise ValueError(f"tokens must be at least 1, not {request.tokens}")
-
-
-def _compiled(
-    request: GenerateRequest, say: Callable[[str], None], until_the_end: ExitStack
-) -> tuple[Compiled, Checkpoint, Path]:
-    """Return the compiled model, which is kept for the next time, its checkpoint, and a place."""
-    if request.compiled is not None:
-        compiled = load(request.compiled, preset(request.preset) if request.preset else None)
-        if not compiled.is_model:
-            raise ValueError(
-                f"{request.compiled} holds layers, not a whole model: run it with python -m sim "
-                "run, or compile --layers all"
-            )
-        checkpoint = cases.checkpoint_of(compiled, request.model, say)
-        return compiled, checkpoint, _directory(request, checkpoint, compiled)
-    params, recipe = preset(request.preset or "edge"), load_recipe(request.recipe)
-    checkpoint = cases.load_checkpoint(request.model or "smollm2-135m", say)
-    lower(checkpoint.config, recipe, params, request.context)  # refuses before anything is made
-    directory = _directory(request, checkpoint, None)
-    until_the_end.enter_context(alone(directory))
-    target, key_file = directory / "compiled", directory / "compiled.key"
-    key = _key(request, checkpoint, fingerprint(params), recipe)
-    if key_file.exists() and key_file.read_text() == key:
-        try:
-            return load(target, params), checkpoint, directory
-        except ValueError:
-            pass  # damaged: it is made again
-    key_file.unlink(missing_ok=True)
-    say("compiling")
-    compiled = build_model(
-        checkpoint,
-        target,
-        params=params,
-        recipe=recipe,
-        coding=request.coding,
-        context=request.context,
-        progress=lambda matrix: say(f"compiled {matrix}"),
-    )
-    key_file.write_text(key)
-    return compiled, checkpoint, directory
-
-
-def _key(request: GenerateRequest, checkpoint: Checkpoint, hardware: str, recipe: object) -> str:
-    """Return what a compiled model depends on, as a digest."""
-    files = [checkpoint.path]
-    if checkpoint.path.is_dir():
-        files = sorted(path for path in checkpoint.path.iterdir() if path.is_file())
-    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    sources = digest(p for part in ("compiler", "golden") for p in (ROOT / part).rglob("*.py"))
-    parts = [states, sources, hardware, repr(recipe), request.coding, request.context]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _directory(request: GenerateRequest, checkpoint: Checkpoint, compiled: Compiled | None) -> Path:
-    if request.output:
-        return request.output
-    hardware = request.preset or "edge"
-    if compiled is not None:
-        hardware = preset_name(compiled.params) or compiled.fingerprint[:12]
-    return OUTPUT_ROOT / cases.file_name(checkpoint.config.name) / f"{ALL_LAYERS}-{hardware}"
 
 
 def _ids(checkpoint: Checkpoint, prompt: str, tokens: int, compiled: Compiled) -> list[int]:
@@ -309,6 +206,20 @@ def _difference(want: list[int], made: list[int], first: int, device: str) -> li
             said = ["no token" if token is None else f"token {token}" for token in (theirs, ours)]
             return [f"position {first + at}: golden says {said[0]}, {device} says {said[1]}"]
     return []
+
+
+def _other_counters(
+    compiled: Compiled, ids: list[int], registers: Registers, finished: Finished, device: str
+) -> list[str]:
+    """Return where a device counts other than the functional device does, a sentence each."""
+    memory = compiled.image({})
+    compiled.token_words(memory)[: len(ids)] = ids
+    reference = Functional().execute(memory, compiled.program_address, compiled.params, registers)
+    return [
+        f"counter {name}: the functional device says {value}, {device} says {got}"
+        for name, value in reference.counters.items()
+        if None not in (value, got := finished.counters[name]) and value != got
+    ]
 
 
 def _report(

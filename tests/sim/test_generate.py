@@ -12,7 +12,8 @@ from hw.presets import preset
 from hw.regs import Error
 from sim.__main__ import main
 from sim.functional import Functional
-from sim.generate import GenerateRequest, generate
+from sim.generate import generate
+from sim.whole import GenerateRequest
 
 STORY = "Once upon a time, there was a little girl named Lily."
 
@@ -116,8 +117,8 @@ def test_layers_are_no_model(stories260k, tmp_path, capsys):
     directory = tmp_path / "layer" / "compiled"
     capsys.readouterr()
     assert refusal(capsys, "--compiled", directory) == (
-        f"{directory} holds layers, not a whole model: run it with python -m sim run, or compile "
-        "--layers all"
+        f"{directory} holds layers, not a whole model: run it with python -m sim run, "
+        "or compile --layers all"
     )
 
 
@@ -137,8 +138,8 @@ def test_layers_are_no_model(stories260k, tmp_path, capsys):
         (
             ("--tokens", "508"),
             (
-                "the prompt has 5 tokens and 508 are to follow, more than the 512 positions that the "
-                "model is compiled for: ask for fewer"
+                "the prompt has 5 tokens and 508 are to follow, more than the 512 positions that "
+                "the model is compiled for: ask for fewer"
             ),
         ),
     ],
@@ -183,6 +184,19 @@ def test_an_error_of_the_device_exits_with_1(stories, capsys, monkeypatch):
     assert "the program ended on functional at position 7 with error BAD_TOKEN" in (
         capsys.readouterr().err
     )
+
+
+def test_a_device_that_counts_otherwise_exits_with_1(stories, capsys, monkeypatch):
+    def change(finished, _):
+        events = finished.counters["events"] + 1
+        return replace(finished, counters={**finished.counters, "events": events})
+
+    monkeypatch.setattr("sim.generate._device", lambda *_: broken(change)())
+    assert run(*stories, "--tokens", 2, "--device", "rtl", "--check", "golden") == 1
+    assert capsys.readouterr().err.startswith(
+        "python -m sim: counter events: the functional device says "
+    )
+    assert run(*stories, "--tokens", 2, "--device", "rtl") == 0
 
 
 def test_a_text_ends_with_its_end(stories, tmp_path, monkeypatch):
