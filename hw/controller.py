@@ -188,10 +188,12 @@ class Controller(wiring.Component):
         slots = Signal(32)
         next_slot = Signal(32)
         looping = Signal()
-        loop_begin, loop_end = Signal(32), Signal(32)
+        loop_begin = Signal(32)
+        loop_end = Signal(32)
         layers_left = Signal(INSTRUCTIONS[Opcode.LAYERS]["layers"].shape)
         token = Signal(INSTRUCTIONS[Opcode.TOKEN]["vocabulary"].shape)
-        product_a, product_b = Signal(len(vector.a)), Signal(len(vector.b))
+        product_a = Signal(len(vector.a))
+        product_b = Signal(len(vector.b))
         fenced = any_fields.fence & self.working
         fits = self._fits(m, fields, started, looping, slots, next_slot)
 

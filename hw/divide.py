@@ -33,9 +33,7 @@ class Divider(wiring.Component):
         self._width = width = -(-dividend_width // _BITS_A_CYCLE) * _BITS_A_CYCLE
         self._divisor_width = divisor_width
         operands = data.StructLayout({"dividend": width, "divisor": divisor_width})
-        super().__init__(
-            {"i": In(stream.Signature(operands)), "o": Out(stream.Signature(width))}
-        )
+        super().__init__({"i": In(stream.Signature(operands)), "o": Out(stream.Signature(width))})
 
     def elaborate(self, platform):
         """Build it."""

@@ -31,8 +31,7 @@ def _exponentials() -> list[int]:
     """Return, for each segment, the power's value and above it the step down to the next one."""
     values = [int(2 ** (EXP_BITS - i / _SEGMENTS) + 0.5) for i in range(_SEGMENTS + 1)]
     return [
-        low | (low - high) << (EXP_BITS + 1)
-        for low, high in zip(values, values[1:], strict=False)
+        low | (low - high) << (EXP_BITS + 1) for low, high in zip(values, values[1:], strict=False)
     ]
 
 
@@ -150,9 +149,7 @@ class Softmax(Lanes):
                 fall.eq(step * place[1]),
                 start.eq(value),
                 power.eq(
-                    Mux(
-                        whole[2] > EXP_BITS, 0, (start - (fall >> _PLACE_BITS)) >> whole[2][:5]
-                    )
+                    Mux(whole[2] > EXP_BITS, 0, (start - (fall >> _PLACE_BITS)) >> whole[2][:5])
                 ),
             ]
 

@@ -79,7 +79,7 @@ class VectorUnit(wiring.Component):
         operation = job.operation.as_value()
         accept = Signal()
         words = Signal(len(job.elements))  # of a row
-        passes = Signal(2)
+        passes = Signal(2, name="passes_of_row")
         binary = Signal()
         m.d.comb += [
             words.eq((job.elements + lanes - 1) >> log2(lanes)),
@@ -114,7 +114,9 @@ class VectorUnit(wiring.Component):
             softmax: (VectorOp.SOFTMAX,),
             argmax: (VectorOp.ARGMAX,),
         }
-        take, move, clear = Signal(), Signal(), Signal()
+        take = Signal()
+        move = Signal()
+        clear = Signal()
         inside = Signal(lanes)
         found = Signal()  # the index waits for the write port
         m.d.comb += [
@@ -155,7 +157,8 @@ class VectorUnit(wiring.Component):
         root = Signal(_ROOT_WIDTH)
         digits = Signal(range(_ROOT_WIDTH))
         total = Signal(total_width(p))
-        trial, rest = Signal(_ROOT_WIDTH + 2), Signal(_ROOT_WIDTH + 2)
+        trial = Signal(_ROOT_WIDTH + 2)
+        rest = Signal(_ROOT_WIDTH + 2)
         m.d.comb += [trial.eq(Cat(Const(1, 2), root)), rest.eq(Cat(mean[-2:], remainder))]
 
         destination = Signal.like(job.destination)
@@ -288,11 +291,16 @@ class VectorUnit(wiring.Component):
     def _request(self, m: Module, job, accept, words, passes, binary) -> None:
         """Ask for the operands of all rows and passes, ahead of their use."""
         byte_log2 = log2(self._params.axi_bytes)
-        active, asked_a, asked_b = Signal(), Signal(), Signal()
-        row, number = Signal.like(job.rows), Signal(2)
-        a, b = Signal.like(job.a), Signal.like(job.b)
+        active = Signal()
+        asked_a = Signal()
+        asked_b = Signal()
+        row = Signal.like(job.rows, name="asked_row")
+        number = Signal(2, name="asked_pass")
+        a = Signal.like(job.a, name="address_a")
+        b = Signal.like(job.b, name="address_b")
         last_pass = number == passes - 1
-        a_done, b_done = Signal(), Signal()
+        a_done = Signal()
+        b_done = Signal()
         m.d.comb += [
             self.o_a.valid.eq(active & ~asked_a),
             self.o_a.payload.address.eq(a >> byte_log2),

@@ -77,8 +77,30 @@ FAULTS: list[Fault] = [
     *_of(
         "controller",
         "controller.py",
-        ("reading.eq(request.valid & ~request.ready)", "reading.eq(0)"),
+        ("                    reading.eq(request.valid & ~request.ready),\n", ""),
+        ("self.o_store.valid.eq(~fenced)", "self.o_store.valid.eq(1)"),
+        ("records_wanted.eq(layers.record_count)", "records_wanted.eq(layers.record_count >> 1)"),
         ("~fenced & ~self.bank_busy.bit_select(self.bank, 1)", "~fenced"),
+    ),
+    *_of(
+        "rows",
+        "rows.py",
+        ("owner.eq(chosen)", "owner.eq(offered)"),
+        ("chosen.eq(Mux(waits, kept, offered))", "chosen.eq(offered)"),
+        ("row.first + row.bytes + p.axi_bytes - 1", "row.bytes + p.axi_bytes - 1"),
+    ),
+    *_of(
+        "cache writer",
+        "cache.py",
+        ("index.eq(index + step)", "index.eq(index + 1)"),
+        ("row.bytes.eq(1)", "row.bytes.eq(2)"),
+    ),
+    *_of("vector unit", "vector.py", ("move.eq(~self.o.valid | self.o.ready)", "move.eq(1)")),
+    *_of(
+        "operands",
+        "vector.py",
+        ("asked_b.eq(b_done)", "asked_b.eq(0)"),
+        ("with m.If(row == job.rows - 1):", "with m.If(row == job.rows):"),
     ),
     *_of("banks", "matmul.py", ("begins = accept & (self.bank == bank)", "begins = accept")),
     *_of(
@@ -102,7 +124,8 @@ FAULTS: list[Fault] = [
         "write.py",
         _PAGE_END,
         ("last.eq(burst_words == 1)", "last.eq(words == 0)"),
-        ("(elements > lane)", "(elements >= lane)"),
+        ("(byte < end)", "(byte <= end)"),
+        ("first.eq(0),", "first.eq(first),"),
         ("with m.If(~more & sent):", "with m.If(~more):"),
     ),
     *_of(

@@ -4,14 +4,14 @@ An ENCODE is handed over only if no MATMUL needs the bank it will write; the mat
 MATMULs of each bank; and the encoder touches no other bank, nor one that is complete.
 """
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib.wiring import In
 
 from hw.controller import Controller
 from hw.drain import drain_layout
 from hw.encoder import Encoder
-from hw.isa import INSTRUCTIONS, Opcode
+from hw.isa import INSTRUCTIONS, SLOT_BYTES, Opcode
 from hw.matmul import MatrixPath
 from hw.memory_port import log2
 from hw.params import HwParams
@@ -24,9 +24,9 @@ def encoder(m: Module, p: HwParams) -> None:
     site = dut.i.payload
     source(m, dut.i, "i")
     source(m, dut.i_words, "i_words")
-    free(m, dut.bank)
+    free(m, dut.bank, dut.store)
     m.d.comb += [
-        Assume((site.tokens != 0) & (site.tokens <= p.tokens)),
+        Assume((site.tokens != 0) & (dut.store | (site.tokens <= p.tokens))),
         Assume((site.channels != 0) & (site.channels <= p.max_channels)),
     ]
 
@@ -47,6 +47,7 @@ def encoder(m: Module, p: HwParams) -> None:
 
     sink(m, dut.o_request, "o_request")
     sink(m, dut.o_batch, "o_batch")
+    sink(m, dut.o_head, "o_head")
     m.d.comb += Assert(~handshake(dut.o_request) | (dut.o_request.payload.words == groups))
     token, group = inside.signal("token"), inside.signal("group")
     load, settle = inside.state("phase", "LOAD"), inside.state("phase", "SETTLE")
@@ -62,7 +63,8 @@ def encoder(m: Module, p: HwParams) -> None:
         Assert(~settle | ((came == token) & (token == tokens))),
         Assert(inside.signal("groups") == groups),
         Assert(idle | (groups != 0)),
-        Assert((groups <= p.max_channels // p.encode_lanes) & (tokens <= p.tokens)),
+        Assert(groups <= p.max_channels // p.encode_lanes),
+        Assert(dut.storing | (tokens <= p.tokens)),
         Assert(INSTRUCTIONS[Opcode.ENCODE](inside.signal("site")).tokens == tokens),
     ]
     scaled, normalizing = inside.signal("scaled_token"), inside.signal("normalizing")
@@ -71,21 +73,24 @@ def encoder(m: Module, p: HwParams) -> None:
         Assert(idle | (scaled + normalizing == started)),
         Assert(~normalizing | ~idle),
     ]
-    with m.If(~idle):
+    with m.If(~idle & ~dut.storing):
         ready = dut.scales_ready.bit_select(inside.signal("bank"), 1)
         m.d.comb += Assert(ready == (scaled == tokens))
     for bank in range(2):
-        another = ~(handshake(dut.i) & (dut.bank == bank))
+        another = ~(handshake(dut.i) & (dut.bank == bank) & ~dut.store)
         kept = (dut.scales_ready[bank], dut.scales[bank])
         keeps(m, Assert, dut.scales_ready[bank] & another, *kept, name=f"bank{bank}")
     m.d.comb += Cover(handshake(dut.o_batch))
     m.d.comb += Cover(dut.scales_ready == 0b10)
+    m.d.comb += Cover(handshake(dut.o_head))
 
 
 def controller(m: Module, p: HwParams) -> None:
     dut = Controller(p, fingerprint=0)
     source(m, dut.i_words, "i_words")
+    source(m, dut.i_records, "i_records")
     free(m, dut.start, dut.program, dut.bank_busy, dut.working, dut.read_failed, dut.write_failed)
+    free(m, dut.first_position, dut.prompt_end, dut.end_position, dut.stop_token)
     inside = Opened(m, dut)
     m.d.comb += Assume(~dut.start | ~dut.busy)
     # The memory delivers what was asked for.
@@ -94,27 +99,65 @@ def controller(m: Module, p: HwParams) -> None:
     m.d.sync += under_way.eq(under_way + asked - handshake(dut.i_words))
     m.d.comb += Assume(~dut.i_words.valid | (under_way != 0))
     idle, header = inside.state("phase", "IDLE"), inside.state("phase", "HEADER")
-    finish = inside.state("phase", "FINISH")
+    finish, jump = inside.state("phase", "FINISH"), inside.state("phase", "JUMP")
     reading, known, first, words_left = (
         inside.signal(name) for name in ("reading", "known", "first_request", "words_left")
     )
     m.d.comb += [
         Assert(under_way == inside.signal("words_under_way")),
         Assert(~idle | ~(reading | (under_way != 0))),
-        Assert(idle | finish | reading),
+        Assert(idle | finish | jump | reading),
         Assert(idle | (known == ~header)),
         Assert(idle | ~first | (header & (under_way == 0) & (words_left != 0))),
     ]
+    _records(m, p, dut, inside)
     # What is done stays done until another instruction is handed over.
-    quiet = ~handshake(dut.o_encode) & ~handshake(dut.o_matmul)
+    handed = (dut.o_encode, dut.o_matmul, dut.o_vector, dut.o_store)
+    quiet = ~Cat(*(handshake(stream) for stream in handed)).any()
     for bank in range(2):
         keeps(m, Assume, quiet & ~dut.bank_busy[bank], dut.bank_busy[bank], name=f"bank{bank}")
     keeps(m, Assume, quiet & ~dut.working, dut.working, name="working")
     sink(m, dut.o_request, "o_request")
-    sink(m, dut.o_encode, "o_encode")
-    sink(m, dut.o_matmul, "o_matmul")
+    sink(m, dut.o_records, "o_records")
+    for opcode, stream in zip(("encode", "matmul", "vector", "store"), handed, strict=True):
+        sink(m, stream, f"o_{opcode}")
+        m.d.comb += Assert(~handshake(stream) | ~stream.payload.fence | ~dut.working)
     m.d.comb += Assert(~handshake(dut.o_encode) | ~dut.bank_busy.bit_select(dut.bank, 1))
     m.d.comb += Cover(handshake(dut.o_encode))
+    m.d.comb += Cover(handshake(dut.o_records))
+
+
+def _records(m: Module, p: HwParams, dut: Controller, inside: Opened) -> None:
+    """Assert that all records of a loop are taken, those and nothing else."""
+    slot_words = 8 * SLOT_BYTES // p.axi_data_width
+    under_way = Signal(16)
+    asked = Mux(handshake(dut.o_records), dut.o_records.payload.words, 0)
+    m.d.sync += under_way.eq(under_way + asked - handshake(dut.i_records))
+    m.d.comb += Assume(~dut.i_records.valid | (under_way != 0))
+    wanted, left, token_wanted, looping, words_left = (
+        inside.signal(name)
+        for name in ("records_wanted", "records_left", "token_wanted", "looping", "words_left")
+    )
+    idle = inside.state("phase", "IDLE")
+    finish, record = inside.state("phase", "FINISH"), inside.state("phase", "RECORD")
+    number = inside.state("phase", "NUMBER")
+    alone = inside.state("phase", "TOKEN", "NUMBER", "NEXT_POSITION", "PREFILL", "LAYERS", "HEADER")
+    came = Mux(record, slot_words - words_left, 0)  # words of the record that is being taken
+    m.d.comb += [
+        Assert(under_way == inside.signal("record_words")),
+        Assert(under_way <= 4 * slot_words),
+        Assert(~token_wanted | number),
+        Assert(~idle | ((under_way == 0) & (wanted == 0))),
+        Assert(~alone | ~looping),
+        Assert(idle | finish | looping | (left == 0)),
+        Assert(~record | (words_left <= slot_words)),
+        Assert(~number | (under_way + token_wanted == 1)),
+        Assert(
+            idle | finish | number | (left * slot_words == wanted * slot_words + under_way + came)
+        ),
+        Assert(~number | (wanted == 0)),
+        Assert(~(record & (left == 0)) | (words_left == slot_words)),
+    ]
 
 
 def banks(m: Module, p: HwParams) -> None:

@@ -7,12 +7,13 @@ from amaranth.hdl import Assert, Assume, Cover
 
 from hw.bursts import Bursts
 from hw.memory_port import READ_CLIENTS, burst_layout, log2
-from hw.params import VECTOR_WIDTH, HwParams
+from hw.params import HwParams
 from hw.read import ReadPort
 from hw.write import WritePort
 from tests.formal.rules import Opened, free, handshake, sink, source, valid_stays
 
-_COUNT_WIDTH = 24  # of ghost counters: beyond all that can be under way
+_COUNT_WIDTH = 28  # of ghost counters: beyond all that can be under way
+_LONGEST = (1 << 24) - 1  # segment, in words
 
 
 def axi_burst(m: Module, p: HwParams, valid, burst, max_words: int) -> None:
@@ -65,7 +66,7 @@ def cut_and_merged(m: Module, p: HwParams) -> None:
     run_end = (run_address + run_words)[: len(address)]
     m.d.comb += [
         Assert((run_words == 0) | (run_end == inside.signal("run_end"))),
-        Assert(run_words <= p.max_burst_words + 0xFFFF),
+        Assert(run_words <= p.max_burst_words + _LONGEST),
         Cover(leaves & (ahead == p.max_burst_words - 1)),
     ]
 
@@ -160,7 +161,7 @@ def _waiting(m: Module, p: HwParams, inside: Opened, name: str, longest: int) ->
     run_words = inside.signal(f"{name}_bursts.run_words")
     valid = inside.signal(f"{name}_bursts.o__valid")
     axi_burst(m, p, valid, burst, longest)
-    m.d.comb += Assert(run_words <= p.max_burst_words + 0xFFFF)
+    m.d.comb += Assert(run_words <= p.max_burst_words + _LONGEST)
     return run_words + Mux(valid, burst.words, 0)
 
 
@@ -175,27 +176,33 @@ def write_port(m: Module, p: HwParams) -> None:
     sink(m, word, "o_data")
     free(m, dut.i_response.valid, dut.i_response.payload)
     axi_burst(m, p, address.valid, address.payload, p.max_burst_words)
-    elements = row.payload.elements
-    m.d.comb += Assume((elements != 0) & (elements <= p.tile_outputs))
+    m.d.comb += Assume(row.payload.bytes != 0)
 
     next_address = Signal.like(row.payload.address)
-    left, beats_left = Signal.like(elements), Signal.like(address.payload.words)
-    unanswered = Signal(16)
-    taken = Mux(left < p.encode_lanes, left, p.encode_lanes)
+    # Bytes of the row from its next word on; those before its first one are in it, but skipped.
+    left, skipped = Signal(27), Signal(range(p.axi_bytes))
+    beats_left, unanswered = Signal.like(address.payload.words), Signal(16)
+    taken = Mux(left < p.axi_bytes, left, p.axi_bytes)
     with m.If(handshake(row)):
-        m.d.sync += [next_address.eq(row.payload.address), left.eq(elements)]
+        m.d.sync += [
+            next_address.eq(row.payload.address),
+            left.eq(row.payload.first + row.payload.bytes),
+            skipped.eq(row.payload.first),
+        ]
     with m.If(handshake(address)):
         words = address.payload.words
         m.d.sync += [next_address.eq(next_address + words), beats_left.eq(words)]
         m.d.comb += [
             Assert(beats_left == 0),
             Assert(address.payload.address == next_address),
-            Assert((words - 1) * p.encode_lanes < left),  # no word beyond the row's last
+            Assert((words - 1) << log2(p.axi_bytes) < left),  # no word beyond the row's last
         ]
     with m.If(handshake(word)):
-        m.d.sync += [left.eq(left - taken), beats_left.eq(beats_left - 1)]
+        m.d.sync += [left.eq(left - taken), skipped.eq(0), beats_left.eq(beats_left - 1)]
+        strobe = Cat((byte >= skipped) & (byte < left) for byte in range(p.axi_bytes))
         m.d.comb += [
             Assert(beats_left != 0),
+            Assert(word.payload.strobe == strobe),
             Assert(word.payload.last == (beats_left == 1)),
         ]
     with m.If(handshake(row)):
@@ -209,16 +216,17 @@ def write_port(m: Module, p: HwParams) -> None:
         Assume(unanswered < 0xFFF0),
         Assert(dut.busy | ((unanswered == 0) & (left == 0))),
     ]
-    _write_invariants(m, p, dut, inside, left, beats_left, unanswered, next_address)
+    _write_invariants(m, p, dut, inside, left, skipped, beats_left, unanswered, next_address)
     m.d.comb += Cover(handshake(row) & (left == 0) & (next_address[:4] == 5))
 
 
-def _write_invariants(m, p, dut, inside, left, beats_left, unanswered, next_address) -> None:
+def _write_invariants(
+    m, p, dut, inside, left, skipped, beats_left, unanswered, next_address
+) -> None:
     """Assert how the block's registers follow from the accounts."""
     out = dut.o_data
     row, address, data = (inside.state("phase", name) for name in ("ROW", "ADDRESS", "DATA"))
-    lanes = p.encode_lanes
-    elements, words = inside.signal("elements"), inside.signal("words")
+    end, first, words = (inside.signal(name) for name in ("end", "first", "words"))
     to_come = words + Mux(data, inside.signal("burst_words"), 0)
     m.d.comb += [
         Assert(row | address | data),
@@ -232,10 +240,14 @@ def _write_invariants(m, p, dut, inside, left, beats_left, unanswered, next_addr
     ]
     with m.If(~row & (to_come != 0)):
         m.d.comb += [
-            Assert(left == elements + Mux(out.valid, lanes, 0)),
-            Assert((elements + lanes - 1) >> log2(lanes) == to_come),
+            Assert(left == end + Mux(out.valid, p.axi_bytes, 0)),
+            Assert((end + p.axi_bytes - 1) >> log2(p.axi_bytes) == to_come),
         ]
     with m.If(~row & (to_come == 0)):
-        m.d.comb += Assert((left != 0) & (left <= lanes) & out.valid)
-    strobe = Cat((left > lane).replicate(VECTOR_WIDTH // 8) for lane in range(lanes))
-    m.d.comb += Assert(~out.valid | (out.payload.strobe == strobe))
+        m.d.comb += Assert((left != 0) & (left <= p.axi_bytes) & out.valid)
+    strobe = Cat((byte >= skipped) & (byte < left) for byte in range(p.axi_bytes))
+    m.d.comb += [
+        Assert(~out.valid | (out.payload.strobe == strobe)),
+        Assert(row | (first == Mux(out.valid, 0, skipped))),
+        Assert(row | (skipped < left)),
+    ]

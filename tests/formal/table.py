@@ -13,6 +13,7 @@ from tests.formal import (
     registers,
     spikes,
     streams,
+    writers,
 )
 from tests.formal.proof import PARAMS, Proof
 
@@ -56,10 +57,27 @@ _STREAMS = [
     _proof(
         "controller",
         "Controller",
-        f"{_STAYS}; no ENCODE is issued for a bank that a MATMUL needs",
+        f"{_STAYS}; no ENCODE is issued for a bank that a MATMUL needs, nothing with a fence while "
+        "something works; a loop takes its records, all of them and no other word",
         issue.controller,
         k=2,
         cover_depth=30,
+    ),
+    _proof("rows", "RowMux", f"{_STAYS}; a row is followed by its own words", writers.rows),
+    _proof(
+        "cache writer",
+        "CacheWriter",
+        f"{_STAYS}; each row is followed by as many words as it touches",
+        writers.cache,
+        cover_depth=30,
+    ),
+    _proof("vector unit", "VectorUnit", f"rows and words: {_STAYS}", writers.vector),
+    _proof(
+        "operands",
+        "VectorUnit",
+        f"segments: {_STAYS}; it asks for those of each row and pass, and takes them all",
+        writers.operands,
+        full=True,
     ),
     _proof("banks", "MatrixPath", "a bank is busy while a MATMUL needs it", issue.banks),
 ]
@@ -91,7 +109,7 @@ _MEMORY = [
         "write port",
         "WritePort",
         "AW and W stay until taken; bursts of 1 to max_burst_words words, none across 4 KiB; WLAST "
-        "on the last beat and no other; each row's elements once, at their addresses; busy until "
+        "on the last beat and no other; each row's bytes once, at their addresses; busy until "
         "all is acknowledged",
         memory_port.write_port,
         cover_depth=30,
@@ -172,12 +190,17 @@ _PROGRESS = [
         for params in ("small", "small, narrow", "small, wide")
     ),
 ]
+_NOT_ALIKE = ("additions", "operands")  # others are proved of `edge` in the same words
 _FAST = [*_STREAMS, *_MEMORY, *_SPIKES, *_PROGRESS]
 _BY_NAME = {proof.name: proof for proof in _FAST}
 
 PROOFS: list[Proof] = [
     *_FAST,
-    *(_of_edge(proof) for proof in _FAST if proof.params == "test" and proof.name != "additions"),
+    *(
+        _of_edge(proof)
+        for proof in _FAST
+        if proof.params == "test" and proof.name not in _NOT_ALIKE
+    ),
     _of_edge(_BY_NAME["additions"], build=accumulation.additions(*_last("edge"))),
     *(
         replace(_BY_NAME[name], params=params, full=True)

@@ -158,8 +158,8 @@ def layers_of(*slots, **changes):
         # END in the midst of it, with records that nobody took.
         (layers_of(PLAIN, slot(Opcode.END), record_count=7), [SAME] * 7, Error.NONE, 1),
         *((layers_of(PLAIN, slot(control)), [], None, 1) for control in CONTROL),
-        # No slot follows the loop.
-        (layers_of(PLAIN, slot(Opcode.ENCODE), layers=2)[:2], [], None, 0),
+        # It would end beyond the program.
+        ([slot(Opcode.LAYERS, slots=3), PLAIN], [], None, 0),
     ],
 )
 @pytest.mark.parametrize("stall", [0.0, 0.5])
@@ -168,7 +168,7 @@ def test_loops_good_and_bad(slots, records, error, issued, stall, seed):
     error = Error.BAD_INSTRUCTION if error is None else error
     bench = ControllerBench(random.Random(seed), stall=stall)
     good = program(*layers_of(LAYERED, layers=3, record_count=3), slot(Opcode.END))
-    raw = program(*slots, *[slot(Opcode.END)] * (error == Error.NONE))
+    raw = program(*slots, slot(Opcode.END))
 
     async def check(ctx):
         for _ in range(2):

@@ -149,6 +149,14 @@ def test_copy_and_add(params, stalls, rng):
     Bench(params, rng, VectorOp.ADD, a, b, stalls=stalls).expect(sums)
 
 
+def test_the_edges_of_saturation(params, rng):
+    highest, lowest = (1 << 31) - 1, -(1 << 31)
+    a = [highest, highest, highest, highest - 1, lowest, lowest, lowest, lowest + 1, lowest]
+    b = [0, 1, highest, 1, 0, -1, lowest, -1, highest]
+    sums = [highest, highest, highest, highest, lowest, lowest, lowest, lowest, -1]
+    Bench(params, rng, VectorOp.ADD, [a], [b]).expect([sums])
+
+
 @pytest.mark.parametrize("bits", [2, 18, 32])
 @pytest.mark.parametrize("length", [1, 8, 45])
 def test_norm(params, stalls, length, bits, rng):

@@ -189,8 +189,19 @@ MUTATIONS = [
         ),
         (
             "the wait for the spike buffer",
-            "~normalizing & (self.o_batch.ready | (token != 0))",
-            "~normalizing",
+            "self.o_head.ready, self.o_batch.ready | (token != 0))",
+            "self.o_head.ready, 1)",
+        ),
+        (
+            "the wait for the cache",
+            "Mux(self.storing, self.o_head.ready,",
+            "Mux(self.storing, 1,",
+        ),
+        ("thresholds that a STORE leaves alone", "with m.If(~self.store):", "with m.If(1):"),
+        (
+            "a head's threshold that is no batch's",
+            "with m.If(~self.storing & (bank == b) &",
+            "with m.If((bank == b) &",
         ),
         (
             "a scale's bank",
@@ -241,6 +252,11 @@ MUTATIONS = [
         ("a MATMUL's own base", "Mux(based, base_of_matmul, base)", "base"),
         ("the next tile's base", "current_base + Mux(end, distance, 0)", "current_base"),
         ("a segment that is not taken", "move.eq(end | both)", "move.eq(1)"),
+        (
+            "the pitch of a ragged tile's rows",
+            "Mux(matmul.strided, matmul.tiling.full.row_words, row.words)",
+            "row.words",
+        ),
     ),
     *_of(
         "beats.py",
@@ -323,7 +339,13 @@ MUTATIONS = [
     *_of(
         "write.py",
         "hw/test_write.py",
-        ("the bytes of a ragged word", "elements > lane", "elements >= lane"),
+        ("the bytes behind a row", "(byte < end)", "(byte <= end)"),
+        ("the bytes before a row", "(byte >= first) & (byte < end)", "(byte < end)"),
+        (
+            "the words that a row touches",
+            "words.eq((row.first + row.bytes + p.axi_bytes - 1)",
+            "words.eq((row.bytes + p.axi_bytes - 1)",
+        ),
         (
             "the cut at 4 KiB",
             "longest.eq(Mux(to_page_end < p.max_burst_words, to_page_end, p.max_burst_words))",
@@ -348,7 +370,7 @@ MUTATIONS = [
             "with m.If(failure != Error.NONE):  # the slot may not be what memory holds",
             "with m.If(0):",
         ),
-        ("the fence", "fenced = encode.fence & self.working", "fenced = 0"),
+        ("the fence", "fenced = any_fields.fence & self.working", "fenced = 0"),
         (
             "thresholds that a MATMUL still needs",
             "~fenced & ~self.bank_busy.bit_select(self.bank, 1)",
@@ -357,8 +379,190 @@ MUTATIONS = [
         ("a program's own ENCODE", "started.eq(0),", "started.eq(1),"),
         (
             "END's wait for the units",
-            "with m.If(~reading & ~self.working &",
-            "with m.If(~reading &",
+            "with m.If(quiet & ~self.working):",
+            "with m.If(quiet):",
+        ),
+    ),
+    *_of(
+        "controller.py",
+        "hw/test_controller_flow.py",
+        (
+            "a record that is taken",
+            "slot.eq(slot ^ record), records_left.eq(records_left - 1)",
+            "slot.eq(slot ^ record)",
+        ),
+        (
+            "a record that there is not",
+            "(records_left == 0) | (failure != Error.NONE)",
+            "failure != Error.NONE",
+        ),
+        ("records that nobody took", "with m.If(records_left != 0):", "with m.If(0):"),
+        (
+            "what was read ahead of a jump",
+            "with m.If(~reading & (words_under_way == 0)):",
+            "with m.If(~reading):",
+        ),
+        (
+            "the words of records at the end",
+            "(records_wanted == 0) & (record_words == 0)",
+            "(records_wanted == 0)",
+        ),
+        (
+            "the repetitions of a loop",
+            "with m.If(layers_left != 1):",
+            "with m.If(layers_left != 0):",
+        ),
+        (
+            "the place of the position's row",
+            "product_b.eq(position[:_POSITION_WIDTH] * vector.stride)",
+            "product_b.eq(token * vector.stride)",
+        ),
+        (
+            "the place of an ARGMAX",
+            "number = (position + 1) << log2",
+            "number = position << log2",
+        ),
+        ("a sum that is too long", "total[len(length) :].any()", "0"),
+        (
+            "positions beyond 16 bits",
+            "(~vector.b_by_position | ~self.position[_POSITION_WIDTH:].any())",
+            "1",
+        ),
+        ("the wait of TOKEN", "with m.Elif(~self.working):", "with m.Elif(1):"),
+        (
+            "a fence on what the controller does itself",
+            "Opcode.NEXT, Opcode.PREFILL, Opcode.LAYERS\n",
+            "Opcode.END\n",
+        ),
+        (
+            "a stop token of the prompt",
+            "(position >= self.prompt_end) & (number == self.stop_token)",
+            "number == self.stop_token",
+        ),
+        ("the end of the vocabulary", "number >= fields[Opcode", "number > fields[Opcode"),
+        (
+            "the last position of the prompt",
+            "position + 1 < self.prompt_end",
+            "position < self.prompt_end",
+        ),
+        ("the token of a program before", "token.eq(0),", "token.eq(token),"),
+    ),
+    *_of(
+        "rows.py",
+        "hw/test_rows.py",
+        ("the owner of the words", "owner.eq(chosen)", "owner.eq(offered)"),
+        ("a row on offer", "Mux(waits, kept, offered)", "offered"),
+        (
+            "the words that a row touches",
+            "left.eq((row.first + row.bytes + p.axi_bytes - 1)",
+            "left.eq((row.bytes + p.axi_bytes - 1)",
+        ),
+    ),
+    *_of(
+        "cache.py",
+        "hw/test_cache.py",
+        ("the tile of a key", "Cat(column, tile * job.channels)", "Cat(column, tile)"),
+        ("the byte of a key in its word", "row.first.eq(code_address)", "row.first.eq(0)"),
+        ("the code of a key", "one[index[:byte_log2]]", "one[0]"),
+        (
+            "the pitch of value rows",
+            "(position * row_words) << byte_log2",
+            "position * job.channels",
+        ),
+        (
+            "a scale's exponent",
+            "FRACTION_BITS + THRESHOLD_FRACTION_BITS - self.i_scale.payload.exponent",
+            "FRACTION_BITS + self.i_scale.payload.exponent",
+        ),
+        ("the wait for a threshold", "(came == groups) & scaled", "came == groups"),
+        ("a scale that has come before", "scaled.eq(0), index", "scaled.eq(scaled), index"),
+    ),
+    *_of(
+        "divide.py",
+        "hw/test_divide.py",
+        ("a quotient bit", "fits.eq(partial >= divisor)", "fits.eq(partial > divisor)"),
+    ),
+    *_of(
+        "rounding.py",
+        "hw/test_vector.py",
+        ("halves of negative numbers", "(value + half - (value < 0))", "(value + half)"),
+        (
+            "the largest element",
+            "Mux(value >= _LIMIT, _LIMIT - 1,",
+            "Mux(value > _LIMIT, _LIMIT - 1,",
+        ),
+        (
+            "the smallest element",
+            "Mux(value < -_LIMIT, -_LIMIT,",
+            "Mux(value < -_LIMIT, 1 - _LIMIT,",
+        ),
+    ),
+    *_of(
+        "elementwise.py",
+        "hw/test_vector.py::test_rotate",
+        ("the sense of a rotation", "first - second if subtracts", "first + second if subtracts"),
+    ),
+    *_of(
+        "elementwise.py",
+        "hw/test_vector.py::test_swiglu",
+        ("gates beyond the table", "Mux(beyond[2], one,", "Mux(0, one,"),
+        ("negative gates", "Mux(gate[2] < 0, one - upper, upper)", "upper"),
+        ("the rounding of the sigmoid", "(1 + exp(-i / 32)) + 0.5)", "(1 + exp(-i / 32)))"),
+        ("the place within a segment", "rise.eq(step * place[1])", "rise.eq(step * place[0])"),
+    ),
+    *_of(
+        "norm.py",
+        "hw/test_vector.py::test_norm",
+        (
+            "squares beyond the last element",
+            "Mux(self.inside[lane], x * x, 0)",
+            "x * x",
+        ),
+        ("a row's own sum", "m.d.sync += self.squares.eq(0)", "m.d.sync += of_word.eq(0)"),
+    ),
+    *_of(
+        "softmax.py",
+        "hw/test_vector.py::test_softmax",
+        (
+            "scores beyond the last one",
+            "self.inside[lane] & (self.a[lane] > best)",
+            "self.a[lane] > best",
+        ),
+        ("powers beyond the last one", "Mux(inside[6][lane], powers[lane], 0)", "powers[lane]"),
+        ("powers that are too small", "whole[2] > EXP_BITS", "whole[2] > 4 * EXP_BITS"),
+        ("the rounding of a probability", "half.eq(1 << (self.places - 1)[:6])", "half.eq(0)"),
+        ("the 2^12 of a weight", '(factor["exponent"] - _RAISED)', '(factor["exponent"])'),
+        (
+            "the address of a segment",
+            "read.addr.eq(t[_PLACE_BITS:FRACTION_BITS])",
+            "read.addr.eq(t[_PLACE_BITS + 1 : FRACTION_BITS])",
+        ),
+    ),
+    *_of(
+        "argmax.py",
+        "hw/test_vector.py",
+        ("the first of equal elements", "of_word > largest", "of_word >= largest"),
+        (
+            "elements beyond the last one",
+            "self.inside[lane] & (self.a[lane] > best)",
+            "self.a[lane] > best",
+        ),
+    ),
+    *_of(
+        "vector.py",
+        "hw/test_vector.py",
+        (
+            "the gains that all rows share",
+            "Mux(job.b_same, b, b + job.stride)",
+            "b + job.stride",
+        ),
+        ("b in the last pass only", "self.i_b.ready.eq(take & needs_b)", "self.i_b.ready.eq(take)"),
+        ("what RMSNorm adds", "divider.o.payload + job.constant", "divider.o.payload + 1"),
+        ("the place of an index", "self.o_row.payload.first.eq(destination),", ""),
+        (
+            "a word that is not taken",
+            "move.eq(~self.o.valid | self.o.ready)",
+            "move.eq(1)",
         ),
     ),
     *_of(
@@ -408,8 +612,8 @@ MUTATIONS = [
         ("the length of a burst", '"len": burst.words - 1', '"len": burst.words'),
         (
             "END's wait for what is being written",
-            "matrix.bank_busy.any() | matrix.draining | write.busy",
-            "matrix.bank_busy.any() | matrix.draining",
+            "                | write.busy\n",
+            "",
         ),
     ),
     *_of(
@@ -417,8 +621,8 @@ MUTATIONS = [
         "e2e/test_rtl_queues.py",
         (
             "an ENCODE that passes the MATMULs before it",
-            "both = encoder.i.ready & matrix.i_encode.ready",
-            "both = encoder.i.ready",
+            "instruction.ready.eq(encoder.i.ready & other.ready)",
+            "instruction.ready.eq(encoder.i.ready)",
         ),
     ),
     *_of(
