@@ -160,7 +160,10 @@ def test_what_each_instruction_computed_can_be_observed(program):
         (1, Opcode.MATMUL),
         (2, Opcode.ENCODE),
         (3, Opcode.MATMUL),
+        (4, Opcode.END),
     ]
+    assert [o.ends for o in seen] == [False] * 4 + [True]
+    assert seen[1].fields["outputs"] == 45 and seen[1].fields["fence"] == 0
     assert seen[0].counts.tolist() == [[0, 127, *[0] * 8], [0] * 10]
     assert seen[0].thresholds == [(1 << 40) // 127, 1 << 24]
     assert seen[0].accumulators is None
