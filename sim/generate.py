@@ -17,6 +17,8 @@ from hw.regs import Error
 from sim import cases, report
 from sim.activations import default_prompt, prompt_ids
 from sim.builds import build_bench
+from sim.cycle import Cycle
+from sim.cycle import Cycle
 from sim.device import NO_TOKEN, Finished, Registers, WholeDevice, no_counts
 from sim.errors import HardwareFault
 from sim.functional import Functional
@@ -132,8 +134,6 @@ def generate(
 def _check(request: GenerateRequest) -> None:
     if request.device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {request.device!r}")
-    if request.device == "cycle":
-        raise ValueError("the cycle device cannot run a whole model yet: choose functional or rtl")
     if request.tokens < 1:
         raise ValueError(f"tokens must be at least 1, not {request.tokens}")
 
@@ -153,6 +153,8 @@ def _device(
 ) -> WholeDevice:
     if request.device == "functional":
         return Functional()
+    if request.device == "cycle":
+        return Cycle(timing=request.timing)
     say("building the simulator, once for this hardware")
     return Rtl(build_bench(compiled.params), timing=request.timing)
 

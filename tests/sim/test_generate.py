@@ -126,10 +126,6 @@ def test_layers_are_no_model(stories260k, tmp_path, capsys):
     ("arguments", "sentence"),
     [
         (("--device", "fpga"), "device must be one of rtl, cycle, functional, not 'fpga'"),
-        (
-            ("--device", "cycle"),
-            "the cycle device cannot run a whole model yet: choose functional or rtl",
-        ),
         (("--tokens", "0"), "tokens must be at least 1, not 0"),
         (("--coding", "morse"), "coding must be one of unary, bitwise, csd, not 'morse'"),
         (("--context", "513"), "context must be 1 to 512, the positions of the model, not 513"),
