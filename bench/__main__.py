@@ -16,6 +16,7 @@ __all__ = ["BENCHES", "main"]
 
 BENCHES = {
     "roofline": "layers of SmolLM2-135M on the RTL: cycles against what their bytes need",
+    "tokens": "whole tokens of SmolLM2-135M on the RTL, at several positions (half an hour)",
     "arrays": "the spike array against a MAC array, with silent channels skipped and fetched",
     "area": "LUTs, DSPs and memory of both arrays on two FPGA families, by Yosys (minutes)",
     "sim_speed": "cycles a second and build time of the simulators (minutes)",
@@ -108,7 +109,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
 def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
     import torch
 
-    from bench import area, arrays, reports, roofline, sim_speed
+    from bench import area, arrays, reports, roofline, sim_speed, tokens
 
     torch.set_num_threads(1)  # threads waiting for each other would disturb what is measured
     choices: dict[str, object] = {}
@@ -117,11 +118,18 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
     if options.preset:
         choices |= {
             "roofline": {"preset_name": options.preset},
+            "tokens": {"preset_name": options.preset},
             "arrays": {"preset_name": options.preset},
             "area": {"array_preset": options.preset, "tops": (options.preset,)},
             "sim_speed": {"presets": (options.preset,)},
         }[name]
-    modules = {"roofline": roofline, "arrays": arrays, "area": area, "sim_speed": sim_speed}
+    modules = {
+        "roofline": roofline,
+        "tokens": tokens,
+        "arrays": arrays,
+        "area": area,
+        "sim_speed": sim_speed,
+    }
     machine = reports.about_machine()
     console = Console(stderr=True)
     progress = Progress(

@@ -72,6 +72,41 @@ def _roofline(report: Report) -> str:
     return "\n\n".join(parts)
 
 
+def _tokens(report: Report) -> str:
+    head = (
+        f"{report['model']}, preset {report['preset']}, {report['coding']}, memory latency "
+        f"{report['latency']} cycles."
+    )
+    table = markdown(
+        (
+            "recipe, position",
+            "silent of all channels",
+            "cycles",
+            "touched bytes need",
+            "ratio",
+            "weights, keys, values alone",
+            "ratio",
+            "vector unit",
+            "encoding",
+        ),
+        [
+            (
+                f"{row['recipe']}, {row['position']:,}",
+                _share(row["silent_channels"], row["silent_channels"] + row["events"]),
+                f"{row['cycles']:,}",
+                f"{row['touched_cycles']:,}",
+                f"{row['cycles_to_touched']:.4f}",
+                f"{row['weight_cycles']:,}",
+                f"{row['cycles'] / row['weight_cycles']:.4f}",
+                f"{row['vector_cycles']:,}",
+                f"{row['encode_cycles']:,}",
+            )
+            for row in report["rows"]
+        ],
+    )
+    return f"{head}\n\n{table}"
+
+
 def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %"
 
@@ -228,5 +263,11 @@ def _sim_speed(report: Report) -> str:
     return f"{head}\n\n{table}"
 
 
-TABLES = {"roofline": _roofline, "arrays": _arrays, "area": _area, "sim_speed": _sim_speed}
+TABLES = {
+    "roofline": _roofline,
+    "tokens": _tokens,
+    "arrays": _arrays,
+    "area": _area,
+    "sim_speed": _sim_speed,
+}
 """By bench, what makes Markdown of its report."""
