@@ -18,7 +18,6 @@ from sim import cases, report
 from sim.activations import default_prompt, prompt_ids
 from sim.builds import build_bench
 from sim.cycle import Cycle
-from sim.cycle import Cycle
 from sim.device import NO_TOKEN, Finished, Registers, WholeDevice, no_counts
 from sim.errors import HardwareFault
 from sim.functional import Functional
