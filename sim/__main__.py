@@ -114,7 +114,7 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
     add = command.add_argument
     _add_model(command)
     add("--context", metavar="N", type=int, help="positions (default: all that there are)")
-    add("--device", metavar="D", default="functional", help="rtl, cycle or functional (the default)")
+    add("--device", metavar="D", default="functional", help="rtl, cycle or functional (default)")
     add("--prompt", metavar="TEXT", help="the text to continue")
     add("--tokens", metavar="N", type=int, default=64, help="to add at most (default: 64)")
     add("--compiled", metavar="DIR", type=Path, help="run this compiled directory instead")

@@ -43,7 +43,7 @@ class GenerateRequest:
     check : bool
         Whether golden's integer model must say the same, and the functional device count the same.
     timing : Timing
-        Of the memory behind the rtl device, and the seed.
+        Of the memory behind the rtl and cycle devices, and the seed.
     output : Path or None
         Directory of the report.
     """
