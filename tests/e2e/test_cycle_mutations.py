@@ -25,7 +25,6 @@ MUTATIONS = [
     ("read.h", "reserved < depth / 2", "reserved < depth / 4"),
     ("read.h", "open = open && !wants", "open = true"),
     ("controller.h", "words_under_way <= 3 *", "words_under_way < 3 *"),
-    ("controller.h", "phase = Phase::kRead;", "phase = Phase::kDecode;"),
     ("controller.h", "slot && slot->fence && working", "false"),
     ("controller.h", " && !under_way[bank]", ""),
     ("controller.h", "kMatmul && !fenced", "kMatmul"),

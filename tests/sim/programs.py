@@ -1,4 +1,4 @@
-"""Programs put together by hand, run on the functional device."""
+"""Programs put together by hand, run on the functional device or another."""
 
 import numpy as np
 
@@ -51,10 +51,12 @@ class Bench:
     ----------
     params : HwParams
         The hardware.
+    device : WholeDevice
+        What runs it.
     """
 
-    def __init__(self, params=PARAMS) -> None:
-        self.params = params
+    def __init__(self, params=PARAMS, device=None) -> None:
+        self.params, self.device = params, device or Functional()
         self.memory = np.zeros(MEMORY_BYTES, np.uint8)
         self.tokens: list[tuple[int, int]] = []
 
@@ -81,7 +83,7 @@ class Bench:
             fingerprint=int(fingerprint(self.params), 16),
         )
         self.put(0, header + b"".join(slots))
-        return Functional().execute(
+        return self.device.execute(
             self.memory,
             0,
             self.params,

@@ -1,12 +1,13 @@
 """The cycle device by itself: counts by hand, programs without weights, what it refuses."""
 
 import shutil
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hw.isa import Coding, Opcode
+from hw.isa import Coding, Opcode, VectorOp
 from hw.presets import preset
 from hw.regs import COUNTERS, Error
 from sim.cycle import Batch, Cycle, predict
@@ -15,9 +16,10 @@ from sim.errors import HardwareFault, ToolError
 from sim.functional import Functional
 from sim.rtl import Timing
 from tests.compiler.models import compiled, one_matrix
+from tests.sim.programs import Bench, differs, slot
 
 PARAMS = preset("test")
-CAUSES = ("array_cycles", "stall_cycles", "encode_cycles", "drain_cycles", "idle_cycles")
+CAUSES = tuple(COUNTERS)[-6:]
 
 
 @pytest.fixture
@@ -162,6 +164,110 @@ def test_a_model_that_does_nothing_is_a_fault(program, rng, monkeypatch):
     monkeypatch.setattr("sim.cycle_model.run.CYCLES_AT_ONCE", 50)  # fewer than memory takes
     with pytest.raises(HardwareFault, match="the cycle model did nothing for 50 cycles"):
         Cycle(timing=Timing(latency=5000)).run(program, vectors(rng))
+
+
+# Programs of a whole model
+
+END = slot(Opcode.END)
+A, B, C, D = 0x1000, 0x2000, 0x3000, 0x4000
+
+
+@pytest.fixture
+def bench():
+    return Bench(device=Cycle())
+
+
+def vector(bench, operation, x, **fields):
+    """Return the cycles of a program of one VECTOR of a row x."""
+    bench.put(A, x)
+    fields = dict(operation=operation, elements=len(x), a=A, b=B, destination=C) | fields
+    counters = bench.run(slot(Opcode.VECTOR, **fields), END).counters
+    assert counters["cycles"] == sum(counters[name] for name in CAUSES)
+    return counters["cycles"]
+
+
+def test_a_norm_takes_longer_for_small_numbers(bench):
+    """The mean square, 2^(2k), is shifted two places a cycle until it fills 64 bits."""
+    cycles = {k: vector(bench, VectorOp.NORM, [1 << k] * 4, constant=1) for k in (4, 9, 24)}
+    assert cycles[4] - cycles[24] == 24 - 4
+    assert cycles[4] - cycles[9] == 9 - 4
+
+
+def test_a_softmax_takes_longer_for_even_scores(bench):
+    """The sum is shifted a place a cycle; a score far below the largest adds nothing."""
+    peak = vector(
+        bench, VectorOp.SOFTMAX, [0, -(1 << 30), -(1 << 30), -(1 << 30)], constant=1 << 24
+    )
+    even = vector(bench, VectorOp.SOFTMAX, [0] * 4, constant=1 << 24)
+    assert even - peak == 2
+
+
+def test_operations_that_pass_once_differ_by_their_pipelines(bench):
+    latency = {VectorOp.ADD: 1, VectorOp.ROTATE: 3, VectorOp.SWIGLU: 7}
+    cycles = {op: vector(bench, op, [1, 2, 3, 4]) for op in latency}
+    for op, moves in latency.items():
+        assert cycles[op] - cycles[VectorOp.ADD] == moves - 1, op
+
+
+def story(bench, positions, channels=16):
+    """Run a program of an ENCODE, a VECTOR and a STORE for each of some positions."""
+    fields = dict(channels=channels, source=A)
+    return bench.run(
+        slot(Opcode.TOKEN, tokens=D),
+        slot(Opcode.ENCODE, **fields),
+        slot(Opcode.VECTOR, a=A, destination=C),
+        slot(Opcode.STORE, **fields, codes=C + 64, scales=C + 0x800),
+        slot(Opcode.PREFILL, slots=1),
+        slot(Opcode.VECTOR, a=A, destination=C),
+        slot(Opcode.NEXT, slots=6),
+        END,
+        end_position=positions,
+    )
+
+
+def test_every_position_takes_as_long_as_the_one_before(bench):
+    cycles = [story(bench, n).counters["cycles"] for n in range(5)]
+    assert len(set(np.diff(cycles[1:]))) == 1
+
+
+def test_what_is_read_ahead_of_a_jump_is_counted(bench):
+    bench.put(B, bytes(64))
+    body = slot(Opcode.VECTOR, a=A, destination=C, layered=1)
+    loop = slot(Opcode.LAYERS, layers=2, slots=1, records=B, record_count=2)
+    finished = bench.run(loop, body, END)
+    slots, rows = 3, 2
+    words = 64 + slots * 32 + rows * 16 + 2 * 32
+    ahead = finished.counters["dram_bytes_read"] - words
+    assert ahead == 2 * 32  # END, and the body again
+
+
+def test_a_record_may_make_another_instruction_of_a_slot(bench):
+    body = slot(Opcode.VECTOR, a=A, destination=C, layered=1)
+    encode = slot(Opcode.ENCODE, source=A)
+    bench.put(B, bytes(32) + differs(body, encode))
+    loop = slot(Opcode.LAYERS, layers=2, slots=1, records=B, record_count=2)
+    counters = bench.run(loop, body, END).counters
+    assert counters["vector_cycles"] > 0 and counters["encode_cycles"] > 0
+
+
+def test_a_long_run_keeps_no_more_than_a_token_s_instructions(bench):
+    def peak(positions):
+        tracemalloc.start()
+        story(bench, positions, channels=1024)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(1)  # what is made once
+    bench.put(A, [1 << 16] * 1024)
+    assert peak(40) < 1.5 * peak(4)
+
+
+def test_a_program_that_goes_wrong_has_no_time(bench):
+    bench.put(D, [100])
+    finished = story(bench, 3)
+    assert finished.error is Error.BAD_TOKEN
+    assert finished.counters["cycles"] is None
 
 
 @pytest.fixture
