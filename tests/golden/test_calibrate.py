@@ -76,7 +76,8 @@ def test_curves_are_what_dead_zones_do(seed):
         counts = fire(fixed, v, SiteSettings().site(50)).double()
         counts[x.abs() < zone] = 0
         error = counts * v[:, None] / 2**40 - x
-        assert nats == pytest.approx(float(((error * g).sum(1).square() / 2).log1p().sum()), rel=1e-4)
+        loss = float(((error * g).sum(1).square() / 2).log1p().sum())
+        assert nats == pytest.approx(loss, rel=1e-4)
         assert skipped == 3 * (counts == 0).sum()
 
 
