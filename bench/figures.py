@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-__all__ = ["FIGURES", "roofline"]
+__all__ = ["FIGURES", "SETTINGS", "roofline"]
 
-_SETTINGS = {
+SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "spikeloom",
     "font.size": 9,
@@ -26,7 +26,7 @@ def roofline(report: dict[str, object], path: Path) -> None:
     names = [row["name"] for row in rows]
     numbers = [re.sub(r"^\D+", "", name) for name in names]  # of the layers
     shades = dict(zip(dict.fromkeys(numbers), _SHADES, strict=False))
-    with pyplot.rc_context(_SETTINGS):
+    with pyplot.rc_context(SETTINGS):
         figure, axes = pyplot.subplots(figsize=(8, 3.2))
         axes.bar(
             names,

@@ -191,6 +191,7 @@ def _add_calibrate(commands: argparse._SubParsersAction) -> None:
         help="tokens to calibrate on, from the end of the text (default: %(default)s)",
     )
     parser.add_argument("-o", "--output", required=True, type=Path, help="the recipe, a TOML file")
+    parser.add_argument("--report", type=Path, help="a JSON file for all points that were measured")
     parser.set_defaults(run=_calibrate)
 
 
@@ -215,6 +216,9 @@ def _calibrate(options: argparse.Namespace) -> None:
         points = found.search(options.budget, options.skip)
     for point in sorted(points, key=lambda point: point.skipped):
         print(f"perplexity {point.ratio:.4f} x fp32, {point.skipped:.1%} of bytes skipped")
+    if options.report:
+        rows = [{"skipped": point.skipped, "ratio": point.ratio} for point in points]
+        options.report.write_text(json.dumps({"model": options.model, "points": rows}) + "\n")
     chosen = calibrate.best(points, options.budget, options.skip)
     if chosen is None:
         raise ValueError(

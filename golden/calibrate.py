@@ -2,8 +2,9 @@
 
 1. A short text is put into the recipe, and the checkpoint folded with it (`golden.fold`).
 2. One pass forwards and back gives each site's vectors x and the loss's gradient g by them. Errors
-   e in the tokens' vectors change the loss by about the mean of (g . e)^2 / 2: e is known for each
-   dead zone, so each site has a curve of loss against bytes that stay unfetched.
+   e in a token's vector change the loss by about (g . e)^2 / 2 =: c, in the mean; log(1 + c) is
+   taken, lest a few tokens decide. e is known for each dead zone, so each site has a curve of loss
+   against bytes that stay unfetched.
 3. With one price for a byte, each site of each layer takes the dead zone that is cheapest to it.
 4. A price stands for a share of bytes skipped; the share is found by bisection, each time running
    the integer model on tokens kept for that.
@@ -251,7 +252,7 @@ def _errors(x: Tensor, g: Tensor, fan_out: int, before: Curve | None) -> Curve:
     silenced, kept = by_zone(-x * g), by_zone((fired - x) * g)  # (tokens, zones)
     change = silenced.cumsum(1) - silenced + kept.flip(1).cumsum(1).flip(1)
     fires = by_zone((counts != 0).float()).sum(0).flip(0).cumsum(0).flip(0)  # (zones,)
-    return Curve(zones, change.square().sum(dim=0) / 2, (x.numel() - fires) * fan_out)
+    return Curve(zones, (change.square() / 2).log1p().sum(dim=0), (x.numel() - fires) * fan_out)
 
 
 def _place(site: str) -> tuple[int | None, str]:

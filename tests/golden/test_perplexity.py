@@ -13,7 +13,7 @@ from golden import fetch
 from golden.__main__ import main
 from golden.checkpoints import load
 from golden.perplexity import Loss, measure, read_text, windows
-from golden.recipe import load_recipe
+from golden.recipe import known_recipes, load_recipe
 
 TEXTS = Path(__file__).resolve().parents[3] / "shared" / "text"
 
@@ -149,7 +149,7 @@ def test_measure_weighs_spikes_by_fan_out(stories260k):
         (("--tokens", "-5"), "--tokens must be 0 or at least 2, not -5"),
         (("--context", "1"), "--context must be from 2 to 512 for this model, not 1"),
         (("--context", "513"), "--context must be from 2 to 512 for this model, not 513"),
-        (("--recipe", "w9"), "there is no recipe w9: name one of "),
+        (("--recipe", "w9"), f"there is no recipe w9: name one of {known_recipes()[0]}, "),
         (("--text", "none.txt"), "text none.txt cannot be read: No such file or directory"),
         (("--model", "none.bin"), "there is no checkpoint none.bin: name "),
     ],
