@@ -1,4 +1,4 @@
-"""A whole model in RTL: golden's tokens, and every byte of memory as the functional device has it."""
+"""A whole model in RTL: golden's tokens, and all of memory as the functional device has it."""
 
 import numpy as np
 import pytest
@@ -71,9 +71,7 @@ def test_stories_are_told_at_length(stories260k, stalls, seed, tmp_path):
 )
 def test_odd_models(changes, seed, rng, tmp_path):
     checkpoint = RandomCheckpoint(seed, **changes)
-    compiled = build_model(
-        checkpoint, tmp_path / "m", params=PARAMS, recipe=recipe(), context=50
-    )
+    compiled = build_model(checkpoint, tmp_path / "m", params=PARAMS, recipe=recipe(), context=50)
     ids = rng.integers(0, checkpoint.config.vocab_size, 5).tolist()
     registers = Registers(prompt_end=5, end_position=40)  # beyond a tile of keys
     timing = Timing(latency=int(rng.integers(1, 100)), stalls=float(rng.choice([0, 0.5])))

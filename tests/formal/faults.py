@@ -77,7 +77,10 @@ FAULTS: list[Fault] = [
     *_of(
         "controller",
         "controller.py",
-        ("                    reading.eq(request.valid & ~request.ready),\n", ""),
+        (
+            "                    reading.eq(request.valid & ~request.ready),\n",
+            "                    reading.eq(0),\n",
+        ),
         ("self.o_store.valid.eq(~fenced)", "self.o_store.valid.eq(1)"),
         ("records_wanted.eq(layers.record_count)", "records_wanted.eq(layers.record_count >> 1)"),
         ("~fenced & ~self.bank_busy.bit_select(self.bank, 1)", "~fenced"),
