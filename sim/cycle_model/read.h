@@ -22,12 +22,13 @@ struct ReadPort {
               queue(depth) {}
 
         bool i_ready() const { return bursts.i_ready; }
+        bool idle() const { return !i_valid && !bursts.run_words && !bursts.o_valid && !reserved; }
 
         // The segment that is offered in this cycle.
         void comb(bool valid, const Segment& segment) {
             i_valid = valid;
             i = segment;
-            bursts.comb(valid, segment, reserved < depth / 2, grant);
+            if (!idle()) bursts.comb(valid, segment, reserved < depth / 2, grant);
         }
     };
 
@@ -59,6 +60,7 @@ struct ReadPort {
         if (o_ready) o_valid = false;
         for (int index = 0; index < kReadClients; ++index) {
             Client& client = clients[index];
+            if (client.idle()) continue;
             const bool left = client.queue.o_valid() && words_ready[index];
             if (client.grant) {
                 o_valid = true;

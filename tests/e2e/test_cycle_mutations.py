@@ -51,7 +51,6 @@ MUTATIONS = [
     ("controller.h", "                    reading = request_valid && !request_ready;\n", ""),
     ("controller.h", "            looping = false;", "            looping = false; next();"),
     ("encoder.h", "if (!storing) scales_ready", "scales_ready"),
-    ("encoder.h", "site->tokens && !storing) scales_ready", "site->tokens) scales_ready"),
     ("encoder.h", "storing ? o_head_ready :", "storing ? true :"),
     ("encoder.h", "p.threshold_latency - 1", "p.threshold_latency"),
     ("encoder.h", "neurons >> p.neuron_latency", "neurons >> (p.neuron_latency - 1)"),
