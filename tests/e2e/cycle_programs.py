@@ -192,6 +192,8 @@ class _Author:
             body.append((opcode, {**fields, "layered": layered[index]}))
             for record in records if layered[index] else ():
                 other, wanted = self.unit(fence=fence)
+                if self.flag(0.05):
+                    other, wanted = Opcode.END, {}
                 wanted["layered"] = self.flag(0.9)
                 base = isa.assemble(opcode, **body[-1][1])
                 record.append(
