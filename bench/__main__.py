@@ -98,7 +98,12 @@ def _run(name: str, options: argparse.Namespace) -> None:
     else:
         report = _measure(name, options)
         path = reports.write(name, report, options.output)
-    print(f"# {name}\n\n{TABLES[name](report)}\n")
+    try:
+        table = TABLES[name](report)
+    except (LookupError, TypeError):
+        file = options.output / f"{name}.json"
+        raise ValueError(f"{file} is no report of this bench: run python -m bench {name}") from None
+    print(f"# {name}\n\n{table}\n")
     if not options.from_reports:
         print(f"report: {path}")
     if options.docs:

@@ -44,3 +44,6 @@ def read(name: str, directory: Path) -> dict[str, object]:
         raise ValueError(
             f"there is no report of {name} in {directory}: run python -m bench {name} first"
         ) from None
+    except ValueError:
+        path = directory / f"{name}.json"
+        raise ValueError(f"{path} is damaged: run python -m bench {name}") from None

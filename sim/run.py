@@ -145,6 +145,8 @@ def run(
     forget(request)
     if request.device not in DEVICES:
         raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {request.device!r}")
+    if request.waves and request.device != "rtl":
+        raise ValueError(f"waves are recorded on the rtl device only, not on {request.device}")
     with ExitStack() as until_the_end:
         return _run(request, say, progress, until_the_end)
 

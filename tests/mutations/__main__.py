@@ -38,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="WORD", default="", help="those whose name or file has it"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the tests (default: 1)")
-    parser.add_argument("--jobs", type=int, default=2, help="tests at a time (default: 2)")
+    parser.add_argument(
+        "--jobs", type=int, choices=range(1, 65), default=2, metavar="N", help="tests at a time"
+    )
     return parser
 
 
