@@ -20,11 +20,12 @@ from sim.verilog import Build
 __all__ = ["Whole", "differences", "outcomes", "random_whole"]
 
 # Where things are. Nothing is written but the last area and, where an argmax says so, the tokens.
-_RECORDS, _TOKENS, _VECTORS, _SCALES, _WEIGHTS, _WRITTEN, _END = (
-    0x6000, 0x1_0000, 0x1_2000, 0x4_0000, 0x5_0000, 0xA_0000, 0x20_0000,
+_RECORDS, _TOKENS, _VECTORS, _SCALES, _WEIGHTS, _WRITTEN = (
+    0x6000, 0x1_0000, 0x1_2000, 0x4_0000, 0x5_0000, 0x10_0000,
 )  # fmt: skip
 _VOCABULARY = 50
-_UNITS = (Opcode.ENCODE, Opcode.MATMUL, Opcode.VECTOR, Opcode.STORE)
+_CACHE_COUNT = 127  # what STORE counts to
+_UNITS = (Opcode.ENCODE, Opcode.MATMUL, Opcode.MATMUL, Opcode.VECTOR, Opcode.VECTOR, Opcode.STORE)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,6 @@ class _Author:
         step = self.params.axi_bytes
         address = self.free + step * int(self.rng.integers(0, 9))
         self.free = address + -(-count // step) * step
-        assert self.free < _END
         return address
 
     def source(self, count: int, fence: int) -> int:
@@ -80,15 +80,18 @@ class _Author:
 
     def length(self, *, even=False) -> int:
         p = self.params
-        edges = (1, 2, p.encode_lanes + 1, p.scan_width, p.lanes + 1, p.tile_outputs)
-        edges += (p.tile_outputs + 1, 3 * p.tile_outputs, 130, 200)
+        edges = (1, 2, p.encode_lanes + 1, p.scan_width, p.lanes + 1, 77, 130, 200)
+        edges += (p.tile_outputs, p.tile_outputs + 1) if p.tile_outputs < 300 else ()
+        edges += (3 * p.tile_outputs,) if p.tile_outputs < 100 else ()
         length = int(self.any_of(*edges))
         return length + length % 2 if even else length
 
     def unit(self, *, fence: int | None = None) -> tuple[Opcode, dict[str, int]]:
         """Return a random instruction that a unit executes."""
         fence = self.flag() if fence is None else fence
-        opcode = _UNITS[self.rng.choice(4, p=(0.2, 0.25, 0.35, 0.2))]
+        opcode = self.any_of(*_UNITS)
+        if opcode is Opcode.STORE and self.params.max_count < _CACHE_COUNT:
+            opcode = Opcode.VECTOR
         make = getattr(self, opcode.name.lower())
         return opcode, {"fence": fence, **make(fence)}
 
@@ -155,7 +158,7 @@ class _Author:
 
     def store(self, fence: int) -> dict[str, int]:
         p, heads = self.params, int(self.any_of(1, 2, 3))
-        channels = min(self.length(), p.tile_outputs)
+        channels = min(self.length(), p.tile_outputs, 200)
         stride = self.words(channels)
         tiles = -(-self.beyond // p.tile_outputs)
         codes = max(tiles * channels * p.tile_outputs, self.beyond * p.row_bytes(channels, 8))
@@ -215,7 +218,7 @@ class _Author:
 
 def random_whole(rng, params: HwParams, timing: Timing | None = None) -> Whole:
     """Return a random program, by default on a memory of random latency."""
-    first = int(rng.choice([0, 1, params.tile_outputs - 2, 45]))
+    first = int(rng.choice([0, 1, min(params.tile_outputs, 300) - 2, 45]))
     author = _Author(rng, params, first)
     # There is something to multiply from the first instruction on.
     author.add(Opcode.ENCODE, **author.encode(0))
@@ -264,7 +267,7 @@ def _positions(author: _Author, first: int) -> Registers:
 
 
 def _memory(rng, params: HwParams, author: _Author) -> np.ndarray:
-    memory = np.zeros(_END, np.uint8)
+    memory = np.zeros(author.free, np.uint8)
 
     def put(address: int, values: np.ndarray) -> None:
         raw = np.ascontiguousarray(values).view(np.uint8)
