@@ -41,6 +41,7 @@ weight is arithmetic; the small dimensions prove it all in one (*accumulation*).
 - **Program.** Instructions are in range: the controller checks them.
 - **Encoder.** It writes a batch's counts token by token, group by group, zero beyond the last channel, and starts another batch only after that. Held
   by the tests of the encoder, not by a proof.
+- **Cache.** After each head of a STORE the encoder gives as many groups of counts as it has, and one threshold. Held by the tests of the encoder.
 - **Weights** are within −127 … 127, as the compiler packs them.
 - **Drain.** It releases only halves that it was given.
 - **Working.** Once the controller sees that nothing works, nothing starts by itself. Held by the tests of whole programs, not by a proof.
