@@ -115,7 +115,7 @@ def test_the_recipe_of_stories260k_holds_its_claim(stories260k):
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("recipe", "budget", "skip"), [("smollm2-135m", 1.05, 0.25), ("smollm2-135m-sparse", 1.1, 0.4)]
+    ("recipe", "budget", "skip"), [("smollm2-135m", 1.05, 0.23), ("smollm2-135m-sparse", 1.1, 0.3)]
 )
 def test_the_recipes_of_smollm2_hold_their_claims(smollm2_135m, recipe, budget, skip):
     checkpoint = load(smollm2_135m)
