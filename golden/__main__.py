@@ -190,6 +190,12 @@ def _add_calibrate(commands: argparse._SubParsersAction) -> None:
         default=8192,
         help="tokens to calibrate on, from the end of the text (default: %(default)s)",
     )
+    parser.add_argument(
+        "--fold-text",
+        metavar="FILE",
+        type=Path,
+        help="what the fold is found on, and the recipe will hold (default: the end of the text)",
+    )
     parser.add_argument("-o", "--output", required=True, type=Path, help="the recipe, a TOML file")
     parser.add_argument("--report", type=Path, help="a JSON file for all points that were measured")
     parser.set_defaults(run=_calibrate)
@@ -204,6 +210,8 @@ def _calibrate(options: argparse.Namespace) -> None:
     checkpoint = load(options.model)
     context = min(1024, checkpoint.config.max_positions)
     text, slopes, checks = split(documents, checkpoint.tokenizer.encode, context, options.tokens)
+    if options.fold_text is not None:
+        text = "\n".join(read_text(options.fold_text))
     if not (slopes and checks):
         raise ValueError(
             f"text {options.text} and --tokens must leave two windows to calibrate on: give more"

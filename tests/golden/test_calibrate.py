@@ -111,16 +111,3 @@ def test_the_recipe_of_stories260k_holds_its_claim(stories260k):
     found = measure(checkpoint, load_recipe("stories260k"), batches)
     assert found.spiking.perplexity < 1.05 * found.fp32.perplexity
     assert found.skipped > 0.2
-
-
-@pytest.mark.full
-@pytest.mark.parametrize(
-    ("recipe", "budget", "skip"), [("smollm2-135m", 1.05, 0.23), ("smollm2-135m-sparse", 1.1, 0.3)]
-)
-def test_the_recipes_of_smollm2_hold_their_claims(smollm2_135m, recipe, budget, skip):
-    checkpoint = load(smollm2_135m)
-    documents = read_text(text("wikitext2_valid.txt"))
-    batches = list(windows(documents, checkpoint.tokenizer.encode, 1024, 4096))
-    found = measure(checkpoint, load_recipe(recipe), batches)
-    assert found.spiking.perplexity < budget * found.fp32.perplexity
-    assert found.skipped > skip
