@@ -92,7 +92,7 @@ def _bounds(
             limits["constant"] = _STEEPNESS_MAX
         return {"operation": {operation.value for operation in VectorOp}}, limits
     if opcode is Opcode.STORE:
-        return {}, {"heads": largest["heads"], "channels": params.tile_outputs}
+        return {}, {"heads": largest["heads"], "channels": min(params.tile_outputs, params.max_channels)}
     if opcode is Opcode.LAYERS:
         return {}, {"layers": largest["layers"], "slots": largest["slots"]}
     return {}, {}
