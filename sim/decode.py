@@ -92,7 +92,8 @@ def _bounds(
             limits["constant"] = _STEEPNESS_MAX
         return {"operation": {operation.value for operation in VectorOp}}, limits
     if opcode is Opcode.STORE:
-        return {}, {"heads": largest["heads"], "channels": min(params.tile_outputs, params.max_channels)}
+        channels = min(params.tile_outputs, params.max_channels)
+        return {}, {"heads": largest["heads"], "channels": channels}
     if opcode is Opcode.LAYERS:
         return {}, {"layers": largest["layers"], "slots": largest["slots"]}
     return {}, {}
