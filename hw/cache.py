@@ -5,15 +5,14 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.encoder import scale_layout
-from hw.isa import INSTRUCTIONS, SCALE, Cache, Opcode
+from hw.isa import INSTRUCTIONS, POSITION_WIDTH, SCALE, Cache, Opcode
 from hw.memory_port import log2
 from hw.params import FRACTION_BITS, THRESHOLD_FRACTION_BITS, HwParams
 from hw.spikes import spike_write_layout
 from hw.write import row_layout
 
-__all__ = ["POSITION_WIDTH", "CacheWriter"]
+__all__ = ["CacheWriter"]
 
-POSITION_WIDTH = 16
 _CODE_WIDTH = 8
 
 

@@ -4,17 +4,13 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.isa import HEADER, INSTRUCTIONS, MAGIC, SLOT_BYTES, Coding, Opcode, Rule, VectorOp
+from hw.isa import HEADER, INSTRUCTIONS, MAGIC, POSITION_WIDTH, SLOT_BYTES, Opcode, VectorOp
+from hw.legal import legal
 from hw.memory_port import log2, segment_layout, word_address_width
 from hw.params import VECTOR_WIDTH, HwParams
 from hw.regs import Error
 
 __all__ = ["Controller"]
-
-
-_CACHE_MAX_COUNT = 127  # of key and value codes
-_STEEPNESS_WIDTH = 25
-_POSITION_WIDTH = 16
 
 
 class Controller(wiring.Component):
@@ -195,7 +191,7 @@ class Controller(wiring.Component):
         product_a = Signal(len(vector.a))
         product_b = Signal(len(vector.b))
         fenced = any_fields.fence & self.working
-        fits = self._fits(m, fields, started, looping, slots, next_slot)
+        fits = legal(m, p, fields, started, looping, slots, next_slot, position)
 
         def jump(target):
             m.d.sync += next_slot.eq(target)
@@ -335,7 +331,7 @@ class Controller(wiring.Component):
             with m.State("PRODUCTS"):
                 m.d.sync += [
                     product_a.eq(token * vector.stride),
-                    product_b.eq(position[:_POSITION_WIDTH] * vector.stride),
+                    product_b.eq(position[:POSITION_WIDTH] * vector.stride),
                 ]
                 m.next = "PLACE"
             with m.State("PLACE"):
@@ -418,89 +414,3 @@ class Controller(wiring.Component):
                     m.d.comb += [self.done.eq(1), self.error.eq(failure)]
                     m.next = "IDLE"
         return m
-
-    def _fits(self, m: Module, fields, started, looping, slots, next_slot) -> dict:
-        """Return, for each opcode, whether it is an instruction that can be executed."""
-        p = self._params
-        byte_log2 = log2(p.axi_bytes)
-        encode, matmul = fields[Opcode.ENCODE], fields[Opcode.MATMUL]
-        vector, store = fields[Opcode.VECTOR], fields[Opcode.STORE]
-        layers = fields[Opcode.LAYERS]
-        operation = vector.operation.as_value()
-
-        def aligned(*addresses):
-            return ~Cat(*(a[:byte_log2] for a in addresses)).any()
-
-        conditions = {
-            Opcode.END: 1,
-            Opcode.ENCODE: (
-                (encode.rule.as_value() < len(Rule))
-                & (encode.tokens != 0)
-                & (encode.tokens <= p.tokens)
-                & (encode.channels != 0)
-                & (encode.channels <= p.max_channels)
-                & (encode.max_count != 0)
-                & (encode.max_count <= p.max_count)
-                & (encode.divisor != 0)
-                & aligned(encode.source, encode.source_stride)
-            ),
-            Opcode.MATMUL: (
-                started
-                & (matmul.coding.as_value() < len(Coding))
-                & matmul.weight_width.matches(*p.weight_widths)
-                & (matmul.outputs != 0)
-                & aligned(
-                    matmul.weights,
-                    matmul.channel_words,
-                    matmul.destination,
-                    matmul.destination_stride,
-                )
-            ),
-            Opcode.VECTOR: (
-                (operation < len(VectorOp))
-                & (vector.rows != 0)
-                & (vector.elements != 0)
-                & (
-                    ~operation.matches(VectorOp.NORM, VectorOp.SOFTMAX)
-                    | (vector.elements <= p.max_channels)
-                )
-                & ((operation != VectorOp.NORM.value) | (vector.constant != 0))
-                & (
-                    (operation != VectorOp.SOFTMAX.value)
-                    | ~vector.constant[_STEEPNESS_WIDTH:].any()
-                )
-                & ((operation != VectorOp.ROTATE.value) | ~vector.elements[0])
-                & (~vector.b_by_position | ~self.position[_POSITION_WIDTH:].any())
-                & aligned(vector.a, vector.b, vector.destination, vector.stride)
-            ),
-            Opcode.STORE: (
-                (store.heads != 0)
-                & (store.channels != 0)
-                & (store.channels <= min(p.tile_outputs, p.max_channels))
-                & aligned(
-                    store.source,
-                    store.source_stride,
-                    store.codes,
-                    store.codes_stride,
-                    store.scales,
-                    store.scales_stride,
-                )
-                & ~self.position[_POSITION_WIDTH:].any()
-                & (p.max_count >= _CACHE_MAX_COUNT)
-            ),
-            Opcode.TOKEN: ~looping & aligned(fields[Opcode.TOKEN].tokens),
-            Opcode.NEXT: ~looping & (fields[Opcode.NEXT].slots < next_slot),
-            Opcode.PREFILL: ~looping & (next_slot + fields[Opcode.PREFILL].slots <= slots),
-            Opcode.LAYERS: (
-                ~looping
-                & (layers.layers != 0)
-                & (layers.slots != 0)
-                & (next_slot + layers.slots <= slots)
-                & aligned(layers.records)
-            ),
-        }
-        fits = {}
-        for opcode, condition in conditions.items():
-            fits[opcode] = Signal(name=f"{opcode.name.lower()}_fits")
-            m.d.comb += fits[opcode].eq(condition)
-        return fits

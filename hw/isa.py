@@ -12,6 +12,7 @@ from amaranth.lib import data, enum
 from hw.params import VECTOR_WIDTH
 
 __all__ = [
+    "CACHE_COUNT",
     "CHANNEL_WORDS",
     "Cache",
     "Coding",
@@ -20,10 +21,12 @@ __all__ = [
     "MAGIC",
     "MODIFIERS",
     "Opcode",
+    "POSITION_WIDTH",
     "PSEUDOCODE",
     "Rule",
     "SCALE",
     "SLOT_BYTES",
+    "STEEPNESS_WIDTH",
     "VectorOp",
     "assemble",
     "disassemble",
@@ -32,6 +35,12 @@ __all__ = [
 ]
 
 SLOT_BYTES = 32
+CACHE_COUNT = 127
+"""Largest code of a key or value: the largest spike count that STORE makes."""
+POSITION_WIDTH = 16
+"""Bits of a position that addresses are made of (STORE, VECTOR with b_by_position)."""
+STEEPNESS_WIDTH = 25
+"""Bits of SOFTMAX's constant that count; the others are zero."""
 MAGIC = int.from_bytes(b"SPKL", "little")
 
 
@@ -137,7 +146,7 @@ _BODY = {
         "a": _ADDRESS,
         "b": _ADDRESS,
         "destination": _ADDRESS,
-        "constant": 32,  # NORM: E; SOFTMAX: mu
+        "constant": 32,  # NORM: E, not 0; SOFTMAX: mu
         "a_by_token": 1,  # a is the token's row of a table
         "b_by_position": 1,  # b is the position's row of a table
         "b_same": 1,  # all rows have the same b

@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
 
-from hw.isa import SCALE
+from hw.isa import SCALE, STEEPNESS_WIDTH
 from hw.lanes import Lanes, chain
 from hw.params import FRACTION_BITS, VECTOR_WIDTH, HwParams
 from hw.rounding import saturate
@@ -15,7 +15,6 @@ EXP_BITS = 24
 """Fraction bits of an exponential."""
 RECIPROCAL_WIDTH = 18
 """Bits of r, at most 2^17."""
-_STEEPNESS_WIDTH = 25  # bits of mu
 _SEGMENTS = 256
 _PLACE_BITS = 8  # of t, within a segment
 _LOWEST = -(1 << VECTOR_WIDTH - 1)
@@ -67,7 +66,7 @@ class Softmax(Lanes):
                 "passes": In(2),
                 "inside": In(params.encode_lanes),
                 "clear": In(1),
-                "steepness": In(_STEEPNESS_WIDTH),
+                "steepness": In(STEEPNESS_WIDTH),
                 "total": Out(total_width(params)),
                 "reciprocal": In(RECIPROCAL_WIDTH),
                 "places": In(6),
@@ -122,8 +121,8 @@ class Softmax(Lanes):
 
         # t = (largest - a) * mu, with 16 fraction bits.
         distance = Signal(VECTOR_WIDTH, name=f"distance{lane}")
-        steep = Signal(VECTOR_WIDTH + _STEEPNESS_WIDTH, name=f"steep{lane}")
-        t = Signal(VECTOR_WIDTH + _STEEPNESS_WIDTH - EXP_BITS + 1, name=f"t{lane}")
+        steep = Signal(VECTOR_WIDTH + STEEPNESS_WIDTH, name=f"steep{lane}")
+        t = Signal(VECTOR_WIDTH + STEEPNESS_WIDTH - EXP_BITS + 1, name=f"t{lane}")
         with m.If(move):
             m.d.sync += [
                 distance.eq(Mux(self.inside[lane], largest - self.a[lane], 0)),

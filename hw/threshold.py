@@ -1,9 +1,10 @@
 """Finds a token's threshold from its potential: one serial multiplication and division a token."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.divide import BITS_A_CYCLE, division_step
 from hw.isa import INSTRUCTIONS, Opcode
 from hw.params import THRESHOLD_FRACTION_BITS, VECTOR_WIDTH, HwParams
 
@@ -14,7 +15,6 @@ _MULTIPLIER_WIDTH = _ENCODE["multiplier"].width
 _DIVISOR_WIDTH = _ENCODE["divisor"].width
 _CLIP_FRACTION_BITS = 8
 _MULTIPLIER_BITS_A_CYCLE = 3
-_QUOTIENT_BITS_A_CYCLE = 2
 
 
 def potential_width(params: HwParams) -> int:
@@ -46,7 +46,7 @@ class Threshold(wiring.Component):
     def latency(params: HwParams) -> int:
         """Cycles from a potential to its threshold: take it, multiply, divide."""
         multiply = -(-_MULTIPLIER_WIDTH // _MULTIPLIER_BITS_A_CYCLE)
-        return 1 + multiply + _dividend_width(params) // _QUOTIENT_BITS_A_CYCLE
+        return 1 + multiply + _dividend_width(params) // BITS_A_CYCLE
 
     def __init__(self, params: HwParams) -> None:
         self._params = params
@@ -79,7 +79,7 @@ class Threshold(wiring.Component):
         multiplier = Signal(_MULTIPLIER_WIDTH)
         divisor = Signal(_DIVISOR_WIDTH)
         remainder = Signal(_DIVISOR_WIDTH)
-        divide_cycles = len(dividend) // _QUOTIENT_BITS_A_CYCLE
+        divide_cycles = len(dividend) // BITS_A_CYCLE
         steps = Signal(range(divide_cycles))
 
         with m.FSM(name="phase"):
@@ -117,22 +117,8 @@ class Threshold(wiring.Component):
                     m.d.sync += steps.eq(divide_cycles - 1)
                     m.next = "DIVIDE"
             with m.State("DIVIDE"):
-                # The quotient's bits move in from the right as the dividend's leave to the left.
-                rest, quotient = remainder, []
-                for bit in range(_QUOTIENT_BITS_A_CYCLE):
-                    partial = Signal(_DIVISOR_WIDTH + 1, name=f"partial{bit}")
-                    fits = Signal(name=f"fits{bit}")
-                    left = Signal(_DIVISOR_WIDTH, name=f"left{bit}")
-                    m.d.comb += [
-                        partial.eq(Cat(dividend[-1 - bit], rest)),
-                        fits.eq(partial >= divisor),
-                        left.eq(Mux(fits, partial - divisor, partial)),
-                    ]
-                    rest = left
-                    quotient.insert(0, fits)
                 m.d.sync += [
-                    remainder.eq(rest),
-                    dividend.eq(Cat(*quotient, dividend[:-_QUOTIENT_BITS_A_CYCLE])),
+                    *division_step(m, dividend, remainder, divisor),
                     steps.eq(steps - 1),
                 ]
                 with m.If(steps == 0):
@@ -152,4 +138,4 @@ class Threshold(wiring.Component):
 def _dividend_width(params: HwParams) -> int:
     shift = THRESHOLD_FRACTION_BITS - _CLIP_FRACTION_BITS
     bits = potential_width(params) + _MULTIPLIER_WIDTH + shift
-    return -(-bits // _QUOTIENT_BITS_A_CYCLE) * _QUOTIENT_BITS_A_CYCLE
+    return -(-bits // BITS_A_CYCLE) * BITS_A_CYCLE

@@ -9,7 +9,7 @@ from hw.controller import Controller
 from hw.csr import AXIL_PORTS, Csr
 from hw.encoder import Encoder
 from hw.fingerprint import fingerprint
-from hw.isa import Rule
+from hw.isa import CACHE_COUNT, Rule
 from hw.matmul import MatrixPath
 from hw.memory_port import CLIENT_WIDTH, READ_CLIENTS, log2
 from hw.params import HwParams
@@ -162,9 +162,9 @@ class SpikeloomTop(wiring.Component):
                 "rule": Rule.ABSMAX,
                 "tokens": store.payload.heads,
                 "channels": store.payload.channels,
-                "max_count": 127,
+                "max_count": CACHE_COUNT,
                 "multiplier": 256,
-                "divisor": 127,
+                "divisor": CACHE_COUNT,
                 "dead_zone": 0,
                 "source": store.payload.source,
                 "source_stride": store.payload.source_stride,

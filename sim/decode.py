@@ -11,9 +11,7 @@ __all__ = ["decode"]
 _LENGTHS = {Opcode.ENCODE: "channels", Opcode.MATMUL: "outputs", Opcode.VECTOR: "elements"}
 """The field that `by_position` adds to."""
 
-_CACHE_COUNT = 127  # what STORE counts to
-_POSITION_END = 1 << 16  # of positions that addresses are made of
-_STEEPNESS_MAX = (1 << 25) - 1
+_POSITION_END = 1 << isa.POSITION_WIDTH
 
 # Fields that must be whole memory words.
 _ALIGNED = {
@@ -60,7 +58,7 @@ def decode(slot: bytes, params: HwParams, position: int) -> tuple[Opcode, dict[s
         legal &= fields["operation"] != VectorOp.ROTATE.value or fields["elements"] % 2 == 0
         legal &= not fields["b_by_position"] or position < _POSITION_END
     elif opcode is Opcode.STORE:
-        legal &= params.max_count == _CACHE_COUNT and position < _POSITION_END
+        legal &= params.max_count == isa.CACHE_COUNT and position < _POSITION_END
     if not legal:
         raise Fault(Error.BAD_INSTRUCTION)
     return opcode, fields
@@ -89,7 +87,7 @@ def _bounds(
             limits |= {"elements": params.max_channels, "constant": largest["constant"]}
         elif fields["operation"] == VectorOp.SOFTMAX.value:
             limits["elements"] = params.max_channels
-            limits["constant"] = _STEEPNESS_MAX
+            limits["constant"] = (1 << isa.STEEPNESS_WIDTH) - 1
         return {"operation": {operation.value for operation in VectorOp}}, limits
     if opcode is Opcode.STORE:
         channels = min(params.tile_outputs, params.max_channels)

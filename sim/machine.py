@@ -265,9 +265,9 @@ class Machine:
         tile, column = divmod(position, params.tile_outputs)
         for head in range(heads):
             x = self._read_vector(source + head * source_stride, channels)
-            v = threshold(x, isa.Rule.ABSMAX, 256, 127, 0)
+            v = threshold(x, isa.Rule.ABSMAX, 256, isa.CACHE_COUNT, 0)
             thresholds.append(v)
-            n = fire(x, v, 127, 0).astype(np.int8)
+            n = fire(x, v, isa.CACHE_COUNT, 0).astype(np.int8)
             scale = np.array([scale_word(v)], "<u4")
             self.image.write(scales + head * scales_stride + 4 * position, scale)
             base = codes + head * codes_stride

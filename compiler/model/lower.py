@@ -8,12 +8,12 @@ from compiler.tile import check
 from golden.config import ModelConfig
 from golden.neuron import Site
 from golden.recipe import Recipe
-from hw.isa import INSTRUCTIONS, Opcode
+from hw.isa import CACHE_COUNT, INSTRUCTIONS, Opcode
 from hw.params import VECTOR_WIDTH, HwParams
 
 __all__ = ["Layer", "WholeModel", "lower"]
 
-_CACHE_COUNT, _CACHE_WIDTH = 127, 8  # what keys and values count to, and the bits of that
+_CACHE_WIDTH = 8  # bits of the codes of keys and values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +108,9 @@ def lower(
 def _check(config: ModelConfig, params: HwParams) -> None:
     """Refuse heads that the hardware cannot attend with."""
     head_dim, lanes = config.head_dim, params.axi_data_width // VECTOR_WIDTH
-    if params.max_count != _CACHE_COUNT:
+    if params.max_count != CACHE_COUNT:
         raise ValueError(
-            f"keys and values count to {_CACHE_COUNT}, but this hardware only to "
+            f"keys and values count to {CACHE_COUNT}, but this hardware only to "
             f"{params.max_count} (max_count): choose another preset"
         )
     if _CACHE_WIDTH not in params.weight_widths:
