@@ -413,7 +413,7 @@ MUTATIONS = [
         ),
         (
             "the place of the position's row",
-            "product_b.eq(position[:_POSITION_WIDTH] * vector.stride)",
+            "product_b.eq(position[:POSITION_WIDTH] * vector.stride)",
             "product_b.eq(token * vector.stride)",
         ),
         (
@@ -422,11 +422,6 @@ MUTATIONS = [
             "number = position << log2",
         ),
         ("a sum that is too long", "total[len(length) :].any()", "0"),
-        (
-            "positions beyond 16 bits",
-            "(~vector.b_by_position | ~self.position[_POSITION_WIDTH:].any())",
-            "1",
-        ),
         ("the wait of TOKEN", "with m.Elif(~self.working):", "with m.Elif(1):"),
         (
             "a fence on what the controller does itself",
@@ -475,6 +470,15 @@ MUTATIONS = [
         ),
         ("the wait for a threshold", "(came == groups) & scaled", "came == groups"),
         ("a scale that has come before", "scaled.eq(0), index", "scaled.eq(scaled), index"),
+    ),
+    *_of(
+        "legal.py",
+        "hw/test_controller_flow.py",
+        (
+            "positions beyond 16 bits",
+            "(~vector.b_by_position | ~position[POSITION_WIDTH:].any())",
+            "1",
+        ),
     ),
     *_of(
         "divide.py",
