@@ -92,9 +92,16 @@ def measure(
     base = replace(preset(array_preset), lanes=array_lanes)
     tasks = [*_bare_tasks(bare_lanes), *_array_tasks(base), *_top_tasks(tops)]
     done = []
+    failed = []
 
-    def run(task: _Task) -> dict[str, object]:
-        row = _synthesize(task)
+    def run(task: _Task) -> dict[str, object] | None:
+        row = None
+        try:
+            row = _synthesize(task)
+        except yosys.YosysError:
+            if task.about["block"] != "accelerator":
+                raise
+            failed.append({**task.about, "family": task.family})  # an error of Yosys itself
         done.append(task)
         say(f"synthesized {len(done)} of {len(tasks)}")
         return row
@@ -106,7 +113,8 @@ def measure(
         "array_preset": array_preset,
         "array_params": base.as_dict(),
         "commands": FAMILIES,
-        "rows": rows[::-1],
+        "rows": [row for row in rows[::-1] if row],
+        "failed": failed,
     }
 
 

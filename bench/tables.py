@@ -189,6 +189,9 @@ def _area(report: Report) -> str:
             ),
             *_misfits(tops),
         ]
+    if failed := report["failed"]:
+        names = (f"{row['preset']}, {row['array']}, {_FAMILIES[row['family']]}" for row in failed)
+        parts.append(f"Yosys itself fails on: {'; '.join(names)}.")
     return "\n\n".join(parts)
 
 

@@ -4,7 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["run"]
+__all__ = ["YosysError", "run"]
+
+
+class YosysError(RuntimeError):
+    """Yosys fails; the message ends with the end of its log."""
+
 
 _PROGRAM = """
 import sys
@@ -20,7 +25,7 @@ def run(commands: list[str], directory: Path) -> str:
 
     Raises
     ------
-    RuntimeError
+    YosysError
         Where a command fails, with the end of the log.
     """
     result = subprocess.run(
@@ -32,5 +37,5 @@ def run(commands: list[str], directory: Path) -> str:
     )
     if result.returncode:
         last = "\n".join((result.stdout + result.stderr).splitlines()[-10:])
-        raise RuntimeError(f"Yosys failed ({result.returncode}):\n{last}")
+        raise YosysError(f"Yosys failed ({result.returncode}):\n{last}")
     return result.stdout
