@@ -1,5 +1,7 @@
 """The spike-driven strategy, end to end, against its sections computed one value at a time."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -44,7 +46,8 @@ def recipe(**settings) -> Recipe:
 
 def value_by_value(x, codes, mantissa, exponent, bias, max_count):
     """Sections 1, 2, 5 and 6 for one token by absmax, in Python integers."""
-    lsb = [round(float(value) * 65536) for value in x]
+    # Half away from zero; round() would take halves to even.
+    lsb = [int(math.copysign(int(abs(float(value)) * 65536 + 0.5), value)) for value in x]
     v = max(1 << 24, max(map(abs, lsb)) * 256 * (1 << 16) // max_count)
     counts = [
         min(max_count, (abs(value) * (1 << 25) + v) // (2 * v)) * (1 if value > 0 else -1)
