@@ -17,6 +17,7 @@ __all__ = ["BENCHES", "main"]
 BENCHES = {
     "roofline": "layers of SmolLM2-135M on the RTL: cycles against what their bytes need",
     "tokens": "whole tokens of SmolLM2-135M on the RTL, at several positions (half an hour)",
+    "profile": "SmolLM2-135M by a measured profile: cycles predicted and simulated, channel order",
     "arrays": "the spike array against a MAC array, with silent channels skipped and fetched",
     "area": "LUTs, DSPs and memory of both arrays on two FPGA families, by Yosys (minutes)",
     "sim_speed": "cycles a second and build time of the simulators (minutes)",
@@ -78,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="P",
         help=f"hardware: {', '.join(PRESETS)} (default: each bench's own, see docs/performance.md)",
     )
+    add(
+        "--text",
+        metavar="FILE",
+        type=Path,
+        help="what the bench profile records and judges on (default: this project's pages)",
+    )
     add("--docs", action="store_true", help="write tables and figures of docs/ anew as well")
     add(
         "--from-reports",
@@ -114,14 +121,17 @@ def _run(name: str, options: argparse.Namespace) -> None:
 def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
     import torch
 
-    from bench import area, arrays, reports, roofline, sim_speed, tokens
+    from bench import area, arrays, profile, reports, roofline, sim_speed, tokens
 
     torch.set_num_threads(1)  # threads waiting for each other would disturb what is measured
     choices: dict[str, object] = {}
     if options.model and name != "area":
         choices["model"] = options.model
+    if options.text and name == "profile":
+        choices["text"] = options.text
     if options.preset:
         choices |= {
+            "profile": {"preset_name": options.preset},
             "roofline": {"preset_name": options.preset},
             "tokens": {"preset_name": options.preset},
             "arrays": {"preset_name": options.preset},
@@ -131,6 +141,7 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
     modules = {
         "roofline": roofline,
         "tokens": tokens,
+        "profile": profile,
         "arrays": arrays,
         "area": area,
         "sim_speed": sim_speed,

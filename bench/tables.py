@@ -1,12 +1,14 @@
 """Reports of benches as Markdown, for docs/performance.md and for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from bench.arrays import HARDWARE
+from bench.markdown import markdown
+from bench.profile_table import profile_table
 from bench.roofline import ALL
 from bench.sim_speed import LOOP
 
-__all__ = ["TABLES", "markdown"]
+__all__ = ["TABLES"]
 
 Report = dict[str, object]
 
@@ -20,12 +22,6 @@ _YARDSTICKS = {
 _BLOCK_RAMS = {"ecp5": ("an ECP5-85F", 208)}  # of the device that the preset edge is for
 _FAMILIES = {"ecp5": "ECP5", "xc7": "Xilinx 7"}
 _KINDS = {"adder": "ternary adder", "spike": "spike: shift, add", "mac": "MAC: multiply, add"}
-
-
-def markdown(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table whose first column is text and whose others are numbers."""
-    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def _roofline(report: Report) -> str:
@@ -269,6 +265,7 @@ def _sim_speed(report: Report) -> str:
 TABLES = {
     "roofline": _roofline,
     "tokens": _tokens,
+    "profile": profile_table,
     "arrays": _arrays,
     "area": _area,
     "sim_speed": _sim_speed,

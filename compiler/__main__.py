@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from compiler.model.build import ALL_LAYERS, build_model
 from compiler.program import Compiled, load
 from golden import fetch
 from golden.checkpoints import load as load_checkpoint
+from golden.profile_file import load_profile
 from golden.recipe import known_recipes, load_recipe
 from hw.isa import MODIFIERS
 from hw.presets import PRESETS, preset
@@ -81,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{', '.join(known_recipes())} or a TOML file (default: w8)",
     )
     command.add_argument(
-        "--coding", default="csd", help=f"{', '.join(coding_names())} (default: csd)"
+        "--coding",
+        help=f"{', '.join(coding_names())} (default: csd, or what a profile says of each site)",
     )
     command.add_argument(
         "--tokens",
@@ -105,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="BYTES",
         help="that a whole model must fit in (default: all that the hardware addresses)",
+    )
+    command.add_argument(
+        "--profile",
+        metavar="FILE",
+        help="how a whole model spikes, from python -m golden profile: channels are ordered and "
+        "codings chosen by it",
     )
     command.set_defaults(run=_build)
 
@@ -135,7 +144,6 @@ def _build(options: argparse.Namespace) -> None:
             directory=options.output,
             params=params,
             recipe=recipe,
-            coding=options.coding,
             progress=lambda matrix: progress.update(task, description=f"compiled {matrix}"),
         )
     _summarize(compiled, options, time.monotonic() - begin)
@@ -143,7 +151,7 @@ def _build(options: argparse.Namespace) -> None:
 
 def _maker(options: argparse.Namespace) -> Callable[..., Compiled]:
     """Return what compiles, with the options that only one of the two kinds has."""
-    only = {"layers": ("tokens", "rows"), "model": ("context", "memory")}
+    only = {"layers": ("tokens", "rows"), "model": ("context", "memory", "profile")}
     kind = "model" if options.layers == ALL_LAYERS else "layers"
     (other,) = only.keys() - {kind}
     for name in only[other]:
@@ -152,9 +160,11 @@ def _maker(options: argparse.Namespace) -> Callable[..., Compiled]:
             raise ValueError(f"--{name} must be left out: {of_all} does not have it")
     choices = {name: getattr(options, name) for name in only[kind]}
     if kind == "model":
-        return partial(build_model, **choices)
+        if options.profile is not None:
+            choices["profile"] = load_profile(Path(options.profile))
+        return partial(build_model, coding=options.coding, **choices)
     names = [layer for layer in options.layers.split(",") if layer]
-    return partial(build, layers=names, **choices)
+    return partial(build, layers=names, coding=options.coding or "csd", **choices)
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -181,12 +191,18 @@ def _summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) 
     if options.json:
         keys = ("layers", "coding", "fingerprint", "tokens", "memory_bytes", "weights")
         keys += ("context",) if compiled.is_model else ()
+        measured = manifest.get("schedule", {})
         report = {
             "directory": str(compiled.directory),
             "model": manifest["model"]["name"],
             "recipe": manifest["recipe"]["name"],
             **{key: manifest[key] for key in keys},
             "matrices": matrices,
+            **(
+                {"schedule": {k: v for k, v in measured.items() if k != "order"}}
+                if measured
+                else {}
+            ),
             "balance": [entry.as_dict() for entry in balance(compiled)],
             "seconds": round(seconds, 3),
         }

@@ -20,10 +20,11 @@ from rich.table import Table
 
 from golden import calibrate, fetch
 from golden.calibrate import split
-from golden.checkpoints import load
+from golden.checkpoints import Checkpoint, load
 from golden.encoding import CODINGS
 from golden.firing import FiringStatistics
 from golden.fold import fold
+from golden.intact import sha256_of
 from golden.integer import IntegerModel
 from golden.perplexity import (
     ARITHMETICS,
@@ -33,7 +34,10 @@ from golden.perplexity import (
     read_text,
     windows,
 )
-from golden.recipe import known_recipes, load_recipe
+from golden.profile import SPIKE_CODINGS, Profile
+from golden.profile_file import save_profile
+from golden.profiling import KEPT_TOKENS, record
+from golden.recipe import Recipe, known_recipes, load_recipe
 
 _PERPLEXITY = f"""\
 The text is cut into windows of --context tokens that do not overlap (a line {DOCUMENT_END} ends a
@@ -56,6 +60,14 @@ budget. See docs/quality.md.
 """
 
 
+_PROFILE = """\
+The text is cut into windows as for perplexity, and the integer model runs over them. What is
+recorded of each site of each layer: how often each count occurred, spikes by coding, steps of the
+array for a channel that fires, how often each channel fires, and for some of the tokens which did.
+python -m compiler build --layers all --profile FILE makes its schedule from it.
+"""
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence."""
 
@@ -70,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_perplexity(commands)
     _add_calibrate(commands)
+    _add_profile(commands)
     _add_generate(commands)
     _add_fetch(commands)
     options = parser.parse_args(arguments)
@@ -93,19 +106,7 @@ def _add_perplexity(commands: argparse._SubParsersAction) -> None:
         help="perplexity in fp32 and by spikes, and how each site fires",
         description=_PERPLEXITY,
     )
-    parser.add_argument("--model", required=True, help=_MODEL)
-    parser.add_argument("--text", required=True, type=Path, help="a UTF-8 text file")
-    parser.add_argument(
-        "--tokens",
-        type=int,
-        default=4096,
-        help="tokens of the text to use, from its start; 0 for all (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--context",
-        type=int,
-        help="tokens of a window (default: 1024, or what the model holds if that is less)",
-    )
+    _add_windows(parser)
     _add_recipe(parser)
     parser.add_argument(
         "--arithmetic",
@@ -122,6 +123,22 @@ def _add_perplexity(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_perplexity)
 
 
+def _add_windows(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help=_MODEL)
+    parser.add_argument("--text", required=True, type=Path, help="a UTF-8 text file")
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        default=4096,
+        help="tokens of the text to use, from its start; 0 for all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--context",
+        type=int,
+        help="tokens of a window (default: 1024, or what the model holds if that is less)",
+    )
+
+
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
@@ -131,20 +148,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def _perplexity(options: argparse.Namespace) -> None:
-    if options.tokens < 0 or options.tokens == 1:
-        raise ValueError(f"--tokens must be 0 or at least 2, not {options.tokens}")
-    recipe = load_recipe(options.recipe)
-    documents = read_text(options.text)
-    checkpoint = load(options.model)
-    limit = checkpoint.config.max_positions
-    context = min(1024, limit) if options.context is None else options.context
-    if not 2 <= context <= limit:
-        raise ValueError(f"--context must be from 2 to {limit} for this model, not {context}")
-    encode = checkpoint.tokenizer.encode
-    batches = list(windows(documents, encode, context, options.tokens or None))
-    if not batches:
-        raise ValueError(f"text {options.text} must have at least 2 tokens to predict one")
-
+    recipe, checkpoint, context, batches = _windows(options)
     with _progress(MofNCompleteColumn()) as progress:
         task = progress.add_task("windows", total=len(batches))
         found = measure(
@@ -162,6 +166,24 @@ def _perplexity(options: argparse.Namespace) -> None:
         print(json.dumps(about | found.as_dict()))
     else:
         _print_table(about, found, options.per_layer)
+
+
+def _windows(options: argparse.Namespace) -> tuple[Recipe, Checkpoint, int, list[list[int]]]:
+    """Return what is run on what: recipe, checkpoint, longest window, and the windows."""
+    if options.tokens < 0 or options.tokens == 1:
+        raise ValueError(f"--tokens must be 0 or at least 2, not {options.tokens}")
+    recipe = load_recipe(options.recipe)
+    documents = read_text(options.text)
+    checkpoint = load(options.model)
+    limit = checkpoint.config.max_positions
+    context = min(1024, limit) if options.context is None else options.context
+    if not 2 <= context <= limit:
+        raise ValueError(f"--context must be from 2 to {limit} for this model, not {context}")
+    encode = checkpoint.tokenizer.encode
+    batches = list(windows(documents, encode, context, options.tokens or None))
+    if not batches:
+        raise ValueError(f"text {options.text} must have at least 2 tokens to predict one")
+    return recipe, checkpoint, context, batches
 
 
 def _add_calibrate(commands: argparse._SubParsersAction) -> None:
@@ -278,6 +300,80 @@ def _cells(statistics: FiringStatistics) -> list[str]:
     spikes = [f"{statistics.spikes(coding) / values:.2f}" for coding in CODINGS]
     shares = [histogram[0], statistics.clipped, sum(histogram[:8])]
     return spikes + [f"{share / values:.1%}" for share in shares]
+
+
+def _add_profile(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "profile",
+        help="record how each site of each layer spikes on a text, for the compiler",
+        description=_PROFILE,
+    )
+    _add_windows(parser)
+    _add_recipe(parser)
+    parser.add_argument(
+        "--keep",
+        type=int,
+        default=KEPT_TOKENS,
+        metavar="N",
+        help="tokens whose firing channels are kept, evenly spread (default: %(default)s)",
+    )
+    parser.add_argument("-o", "--output", required=True, type=Path, help="the profile, a .npz file")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of the table"
+    )
+    parser.set_defaults(run=_profile)
+
+
+def _profile(options: argparse.Namespace) -> None:
+    if options.keep < 1:
+        raise ValueError(f"--keep must be at least 1, not {options.keep}")
+    if options.output.suffix != ".npz":
+        raise ValueError(f"--output must end in .npz, not {options.output.name!r}")
+    if not options.output.absolute().parent.is_dir():
+        raise ValueError(f"--output must lie in a directory that exists, not {options.output}")
+    recipe, checkpoint, context, batches = _windows(options)
+    with _progress(MofNCompleteColumn()) as progress:
+        task = progress.add_task("windows", total=len(batches))
+        found = record(
+            checkpoint,
+            recipe,
+            batches,
+            text=(options.text.name, sha256_of(options.text)),
+            context=context,
+            keep=options.keep,
+            progress=lambda: progress.advance(task),
+        )
+    save_profile(found, options.output)
+    if options.json:
+        print(json.dumps(found.as_dict()))
+    else:
+        _print_profile(found, options.output)
+
+
+def _print_profile(found: Profile, path: Path) -> None:
+    of = found.identity
+    console = Console()
+    console.print(
+        f"{path}: {of.model}, recipe {of.recipe}, {of.tokens:,} tokens of {of.text} in "
+        f"{of.windows:,} windows of at most {of.context:,}",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+    title = "Of each layer: silent values, and csd steps of a channel that fires"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    table.add_column("layer", no_wrap=True)
+    kinds = dict.fromkeys(name.rpartition(".")[2] for name in found.sites)
+    for kind in kinds:
+        table.add_column(kind, justify="right", no_wrap=True)
+    rows: dict[str, dict[str, str]] = {}
+    for name, site in found.sites.items():
+        place, _, kind = name.rpartition(".")
+        cell = f"{site.silent:.1%} {site.steps(SPIKE_CODINGS[-1]):.2f}"
+        rows.setdefault(place.rpartition(".")[2], {})[kind] = cell
+    for layer, cells in rows.items():
+        table.add_row(layer, *(cells.get(kind, "") for kind in kinds))
+    console.print(table)
 
 
 def _add_generate(commands: argparse._SubParsersAction) -> None:

@@ -34,6 +34,13 @@ class FiringStatistics:
         self.counts = torch.zeros(2 * max_count + 1, dtype=torch.int64)
         self.clipped = 0
 
+    @classmethod
+    def of(cls, counts: Tensor) -> "FiringStatistics":
+        """Take up `counts` as another one had them; what was clipped is not in them."""
+        found = cls(len(counts) // 2)
+        found.counts += counts
+        return found
+
     def add(self, encoded: Encoded, there: Tensor | None = None) -> None:
         """Take in a batch of encoded vectors, or those of their elements where `there` is set."""
         offset = encoded.counts.long() + self.max_count

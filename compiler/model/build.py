@@ -1,6 +1,6 @@
 """The passes one after another: from a checkpoint to a compiled directory of the whole model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,11 +15,14 @@ from compiler.model.fold import Program, fold
 from compiler.model.lower import WholeModel, lower
 from compiler.model.place import place, require_memory
 from compiler.model.schedule import schedule
+from compiler.order import ChannelOrder, ordered
 from compiler.origin import checksum
 from compiler.place import Region
+from compiler.plan.measured import Measured, measured
 from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
 from golden.fold import fold as fold_checkpoint
+from golden.profile import Profile
 from golden.recipe import Recipe
 from hw.fingerprint import fingerprint
 from hw.isa import Coding
@@ -32,16 +35,24 @@ ALL_LAYERS = "all"
 
 
 def program_of(
-    model: WholeModel, params: HwParams, coding: str, memory: int | None = None
+    model: WholeModel,
+    params: HwParams,
+    coding: str | Mapping[str, str],
+    memory: int | None = None,
 ) -> tuple[Program, dict[str, Region]]:
     """Return a model's program and its memory map.
 
     The map comes twice: first to learn how many slots the program has, which depends on no address.
+    `coding` is that of all sites, or each one's by its name.
     """
+    if isinstance(coding, str):
+        codings = Coding[coding.upper()]
+    else:
+        codings = {site: Coding[name.upper()] for site, name in coding.items()}
     slots = 0
     for _ in range(2):
         regions = place(model, params, slots=slots, memory=memory)
-        token = schedule(model, regions, params, Coding[coding.upper()])
+        token = schedule(model, regions, params, codings)
         program = fold(model, token, regions)
         slots = len(program.instructions)
     regions["records"] = replace(regions["records"], bytes=len(program.records))
@@ -55,9 +66,10 @@ def build_model(
     *,
     params: HwParams,
     recipe: Recipe,
-    coding: str = "csd",
+    coding: str | None = None,
     context: int | None = None,
     memory: int | None = None,
+    profile: Profile | None = None,
     progress: Callable[[str], None] = lambda matrix: None,
 ) -> Compiled:
     """Compile a whole model.
@@ -72,12 +84,14 @@ def build_model(
         The hardware.
     recipe : Recipe
         How the model becomes spike-driven; its fold is applied to the checkpoint first.
-    coding : str
-        ``unary``, ``bitwise`` or ``csd``.
+    coding : str, optional
+        ``unary``, ``bitwise`` or ``csd``; by default csd, or what the profile says of each site.
     context : int, optional
         Positions to make room for; by default all that model and hardware have.
     memory : int, optional
         Bytes of memory; by default all that the hardware addresses.
+    profile : Profile, optional
+        How the model spikes: the order of its channels and each site's coding are chosen by it.
     progress : callable
         Told each matrix's name when it is written.
 
@@ -86,19 +100,32 @@ def build_model(
     ValueError
         In one sentence, where something asked for does not exist, fit or agree.
     """
-    check_coding(coding)
+    if coding is not None:
+        check_coding(coding)
+    if profile is not None:
+        profile.identity.require(checkpoint, recipe)
     lower(checkpoint.config, recipe, params, context)  # refuses before the fold takes its time
     origin, checkpoint = checkpoint, fold_checkpoint(checkpoint, recipe.fold_text)
     model = lower(checkpoint.config, recipe, params, context)
-    program, regions = program_of(model, params, coding, memory)
+    chosen: Measured | None = None
+    order: ChannelOrder | None = None
+    codings: str | Mapping[str, str] = coding or "csd"
+    if profile is not None:
+        progress("the order of the channels")
+        chosen = measured(profile, model, params, coding)
+        order, codings = chosen.ordering.order, chosen.codings
+    program, regions = program_of(model, params, codings, memory)
     identity = fingerprint(params)
     matrices = [matrix for stage in model.stages for matrix in stage.matrices]
     parts = [(matrix.name, matrix.first_row, matrix.outputs) for matrix in matrices]
     with replacing(Path(directory)) as work:
         shards = Shards(work)
-        emit_constants(model, checkpoint, regions, params, shards)
+        emit_constants(model, checkpoint, regions, params, shards, order)
         for matrix in matrices:
-            weights = in_pair_order(matrix.name, quantized(checkpoint, matrix), model)
+            weights = quantized(checkpoint, matrix)
+            if order is not None:
+                weights = ordered(matrix.name, weights, order)
+            weights = in_pair_order(matrix.name, weights, model)
             emit_matrix(matrix, weights, regions, params, shards)
             progress(matrix.name)
         if program.records:
@@ -118,7 +145,7 @@ def build_model(
             "checkpoint": checksum(origin, parts),
             "layers": [ALL_LAYERS],
             "recipe": recipe_entry(recipe),
-            "coding": coding,
+            "coding": codings if isinstance(codings, str) else chosen.coding,
             "params": params.as_dict(),
             "fingerprint": identity,
             "tokens": 1,
@@ -129,5 +156,7 @@ def build_model(
             },
             "operations": manifests.operations(model.stages, program.unrolled, params),
         }
+        if chosen is not None:
+            manifest["schedule"] = chosen.as_dict()
         manifests.write(manifest, work)
     return load(directory, params)

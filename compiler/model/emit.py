@@ -8,6 +8,7 @@ import torch
 from compiler.emit import Shards, Weights
 from compiler.model.lower import WholeModel
 from compiler.model.place import gains
+from compiler.order import ChannelOrder
 from compiler.place import Region
 from compiler.tile import pack_channel_words
 from golden.checkpoints import Checkpoint
@@ -27,11 +28,16 @@ def emit_constants(
     regions: dict[str, Region],
     params: HwParams,
     shards: Shards,
+    channels: ChannelOrder | None = None,
 ) -> None:
-    """Write embeddings, rotations, gains and the scales of the outputs of attention."""
+    """Write embeddings, rotations, gains and the scales of the outputs of attention.
+
+    Embeddings and the gains of the residual stream lie in the order of its `channels`.
+    """
     config = model.config
+    stream = slice(None) if channels is None else channels.stream
     order = _head_order(model)
-    shards.write(regions["embed"], _vectors(checkpoint.tensor("embed"), params))
+    shards.write(regions["embed"], _vectors(checkpoint.tensor("embed"), params, stream))
     shards.write(regions["rope"], _rotations(model, params))
     ones = np.ones(config.head_dim, np.int64)
     words = pack_channel_words(ones * _OUTPUT_MANTISSA, ones * _OUTPUT_EXPONENT, None, params)
@@ -40,6 +46,8 @@ def emit_constants(
         gain = checkpoint.tensor(name)
         if name.endswith(("q_norm", "k_norm")):
             gain = gain[order]
+        else:
+            gain = gain[stream]
         shards.write(regions[name], _vectors(gain[None], params))
 
 
@@ -64,9 +72,11 @@ def _rotations(model: WholeModel, params: HwParams) -> Iterator[np.ndarray]:
         yield from _vectors(torch.stack(table, dim=-1).flatten(1), params)
 
 
-def _vectors(rows: torch.Tensor, params: HwParams) -> Iterator[np.ndarray]:
-    """Yield rows in Q15.16, each padded to whole memory words."""
+def _vectors(
+    rows: torch.Tensor, params: HwParams, order: slice | np.ndarray = slice(None)
+) -> Iterator[np.ndarray]:
+    """Yield rows in Q15.16, their elements in an order, each padded to whole memory words."""
     padding = -rows.shape[1] % params.encode_lanes
     for start in range(0, len(rows), _ROWS_AT_ONCE):
-        block = to_fixed(rows[start : start + _ROWS_AT_ONCE]).numpy()
+        block = to_fixed(rows[start : start + _ROWS_AT_ONCE]).numpy()[:, order]
         yield np.pad(block, ((0, 0), (0, padding))).astype("<i4")

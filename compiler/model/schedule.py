@@ -1,6 +1,7 @@
 """Pass 4, schedule: what is done for one token, layer by layer."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -55,7 +56,10 @@ class _Batch:
 
 
 def schedule(
-    model: WholeModel, regions: dict[str, Region], params: HwParams, coding: Coding
+    model: WholeModel,
+    regions: dict[str, Region],
+    params: HwParams,
+    coding: Coding | Mapping[str, Coding],
 ) -> Pass:
     """Return the instructions of one token.
 
@@ -67,8 +71,8 @@ def schedule(
         Where everything lies (`compiler.model.place.place`).
     params : HwParams
         The hardware.
-    coding : Coding
-        How counts become spikes.
+    coding : Coding or mapping of str to Coding
+        How counts become spikes: everywhere, or by site.
     """
     return _Scheduler(model, regions, params, coding).token()
 
@@ -77,7 +81,11 @@ class _Scheduler:
     """Makes instructions of names: addresses and strides are found here."""
 
     def __init__(
-        self, model: WholeModel, regions: dict[str, Region], params: HwParams, coding: Coding
+        self,
+        model: WholeModel,
+        regions: dict[str, Region],
+        params: HwParams,
+        coding: Coding | Mapping[str, Coding],
     ) -> None:
         self.model, self.regions, self.params, self.coding = model, regions, params, coding
         config = model.config
@@ -185,6 +193,7 @@ class _Scheduler:
         return [
             self.encode(layer.query, "rotated_q", source, self.head_bytes, batch.heads, head_dim),
             self.cache_matmul(
+                f"{name}.query",
                 reads=(f"{name}.keys", f"{name}.key_scales"),
                 writes=f"scores.{batch.buffer}",
                 strided=1,
@@ -226,6 +235,7 @@ class _Scheduler:
                 by_position=1,
             ),
             self.cache_matmul(
+                f"{layer.name}.probabilities",
                 reads=(values,),
                 writes="attention",
                 strided=0,
@@ -249,7 +259,7 @@ class _Scheduler:
             fields = matmul_fields(
                 matrix,
                 self.regions,
-                self.coding,
+                self.coding_of(stage.name),
                 destination=self.address(destination),
                 destination_stride=self.params.vector_bytes(matrix.outputs),
             )
@@ -284,10 +294,16 @@ class _Scheduler:
         )
         return Instruction(opcode=Opcode.ENCODE, fields=fields, stage=stage, reads=(region,))
 
-    def cache_matmul(self, *, reads: tuple[str, ...], writes: str, **fields: int) -> Instruction:
+    def cache_matmul(
+        self, site: str, *, reads: tuple[str, ...], writes: str, **fields: int
+    ) -> Instruction:
         """Return a MATMUL whose weights are keys or values."""
-        fields |= {"coding": self.coding.value, "weight_width": _CACHE_WIDTH, "has_bias": 0}
+        coding = self.coding_of(site).value
+        fields |= {"coding": coding, "weight_width": _CACHE_WIDTH, "has_bias": 0}
         return Instruction(opcode=Opcode.MATMUL, fields=fields, reads=reads, writes=(writes,))
+
+    def coding_of(self, site: str) -> Coding:
+        return self.coding if isinstance(self.coding, Coding) else self.coding[site]
 
     def norm(self, gain: str, source: str = "x") -> Instruction:
         hidden = self.model.config.hidden_size
