@@ -7,7 +7,6 @@
 import hashlib
 import json
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -49,14 +48,13 @@ def save_profile(profile: Profile, path: Path) -> None:
     }
     header["sha256"] = _digest(header, arrays)
     raw = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    part = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part:
-            np.savez_compressed(part, header=raw, **arrays)
-        os.replace(part.name, path)
-    except BaseException:
-        os.unlink(part.name)
-        raise
+        with part.open("wb") as file:
+            np.savez_compressed(file, header=raw, **arrays)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_profile(path: Path) -> Profile:

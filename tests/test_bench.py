@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from bench import area, arrays, reports, roofline, sim_speed
+from bench import area, arrays, profile, reports, roofline, sim_speed
 from bench.__main__ import BENCHES, main
 from bench.docs import PAGE, section, write_docs
 from bench.figures import FIGURES
@@ -37,6 +37,35 @@ def reports_of_a_small_model(stories260k):
             hardware=("spike", "mac"),
         ),
     }
+
+
+def test_profile_holds_predictions_against_both_devices(stories260k, tmp_path):
+    text = tmp_path / "t.txt"
+    text.write_text("Once upon a time, there was a little girl named Lily. She was happy.\n" * 12)
+    small = dict(
+        model=str(stories260k),
+        preset_name="test",
+        recipes=("w8",),
+        text=text,
+        tokens=64,
+        context=32,
+        position=6,
+        rtl_layers=1,
+        profiles=tmp_path,
+    )
+    report = profile.measure(**small)
+    (found,) = report["recipes"]
+    assert [*found["predicted"]] == [*(f"layers.{i}" for i in range(5)), "head"]
+    for key in ("own", "ordered"):
+        layers = [*found[key]["layers"], found[key]["head"]]
+        for name in ("cycles", "read_bursts", "dram_bytes_read"):
+            assert sum(row[name] for row in layers) == found[key]["totals"][0][name]
+        assert all(row["cycles"] > 0 for row in layers)
+    assert found["own"]["tokens"] == found["ordered"]["tokens"]
+    before = (tmp_path / "stories260K-w8.npz").stat().st_mtime_ns
+    assert profile.measure(**small) == report
+    assert (tmp_path / "stories260K-w8.npz").stat().st_mtime_ns == before
+    assert "| layers.4 | " in TABLES["profile"](report)
 
 
 # --- What is measured -------------------------------------------------------------------------
