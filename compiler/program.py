@@ -164,18 +164,22 @@ class Compiled:
         """Return the program for people: a line an instruction, addresses as regions."""
         lines = [f"# {self.directory.name}: {', '.join(self.manifest['layers'])}"]
         for index, (opcode, fields) in enumerate(self.instructions()):
-            shown = []
-            for name, value in fields.items():
-                if name in isa.MODIFIERS:
-                    shown += [name] * value
-                elif isa.INSTRUCTIONS[opcode][name].width == _ADDRESS_WIDTH:
-                    shown.append(f"{name}={self.place_of(value)}")
-                elif name in _ENUMS:
-                    shown.append(f"{name}={_ENUMS[name](value).name.lower()}")
-                else:
-                    shown.append(f"{name}={value}")
-            lines.append(f"{index:4} {opcode.name:7} {' '.join(shown)}".rstrip())
+            lines.append(f"{index:4} {self.shown(opcode, fields)}")
         return "\n".join(lines)
+
+    def shown(self, opcode: isa.Opcode, fields: Mapping[str, int]) -> str:
+        """Return one instruction for people, as in the listing."""
+        shown = []
+        for name, value in fields.items():
+            if name in isa.MODIFIERS:
+                shown += [name] * value
+            elif isa.INSTRUCTIONS[opcode][name].width == _ADDRESS_WIDTH:
+                shown.append(f"{name}={self.place_of(value)}")
+            elif name in _ENUMS:
+                shown.append(f"{name}={_ENUMS[name](value).name.lower()}")
+            else:
+                shown.append(f"{name}={value}")
+        return f"{opcode.name:7} {' '.join(shown)}".rstrip()
 
 
 def load(directory: str | Path, params: HwParams | None = None) -> Compiled:

@@ -1,4 +1,4 @@
-"""Command line of the simulators: ``python -m sim run`` and ``python -m sim generate``."""
+"""Command line of the simulators: ``python -m sim run``, ``generate`` and ``diverge``."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hw.presets import PRESETS
+from sim.diverge import cli as diverge_cli
 
 __all__ = ["main"]
 
@@ -30,6 +31,7 @@ that holds, 1 where it does not, 2 where the request is at fault."""
 _COMPILED = {
     "run": ("layer", "coding", "recipe", "tokens", "rows", "array", "no_skip"),
     "generate": ("coding", "recipe", "context"),
+    "diverge": ("layer", "coding", "recipe", "context"),
 }
 
 
@@ -53,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"{', '.join(given)}: what is compiled in {options.compiled} stands")
     elif options.command == "run" and options.layer is None:
         parser.error("--layer (such as mlp0) or --compiled must be given")
-    commands = {"run": _run, "generate": _generate}
+    commands = {"run": _run, "generate": _generate, "diverge": _diverge}
     try:
         return commands[options.command](options)
     except ValueError as error:  # each is one sentence
@@ -75,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _add_run(commands)
     _add_generate(commands)
+    command = commands.add_parser(
+        "diverge",
+        help="find the first difference between two devices",
+        description=diverge_cli.DESCRIPTION,
+    )
+    _add_model(command)
+    _add_timing(command)
+    diverge_cli.add_arguments(command)
     return parser
 
 
@@ -219,6 +229,15 @@ def _generate(options: argparse.Namespace) -> int:
     for failure in finished["failures"]:
         print(f"python -m sim: {failure} (seed {finished['seed']})", file=sys.stderr)
     return 0 if finished["passed"] else 1
+
+
+def _diverge(options: argparse.Namespace) -> int:
+    from sim.errors import ToolError
+
+    try:
+        return diverge_cli.run(options, _timing(options))
+    except ToolError as error:
+        return _refuse(str(error))
 
 
 def _speed(finished: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ BUILD_ROOT = ROOT / "build" / "verilator"
 
 _BENCH = ROOT / "sim" / "bench"
 _MEMORY_SOURCES = [_BENCH / "dram.sv", _BENCH / "dram.cpp"]
-_MEMORY_FILES = [*_MEMORY_SOURCES, _BENCH / "axi_memory.h"]
+_MEMORY_FILES = [*_MEMORY_SOURCES, _BENCH / "axi_memory.h", _BENCH / "trace.h"]
 
 _REQUEST = ("id", "addr", "len", "size", "burst", "lock", "cache", "prot", "qos")
 _BUS = {  # channels of AXI4 and their signals, but valid and ready

@@ -37,6 +37,8 @@ class Cycle:
         The memory's, as for the rtl device.
     progress : callable
         Is given the bytes read so far, now and then.
+    observe : callable, optional
+        Told an `Observation` after each instruction.
     """
 
     name = "cycle"
@@ -46,8 +48,9 @@ class Cycle:
         *,
         timing: Timing = Timing(),  # noqa: B008 - frozen
         progress: Callable[[int], None] = lambda _bytes_read: None,
+        observe: Callable[[Observation], None] = lambda _seen: None,
     ) -> None:
-        self._timing, self._progress = timing, progress
+        self._timing, self._progress, self._observe = timing, progress, observe
 
     def run(self, compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> Result:
         """Execute the program once; see `sim.device.Device.run`.
@@ -60,7 +63,7 @@ class Cycle:
         memory, host = _memory(compiled.memory_bytes, self._timing), c.Host()
         host.program, host.slots = compiled.program_address, len(compiled.instructions())
         with ModelRun(compiled.params, memory, host, self._progress) as model:
-            result = Functional(model.add).run(compiled, inputs)
+            result = Functional(self._both(model)).run(compiled, inputs)
             return replace(result, counters=_counted(result, model))
 
     def execute(
@@ -88,9 +91,16 @@ class Cycle:
         )
         timing = _memory(memory.size, self._timing, _IDLE_CYCLES_WITH_REGISTERS)
         with ModelRun(params, timing, host, self._progress) as model:
-            functional = Functional(model.add)
+            functional = Functional(self._both(model))
             finished = functional.execute(memory, program, params, registers, on_token)
             return replace(finished, counters=_counted(finished, model))
+
+    def _both(self, model: ModelRun) -> Callable[[Observation], None]:
+        def tell(seen: Observation) -> None:
+            self._observe(seen)
+            model.add(seen)
+
+        return tell
 
 
 def _counted(end: Result | Finished, model: ModelRun) -> dict[str, int | None]:

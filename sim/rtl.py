@@ -16,6 +16,7 @@ from sim.builds import build_bench
 from sim.device import Finished, Registers, Result
 from sim.errors import HardwareFault
 from sim.simulator import simulate
+from sim.tokens import TokenStream
 from sim.verilog import Build
 
 __all__ = ["Rtl", "RtlResult", "Run", "Timing", "cycle_limit"]
@@ -114,6 +115,8 @@ class Rtl:
         Where the waves are recorded; the build must be able to.
     progress : callable
         Is given the bytes read so far, now and then.
+    trace : Path, optional
+        Where everything that is written is recorded, and all spike counts (`sim.bench.trace`).
     """
 
     name = "rtl"
@@ -125,8 +128,10 @@ class Rtl:
         timing: Timing = Timing(),  # noqa: B008 - frozen
         waves: Path | None = None,
         progress: Callable[[int], None] = lambda _bytes_read: None,
+        trace: Path | None = None,
     ) -> None:
         self._build, self._timing, self._waves, self._progress = build, timing, waves, progress
+        self._trace = trace
 
     def run(self, compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> RtlResult:
         """Execute the program once; see `sim.device.Device.run`.
@@ -136,7 +141,8 @@ class Rtl:
         HardwareFault
             Where the hardware breaks the bus's protocol, or does not come to an end.
         """
-        run = Run(compiled=compiled, inputs=inputs, timing=self._timing)
+        job = {"trace": str(self._trace)} if self._trace else {}
+        run = Run(compiled=compiled, inputs=inputs, timing=self._timing, job=job)
         (result,) = self.run_all([run])
         if isinstance(result, HardwareFault):
             raise result
@@ -160,6 +166,7 @@ class Rtl:
         build = self._build or build_bench(params, waves=self._waves is not None)
         with tempfile.TemporaryDirectory(prefix="spikeloom-") as directory:
             image = Path(directory) / "memory"
+            made = TokenStream(memory, program, registers, on_token)
             memory.tofile(image)
             job = Job(
                 name="model",
@@ -173,8 +180,16 @@ class Rtl:
                 latency=self._timing.latency,
                 stalls=self._timing.stalls,
                 seed=self._timing.seed,
+                trace=str(self._trace or Path(directory) / "trace"),
+                traced=[] if self._trace else [made.first, made.end],
             )
-            (outcome,) = simulate(build, [job], waves=self._waves, progress=self._progress)
+            (outcome,) = simulate(
+                build,
+                [job],
+                waves=self._waves,
+                progress=self._progress,
+                look=lambda: made.look(Path(job.trace)),
+            )
             if outcome.failure:
                 raise HardwareFault(f"{outcome.name}: {outcome.failure}")
             memory[:] = np.fromfile(image, np.uint8)

@@ -95,6 +95,7 @@ def simulate(
     *,
     waves: Path | None = None,
     progress: Callable[[int], None] = lambda _bytes_read: None,
+    look: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
     """Run `jobs`, one after the other, in one process.
 
@@ -108,6 +109,8 @@ def simulate(
         File for the recorded waves; the build must be able to.
     progress : callable
         Is given the bytes that the current job has read, now and then.
+    look : callable
+        Called now and then, and at the end.
 
     Returns
     -------
@@ -118,7 +121,8 @@ def simulate(
         path = Path(temporary) / "jobs"
         write_jobs(path, list(jobs))
 
-        def look() -> None:
+        def look_around() -> None:
+            look()
             if progress_path(path).exists() and (text := progress_path(path).read_text()):
                 progress(json.loads(text)["bytes_read"])
 
@@ -128,6 +132,7 @@ def simulate(
             Path(temporary),
             environment={JOBS_VARIABLE: str(path)},
             waves=waves,
-            look=look,
+            look=look_around,
         )
+        look()
         return read_outcomes(path)

@@ -15,6 +15,8 @@
 #include <tuple>
 #include <vector>
 
+#include "trace.h"
+
 constexpr size_t kOutstanding = 32;  // bursts a direction may have under way
 constexpr size_t kEarlyBeats = 64;   // words of write data that may come before their address
 constexpr int kOkay = 0, kSlaveError = 2, kIncrementing = 1;
@@ -79,10 +81,12 @@ class Memory {
     Counts counts{};
     char fault[200] = "";
     std::vector<Range> writable, failing[2];  // failing: reads, writes
+    Trace trace;
 
     bool open(const char* path, uint64_t bytes, uint64_t word_bytes, uint64_t latency,
               double stalls, uint64_t seed) {
         if (bytes_) munmap(bytes_, limit_);
+        trace.close();
         *this = Memory();
         const int file = ::open(path, O_RDWR);
         if (file < 0) return false;
@@ -273,6 +277,7 @@ class Memory {
     }
 
     void store(uint64_t at, const Word& word) {
+        if (b.response == kOkay) trace.write(at, word_bytes_, word.strobe, word.data);
         for (uint64_t i = 0; i < word_bytes_; ++i) {
             if (!(word.strobe >> i & 1)) continue;
             const Range byte{at + i, at + i + 1};

@@ -46,4 +46,15 @@ module spikeloom_bench #(
 
     spikeloom_top top (.*);
     dram #(.DATA_WIDTH(DATA_WIDTH), .ADDR_WIDTH(ADDR_WIDTH), .ID_WIDTH(ID_WIDTH)) memory (.*);
+
+    // Spike counts never reach the bus; for sim.diverge they are recorded where they are kept.
+    typedef bit [255:0] spikes_t;
+    import "DPI-C" function void dram_spikes(input bit batch, input spikes_t payload);
+
+    always_ff @(posedge clk) begin
+        if (top.matrix.spikes.i_batch__valid)
+            dram_spikes(1, spikes_t'(top.matrix.spikes.i_batch__payload));
+        if (top.matrix.spikes.i__valid)
+            dram_spikes(0, spikes_t'(top.matrix.spikes.i__payload));
+    end
 endmodule

@@ -5,6 +5,8 @@
 
 #include "Vtop__Dpi.h"
 
+constexpr uint64_t kSpikesBytes = 32;  // of the payload in bench.sv
+
 static Memory memory;
 
 void dram_cycle(svBit rst, svBit arvalid, int arid, long long araddr, int arlen, int arsize,
@@ -52,6 +54,15 @@ void dram_permit_writes(uint64_t first, uint64_t end) { memory.writable.push_bac
 
 void dram_fail(int writes, uint64_t first, uint64_t end) {
     memory.failing[writes].push_back({first, end});
+}
+
+int dram_trace(const char* path, uint64_t first, uint64_t end, int spikes) {
+    return memory.trace.open(path, first, end, spikes);
+}
+
+// Called by bench.sv: a batch begins, or counts enter the spike buffer.
+void dram_spikes(svBit batch, const svBitVecVal* payload) {
+    memory.trace.spikes(batch, payload, kSpikesBytes);
 }
 
 void dram_counts(Counts* counts) { *counts = memory.counts; }

@@ -148,6 +148,9 @@ async def _run(dut, job: Job, progress: Path) -> Outcome:
         failing_reads=job.failing_reads,
         failing_writes=job.failing_writes,
     )
+    if job.trace:
+        first, end = job.traced or (0, job.memory_bytes)
+        memory.trace(job.trace, first, end, spikes=not job.traced)
     registers = Registers(dut)
     if job.reset:
         await _reset(dut)

@@ -36,6 +36,10 @@ class Job:
         Addresses that answer with SLVERR.
     reset : bool
         Whether the hardware is reset first; False runs it as the job before left it.
+    trace : str
+        File that records what is done (`sim.bench.trace`), empty for none.
+    traced : list of int
+        First and end of the addresses whose writes are recorded; empty: all, and spike counts.
     abandon_after_cycles : int
         If above 0, the job ends so many cycles after its start, whatever it is doing.
     """
@@ -54,6 +58,8 @@ class Job:
     failing_reads: list[list[int]] = field(default_factory=list)
     failing_writes: list[list[int]] = field(default_factory=list)
     reset: bool = True
+    trace: str = ""
+    traced: list[int] = field(default_factory=list)
     abandon_after_cycles: int = 0
 
 

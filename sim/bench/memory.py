@@ -7,7 +7,7 @@ import ctypes
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["Counts", "configure", "counts", "fault"]
+__all__ = ["Counts", "configure", "counts", "fault", "trace"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def _functions() -> ctypes.CDLL:
     library.dram_permit_writes.restype = None
     library.dram_fail.argtypes = [ctypes.c_int, word, word]
     library.dram_fail.restype = None
+    library.dram_trace.argtypes = [ctypes.c_char_p, word, word, ctypes.c_int]
     library.dram_counts.argtypes = [ctypes.POINTER(_Counts)]
     library.dram_counts.restype = None
     library.dram_fault.argtypes = []
@@ -85,6 +86,27 @@ def configure(
     for kind, ranges in enumerate((failing_reads, failing_writes)):
         for first, end in ranges:
             library.dram_fail(kind, first, end)
+
+
+def trace(path: str, first: int, end: int, *, spikes: bool) -> None:
+    """Record what is done from now on, see `sim.bench.trace`; after `configure`.
+
+    Parameters
+    ----------
+    path : str
+        File of the records.
+    first, end : int
+        Addresses whose writes are recorded.
+    spikes : bool
+        Whether the counts that enter the spike buffer are, too.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written.
+    """
+    if not _functions().dram_trace(path.encode(), first, end, spikes):
+        raise OSError(f"{path} cannot be written")
 
 
 def counts() -> Counts:

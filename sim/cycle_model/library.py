@@ -129,7 +129,8 @@ def library(root: Path = ROOT) -> ctypes.CDLL:
 def _compiled(root: Path) -> Path:
     """Compile unless the cache has it; it appears there whole, by a rename."""
     here = root / "sim" / "cycle_model"
-    sources = [*here.glob("*.h"), here / "model.cpp", root / "sim" / "bench" / "axi_memory.h"]
+    bench = root / "sim" / "bench"
+    sources = [*here.glob("*.h"), here / "model.cpp", bench / "axi_memory.h", bench / "trace.h"]
     content = f"{digest(sources)} {_COMMAND} {tool_versions()['g++']}"
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     cache_directory = root / "build" / "cycle_model"

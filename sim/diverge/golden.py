@@ -1,0 +1,119 @@
+"""The golden model as one side of the comparison: its own tensors, as a device would have them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from golden.config import ModelConfig
+from golden.integer import IntegerModel
+from golden.rope import pair_order
+from hw import isa
+from sim.diverge.sources import Taken, whole
+from sim.diverge.steps import Piece, Step
+from sim.expected import Expected
+
+__all__ = ["GoldenLayers", "GoldenModel"]
+
+_IN_PAIRS = ("q", "k", "q_norm", "k_norm", "q_rotated", "k_rotated", "query.counts", "key")
+_LAST_ONLY = ("final_norm", "logits", "head.counts")  # of a prompt, the last token's
+_BY_POSITION = ("scores", "w", "probabilities.counts")
+
+
+class GoldenModel:
+    """Golden's integer model, run for a prompt; see `sim.diverge.sources.Source`.
+
+    `observe` is the model's; `run` must be called before anything is taken.
+    """
+
+    end: str | None = None
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._config = config
+        self._order = pair_order(config.head_dim, config.rope_interleaved).numpy()
+        self._rows: dict[tuple[str, int], np.ndarray] = {}  # by tensor and position
+        self._positions = 0
+        self._tokens: dict[int, int] = {}
+
+    def observe(self, name: str, x: Tensor) -> None:
+        """Keep a tensor."""
+        if name == "embed":
+            self._positions += len(x)
+        kind = _kind(name)
+        if kind.endswith("threshold"):
+            return  # no device shows it
+        count = 1 if kind in _LAST_ONLY else self._batch(name, x)
+        rows = x.numpy().reshape(count, -1, *x.shape[-1:])  # (positions, heads, elements)
+        for row, position in enumerate(range(self._positions - count, self._positions)):
+            seen = rows[row, :, : position + 1] if kind in _BY_POSITION else rows[row]
+            if kind in _IN_PAIRS:
+                heads = seen.reshape(-1, self._config.head_dim)
+                seen = heads[:, self._order]
+            self._rows[name, position] = seen.reshape(-1)
+
+    def run(self, model: IntegerModel, ids: Sequence[int], tokens: int, stop: int) -> None:
+        """Run the model, which must observe with `observe`."""
+        made = model.generate(ids, tokens, (stop,))
+        self._tokens = dict(enumerate(made, len(ids)))
+
+    def take(self, step: Step, piece: Piece) -> Taken | None:
+        """Return a piece; see `Source`."""
+        position = step.position
+        if piece.kind == "token":
+            token = self._tokens.get(position + 1)
+            return None if token is None else whole(np.array([[token]]))
+        if piece.kind == "scales":
+            row = self.scale_words(piece.tensor.removesuffix("_scales"), position)
+        else:
+            row = self._rows.get((piece.tensor, position))
+        if row is None:
+            return None
+        first = piece.first_row * piece.elements
+        return whole(
+            row[first : first + piece.rows * piece.elements].reshape(piece.rows, piece.elements)
+        )
+
+    def scale_words(self, name: str, position: int) -> np.ndarray | None:
+        """Return the scale words of a position's keys or values, (kv_heads,)."""
+        parts = [self._rows.get((f"{name}_{part}", position)) for part in ("mantissa", "exponent")]
+        if parts[0] is None or parts[1] is None:
+            return None
+        offsets = [isa.SCALE[part].offset for part in ("mantissa", "exponent")]
+        return sum(part.astype(np.int64) << at for part, at in zip(parts, offsets, strict=True))
+
+    def left(self) -> list[int]:
+        """Return nothing: golden has no memory."""
+        return []
+
+    def _batch(self, name: str, x: Tensor) -> int:
+        """Return the positions in a tensor, which of some names has a row a head."""
+        by_head = _kind(name).startswith(("query.", "probabilities."))
+        return len(x) // self._config.heads if by_head else len(x)
+
+
+class GoldenLayers:
+    """What golden expects of layers; see `sim.diverge.sources.Source`."""
+
+    end: str | None = None
+
+    def __init__(self, expected: Expected) -> None:
+        sites = {f"{name}.counts": site.counts for name, site in expected.sites.items()}
+        outputs = {name.removesuffix(".output"): y for name, y in expected.outputs.items()}
+        self._tensors: Mapping[str, np.ndarray] = sites | outputs
+
+    def take(self, step: Step, piece: Piece) -> Taken | None:
+        """Return a piece; see `Source`."""
+        tensor = self._tensors.get(piece.tensor)
+        if tensor is None:
+            return None
+        return whole(tensor[piece.first_row : piece.first_row + piece.rows])
+
+    def left(self) -> list[int]:
+        """Return nothing: golden has no memory."""
+        return []
+
+
+def _kind(name: str) -> str:
+    """Return a tensor's name without its layer."""
+    layer, _, kind = name.partition(".")
+    return kind.partition(".")[2] if layer == "layers" else name

@@ -1,0 +1,207 @@
+"""Runs one program on two devices, and says where they first differ."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sim import report
+from sim.builds import build_bench
+from sim.cycle import Cycle
+from sim.device import Finished
+from sim.diverge import saved
+from sim.diverge.explain import explain
+from sim.diverge.locate import Outcome, compare
+from sim.diverge.program import Program, program_of
+from sim.diverge.record import Record, Recorder, ending, record_of_trace
+from sim.diverge.sources import Dump, Replay, Source
+from sim.diverge.steps import Step, Stepper
+from sim.errors import HardwareFault
+from sim.functional import Functional
+from sim.machine import Observation
+from sim.rtl import Rtl, Timing
+from sim.run import DEVICES
+from sim.whole import GenerateRequest
+
+__all__ = ["diverge", "execute", "outcome_of"]
+
+Say = Callable[[str], None]
+_GOLDEN = "golden"
+
+
+def execute(
+    device: str, program: Program, timing: Timing, say: Say = lambda _doing: None
+) -> tuple[Record, list[Step]]:
+    """Run a program on a device.
+
+    Parameters
+    ----------
+    device : str
+        One of `sim.run.DEVICES`.
+    program : Program
+        What is run.
+    timing : Timing
+        The memory's.
+    say : callable
+        Is told what is being done.
+
+    Returns
+    -------
+    tuple of Record and list of Step
+        What it wrote; and, of a device that tells, the instructions (of rtl none).
+    """
+    compiled, memory = program.compiled, program.memory()
+    start = (compiled.program_address, compiled.params, program.registers)
+
+    def told(position: int, _token: int) -> None:
+        say(f"{device} device: position {position}")
+
+    say(f"{device} device")
+    if device == "rtl":
+        say("building the simulator, once for this hardware")
+        build = build_bench(compiled.params)
+        say("rtl device")
+        with tempfile.TemporaryDirectory(prefix="spikeloom-") as directory:
+            trace = Path(directory) / "trace"
+            rtl = Rtl(build, timing=timing, trace=trace)
+            try:
+                end = ending(rtl.execute(memory, *start, told))
+            except HardwareFault as fault:
+                end = f"came to no end ({fault})"
+            return record_of_trace(trace, compiled.params, end), []
+    recorder, stepper, steps = Recorder(memory), Stepper(compiled), []
+
+    def observe(seen: Observation) -> None:
+        step = stepper(seen)
+        steps.append(step)
+        recorder.add(step, seen.counts)
+
+    runner = Functional(observe)
+    if device == "cycle":
+        runner = Cycle(timing=timing, observe=observe)
+    finished: Finished = runner.execute(memory, *start, told)
+    return recorder.record(finished), steps
+
+
+def outcome_of(
+    program: Program,
+    sides: tuple[str, str],
+    timing: Timing,
+    *,
+    keep: Path | None = None,
+    say: Say = lambda _doing: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Outcome:
+    """Run what is not there yet, and compare.
+
+    Parameters
+    ----------
+    program : Program
+        What is run.
+    sides : tuple of str
+        Each a device, ``golden``, or a file (`sim.diverge.saved`).
+    timing : Timing
+        Of the memory behind the rtl and cycle devices.
+    keep : Path, optional
+        Directory in which the record of each device that runs is saved.
+    say, progress : callable
+        Are told what is being done, and how far the comparison is.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where a file is at fault.
+    """
+    about = program.about()
+    files = {
+        side: saved.load(Path(side), program.compiled, about) for side in sides if _is_file(side)
+    }
+    way, steps = execute("functional", program, timing, say)
+    sources: list[Source] = []
+    for side in sides:
+        if side == _GOLDEN:
+            say("golden model")
+            sources.append(program.golden())
+        elif side in files and files[side].record is None:
+            sources.append(Dump(files[side].memory, files[side].known, steps))
+        else:
+            if side in files:
+                record = files[side].record
+            elif side == "functional":
+                record = way
+            else:
+                record, _ = execute(side, program, timing, say)
+            if keep is not None and side not in files:
+                keep.mkdir(parents=True, exist_ok=True)
+                saved.save(record, about, keep / f"{side}.npz")
+            sources.append(Replay(record))
+    say("comparing")
+    return compare(steps, *sources, program.compiled.place_of, progress)
+
+
+def diverge(
+    request: GenerateRequest,
+    sides: tuple[str, str],
+    *,
+    layer: str | None = None,
+    keep: Path | None = None,
+    say: Say = lambda _doing: None,
+) -> tuple[dict[str, Any], Path]:
+    """Compare two devices on what is asked for.
+
+    Parameters
+    ----------
+    request : GenerateRequest
+        The model, the prompt and how much of it; its device and check mean nothing.
+    sides, keep, say
+        As `outcome_of` takes them.
+    layer : str, optional
+        Layers in place of a whole model.
+
+    Returns
+    -------
+    tuple of dict and Path
+        The report and the file it was written to.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where the request is at fault.
+    ToolError
+        Where a tool is missing or fails.
+    """
+    for side in sides:
+        if side not in (*DEVICES, _GOLDEN) and not Path(side).is_file():
+            raise ValueError(
+                f"{side!r} is neither a device ({', '.join((*DEVICES, _GOLDEN))}) nor the file of "
+                "a run"
+            )
+    with ExitStack() as until_the_end:
+        program, prompt, directory = program_of(request, layer, say, until_the_end)
+        path = directory / "diverge.json"
+        path.unlink(missing_ok=True)  # an older run's report must not stand for this one
+        outcome = outcome_of(program, sides, request.timing, keep=keep, say=say)
+        compiled = program.compiled
+        whole = {
+            "model": compiled.manifest["model"]["name"],
+            "layers": ",".join(compiled.manifest["layers"]),
+            "fingerprint": compiled.fingerprint,
+            "a": sides[0],
+            "b": sides[1],
+            **asdict(request.timing),
+            "prompt": prompt,
+            "same": outcome.first is None and outcome.beyond is None,
+            "first": None if outcome.first is None else explain(compiled, outcome.first),
+            "beyond": outcome.beyond,
+            "instructions": outcome.instructions,
+            "compared": outcome.compared,
+            "hidden": outcome.hidden,
+        }
+        report.write(whole, path)
+    return whole, path
+
+
+def _is_file(side: str) -> bool:
+    return side not in (*DEVICES, _GOLDEN)

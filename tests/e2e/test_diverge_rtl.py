@@ -1,0 +1,129 @@
+"""The RTL against the other devices: all is seen, and a fault on one side is named."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from compiler.model.build import build_model
+from golden.integer import IntegerModel
+from hw.presets import preset
+from sim.device import Registers
+from sim.diverge.explain import explain
+from sim.diverge.locate import compare
+from sim.diverge.program import of_model
+from sim.diverge.run import execute, outcome_of
+from sim.diverge.sources import Replay
+from sim.rtl import Rtl, Timing
+from tests.compiler.models import RandomCheckpoint, recipe
+
+PARAMS = preset("test")
+
+
+class _Changed:
+    """A program of which one side has another memory."""
+
+    def __init__(self, program, change):
+        self._program, self._change = program, change
+
+    def __getattr__(self, name):
+        return getattr(self._program, name)
+
+    def memory(self):
+        memory = self._program.memory()
+        self._change(memory)
+        return memory
+
+
+def program_of(seed, directory, tokens=3):
+    checkpoint = RandomCheckpoint(seed, qkv_bias=False)
+    compiled = build_model(checkpoint, directory, params=PARAMS, recipe=recipe(), context=40)
+    return of_model(compiled, checkpoint, [1, 2, 3], tokens), checkpoint
+
+
+def test_all_of_the_rtl_is_golden_s_its_counts_too(seed, tmp_path):
+    program, _ = program_of(seed, tmp_path / "m")
+    outcome = outcome_of(program, ("rtl", "golden"), Timing(stalls=0.3, seed=seed))
+    assert (outcome.first, outcome.beyond, outcome.hidden) == (None, None, 0)
+
+
+def test_a_flipped_bit_of_the_rtl_s_weights(seed, tmp_path):
+    program, _ = program_of(seed, tmp_path / "m")
+    compiled = program.compiled
+    region = compiled.regions["layers.1.up.weights"]
+    want, steps = execute("functional", program, Timing())
+    step = next(s for s in steps if s.pieces and s.pieces[0].tensor == "layers.1.up")
+    channel = int(np.flatnonzero(want.counts[step.batch - 1][0])[0])  # one that fires
+    tile, column = 1, 9
+    byte = tile * 36 * PARAMS.tile_outputs + channel * PARAMS.row_bytes(PARAMS.tile_outputs, 8)
+    assert compiled.params.tiles(91)[:2] == [PARAMS.tile_outputs] * 2
+
+    def flip(memory):
+        memory[region.address + byte + column] ^= 0x40
+
+    got, _ = execute("rtl", _Changed(program, flip), Timing())
+    outcome = compare(steps, Replay(want), Replay(got), compiled.place_of)
+    first = explain(compiled, outcome.first)
+    assert (first["opcode"], first["tensor"]) == ("MATMUL", "layers.1.up")
+    assert first["instruction"] == step.number and first["position"] == 0
+    assert first["element"] == first["channel"] == PARAMS.tile_outputs + column
+    beat, lane = divmod(column, PARAMS.lanes)
+    assert (first["tile"], first["beat"], first["lane"]) == (tile, beat, lane)
+    assert first["differing"] == 1
+
+
+def test_another_dead_zone_in_the_rtl_s_program(seed, tmp_path):
+    """It changes counts, which never reach memory."""
+    program, _ = program_of(seed, tmp_path / "m")
+    compiled = program.compiled
+    want, steps = execute("functional", program, Timing())
+    step = next(s for s in steps if s.pieces and s.pieces[0].tensor == "layers.0.down.counts")
+    from hw import isa
+
+    slot = compiled.program_address + isa.HEADER.size // 8 + step.slot * isa.SLOT_BYTES
+    offset = isa.INSTRUCTIONS[isa.Opcode.ENCODE]["dead_zone"].offset
+    zone = 1 << 12  # a sixteenth
+
+    def change(memory):
+        word = int.from_bytes(memory[slot : slot + isa.SLOT_BYTES].tobytes(), "little")
+        raw = (word ^ zone << offset).to_bytes(isa.SLOT_BYTES, "little")
+        memory[slot : slot + isa.SLOT_BYTES] = np.frombuffer(raw, np.uint8)
+
+    got, _ = execute("rtl", _Changed(program, change), Timing())
+    outcome = compare(steps, Replay(want), Replay(got), compiled.place_of)
+    first = explain(compiled, outcome.first)
+    counts = want.counts[step.batch - 1][0], got.counts[step.batch - 1][0]
+    differ = np.flatnonzero(counts[0] != counts[1])
+    assert (first["tensor"], first["kind"]) == ("layers.0.down.counts", "counts")
+    assert (first["instruction"], first["element"]) == (step.number, differ[0])
+    assert first["differing"] == differ.size and first["b"]["value"] == 0
+    assert first["trains"][1] == [0] * 8
+    assert first["time_step"] == next(t for t, s in enumerate(first["trains"][0]) if s)
+
+
+def test_tokens_come_while_the_rtl_runs(seed, tmp_path, monkeypatch):
+    """Each is told once, in order, and before the end."""
+    program, checkpoint = program_of(seed, tmp_path / "m", tokens=24)
+    memory, told, ended = program.memory(), [], []
+    right = Rtl.execute
+    monkeypatch.setattr("sim.simulator._LOOK_SECONDS", 0.01)
+    import sim.rtl as rtl
+
+    simulate = rtl.simulate
+
+    def simulated(*arguments, **options):
+        outcomes = simulate(*arguments, **options)
+        ended.append(len(told))
+        return outcomes
+
+    monkeypatch.setattr(rtl, "simulate", simulated)
+    right(
+        Rtl(),
+        memory,
+        program.compiled.program_address,
+        PARAMS,
+        replace(Registers(), prompt_end=3, end_position=26),
+        lambda position, token: told.append((position, token)),
+    )
+    want = IntegerModel(checkpoint, recipe()).generate([1, 2, 3], 24)
+    assert told == [*enumerate(want, 3)]
+    assert ended == [24]
