@@ -93,7 +93,7 @@ def _steps(compiled: Compiled, found: Difference) -> dict[str, Any]:
     both = [found.a, found.b]
     time_steps = time_steps_for(max(found.step.fields["max_count"], *map(abs, both)), coding)
     counts = torch.tensor(both)[:, None]
-    trains = encode(counts, coding, time_steps)[..., 0].tolist()  # (2, time_steps)
+    trains = encode(counts, coding, time_steps)[..., 0].T.tolist()  # (2, time_steps)
     first = next(t for t, (a, b) in enumerate(zip(*trains, strict=True)) if a != b)
     return {"coding": coding, "time_step": first, "trains": trains}
 

@@ -1,13 +1,12 @@
 """The RTL against the other devices: all is seen, and a fault on one side is named."""
 
-from dataclasses import replace
-
 import numpy as np
 
+import sim.rtl
 from compiler.model.build import build_model
 from golden.integer import IntegerModel
+from hw import isa
 from hw.presets import preset
-from sim.device import Registers
 from sim.diverge.explain import explain
 from sim.diverge.locate import compare
 from sim.diverge.program import of_model
@@ -77,8 +76,6 @@ def test_another_dead_zone_in_the_rtl_s_program(seed, tmp_path):
     compiled = program.compiled
     want, steps = execute("functional", program, Timing())
     step = next(s for s in steps if s.pieces and s.pieces[0].tensor == "layers.0.down.counts")
-    from hw import isa
-
     slot = compiled.program_address + isa.HEADER.size // 8 + step.slot * isa.SLOT_BYTES
     offset = isa.INSTRUCTIONS[isa.Opcode.ENCODE]["dead_zone"].offset
     zone = 1 << 12  # a sixteenth
@@ -104,24 +101,20 @@ def test_tokens_come_while_the_rtl_runs(seed, tmp_path, monkeypatch):
     """Each is told once, in order, and before the end."""
     program, checkpoint = program_of(seed, tmp_path / "m", tokens=24)
     memory, told, ended = program.memory(), [], []
-    right = Rtl.execute
     monkeypatch.setattr("sim.simulator._LOOK_SECONDS", 0.01)
-    import sim.rtl as rtl
-
-    simulate = rtl.simulate
+    simulate = sim.rtl.simulate
 
     def simulated(*arguments, **options):
         outcomes = simulate(*arguments, **options)
         ended.append(len(told))
         return outcomes
 
-    monkeypatch.setattr(rtl, "simulate", simulated)
-    right(
-        Rtl(),
+    monkeypatch.setattr("sim.rtl.simulate", simulated)
+    Rtl().execute(
         memory,
         program.compiled.program_address,
         PARAMS,
-        replace(Registers(), prompt_end=3, end_position=26),
+        program.registers,
         lambda position, token: told.append((position, token)),
     )
     want = IntegerModel(checkpoint, recipe()).generate([1, 2, 3], 24)
