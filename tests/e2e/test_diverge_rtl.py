@@ -1,8 +1,15 @@
 """The RTL against the other devices: all is seen, and a fault on one side is named."""
 
-import numpy as np
+import json
+import os
+import shutil
+import subprocess
+import sys
 
-import sim.rtl
+import numpy as np
+import pytest
+
+import sim.simulator
 from compiler.model.build import build_model
 from golden.integer import IntegerModel
 from hw import isa
@@ -14,6 +21,7 @@ from sim.diverge.run import execute, outcome_of
 from sim.diverge.sources import Replay
 from sim.rtl import Rtl, Timing
 from tests.compiler.models import RandomCheckpoint, recipe
+from tests.mutations.table import MUTATIONS, ROOT
 
 PARAMS = preset("test")
 
@@ -99,17 +107,16 @@ def test_another_dead_zone_in_the_rtl_s_program(seed, tmp_path):
 
 def test_tokens_come_while_the_rtl_runs(seed, tmp_path, monkeypatch):
     """Each is told once, in order, and before the end."""
-    program, checkpoint = program_of(seed, tmp_path / "m", tokens=24)
+    program, checkpoint = program_of(seed, tmp_path / "m", tokens=12)
     memory, told, ended = program.memory(), [], []
     monkeypatch.setattr("sim.simulator._LOOK_SECONDS", 0.01)
-    simulate = sim.rtl.simulate
+    run = sim.simulator.cocotb_run
 
-    def simulated(*arguments, **options):
-        outcomes = simulate(*arguments, **options)
-        ended.append(len(told))
-        return outcomes
+    def noted(*arguments, **options):
+        run(*arguments, **options)
+        ended.append(len(told))  # before the last look
 
-    monkeypatch.setattr("sim.rtl.simulate", simulated)
+    monkeypatch.setattr("sim.simulator.cocotb_run", noted)
     Rtl().execute(
         memory,
         program.compiled.program_address,
@@ -117,6 +124,34 @@ def test_tokens_come_while_the_rtl_runs(seed, tmp_path, monkeypatch):
         program.registers,
         lambda position, token: told.append((position, token)),
     )
-    want = IntegerModel(checkpoint, recipe()).generate([1, 2, 3], 24)
+    want = IntegerModel(checkpoint, recipe()).generate([1, 2, 3], 12)
     assert told == [*enumerate(want, 3)]
-    assert ended == [24]
+    assert ended[0] > 0
+
+
+MUTATED = {
+    "the carry into a subtraction": ("MATMUL", "layers.0.q"),
+    "the membrane's start at half a threshold": ("ENCODE", None),
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("name", "seen"), MUTATED.items(), ids=MUTATED)
+def test_a_fault_planted_in_the_rtl(name, seen, stories260k, tmp_path):
+    mutation = next(m for m in MUTATIONS if m.name == name)
+    root = tmp_path / ROOT.name
+    left_out = shutil.ignore_patterns(".git", ".venv", "build", "__pycache__")
+    shutil.copytree(ROOT, root, ignore=left_out)
+    mutation.apply(root)
+    command = [sys.executable, "-m", "sim", "diverge", "functional", "rtl", "--json"]
+    options = ["--model", str(stories260k), "--preset", "test"]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [*command, *options], cwd=root, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1, done.stderr
+    first = json.loads(done.stdout)["first"]
+    opcode, tensor = seen
+    assert first["opcode"] == opcode and first["position"] == 0
+    assert tensor in (None, first["tensor"])
+    assert (first["time_step"] is not None) == (opcode == "ENCODE")
