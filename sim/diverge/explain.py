@@ -5,11 +5,12 @@ from typing import Any
 import torch
 
 from compiler.program import Compiled
+from golden.config import ModelConfig
 from golden.encoding import encode, time_steps_for
-from golden.rope import pair_order
 from hw.isa import Opcode
 from sim.diverge.locate import Difference
 from sim.diverge.names import region_at
+from sim.diverge.order import TensorOrder, kind_of
 
 __all__ = ["explain"]
 
@@ -17,7 +18,6 @@ _BY_HEAD = (
     "scores", "w", "attention", "q_norm", "k_norm", "q_rotated", "k_rotated", "query.counts",
     "probabilities.counts", "key", "key_scales", "value", "value_scales",
 )  # fmt: skip
-_IN_PAIRS = ("q", "k", "q_norm", "k_norm", "q_rotated", "k_rotated", "query.counts", "key")
 
 
 def explain(compiled: Compiled, found: Difference) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def explain(compiled: Compiled, found: Difference) -> dict[str, Any]:
         address = piece.address + found.row * piece.row_stride + element * piece.element_stride
     region = None if address is None else region_at(compiled, address)
     whole = compiled.is_model
-    by_head = whole and _kind(piece.tensor) in _BY_HEAD
+    by_head = whole and kind_of(piece.tensor) in _BY_HEAD
     tile = beat = word = None
     if step.opcode is Opcode.MATMUL:
         tile, rest = divmod(element, params.tile_outputs)
@@ -51,7 +51,7 @@ def explain(compiled: Compiled, found: Difference) -> dict[str, Any]:
         "head": row if by_head else None,
         "row": found.row,
         "element": element,
-        "channel": _channel(compiled, found),
+        "channel": _channel(compiled, found, by_head),
         "tile": tile,
         "beat": beat,
         "word": word,
@@ -64,11 +64,7 @@ def explain(compiled: Compiled, found: Difference) -> dict[str, Any]:
     }
 
 
-def _kind(tensor: str) -> str:
-    return tensor.split(".", 2)[2] if tensor.startswith("layers.") else tensor
-
-
-def _channel(compiled: Compiled, found: Difference) -> int:
+def _channel(compiled: Compiled, found: Difference, by_head: bool) -> int:
     """Return the element's channel as the checkpoint has it, in its row."""
     element, tensor = found.element, found.piece.tensor
     if not compiled.is_model:
@@ -76,12 +72,12 @@ def _channel(compiled: Compiled, found: Difference) -> int:
             if step.get("matrix") == tensor:
                 return step["first_row"] + element
         return element
-    if _kind(tensor) not in _IN_PAIRS:
-        return element
-    config = compiled.manifest["model"]
-    head, within = divmod(element, config["head_dim"])
-    order = pair_order(config["head_dim"], config["rope_interleaved"])
-    return head * config["head_dim"] + int(order[within])
+    if kind_of(tensor) in ("scores", "w", "probabilities.counts"):
+        return element  # a position
+    first = (found.piece.first_row + found.row) * found.piece.elements if by_head else 0
+    config = ModelConfig(**compiled.manifest["model"] | {"rope_scaling": None})  # not needed here
+    places = TensorOrder(compiled, config).places(tensor, first + found.piece.elements)
+    return int(places[first + element]) - first
 
 
 def _steps(compiled: Compiled, found: Difference) -> dict[str, Any]:
@@ -89,7 +85,8 @@ def _steps(compiled: Compiled, found: Difference) -> dict[str, Any]:
     nothing = {"coding": None, "time_step": None, "trains": None}
     if found.piece.kind != "counts" or found.a is None or found.b is None:
         return nothing
-    coding = compiled.manifest["coding"]
+    own = compiled.manifest.get("schedule", {}).get("codings", {})
+    coding = own.get(found.piece.tensor.removesuffix(".counts"), compiled.manifest["coding"])
     both = [found.a, found.b]
     time_steps = time_steps_for(max(found.step.fields["max_count"], *map(abs, both)), coding)
     counts = torch.tensor(both)[:, None]

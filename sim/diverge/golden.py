@@ -7,15 +7,14 @@ from torch import Tensor
 
 from golden.config import ModelConfig
 from golden.integer import IntegerModel
-from golden.rope import pair_order
 from hw import isa
+from sim.diverge.order import TensorOrder, kind_of
 from sim.diverge.sources import Taken, whole
 from sim.diverge.steps import Piece, Step
 from sim.expected import Expected
 
 __all__ = ["GoldenLayers", "GoldenModel"]
 
-_IN_PAIRS = ("q", "k", "q_norm", "k_norm", "q_rotated", "k_rotated", "query.counts", "key")
 _LAST_ONLY = ("final_norm", "logits", "head.counts")  # of a prompt, the last token's
 _BY_POSITION = ("scores", "w", "probabilities.counts")
 
@@ -28,9 +27,8 @@ class GoldenModel:
 
     end: str | None = None
 
-    def __init__(self, config: ModelConfig) -> None:
-        self._config = config
-        self._order = pair_order(config.head_dim, config.rope_interleaved).numpy()
+    def __init__(self, config: ModelConfig, order: TensorOrder) -> None:
+        self._config, self._order = config, order
         self._rows: dict[tuple[str, int], np.ndarray] = {}  # by tensor and position
         self._positions = 0
         self._tokens: dict[int, int] = {}
@@ -39,17 +37,15 @@ class GoldenModel:
         """Keep a tensor."""
         if name == "embed":
             self._positions += len(x)
-        kind = _kind(name)
+        kind = kind_of(name)
         if kind.endswith("threshold"):
             return  # no device shows it
         count = 1 if kind in _LAST_ONLY else self._batch(name, x)
         rows = x.numpy().reshape(count, -1, *x.shape[-1:])  # (positions, heads, elements)
         for row, position in enumerate(range(self._positions - count, self._positions)):
             seen = rows[row, :, : position + 1] if kind in _BY_POSITION else rows[row]
-            if kind in _IN_PAIRS:
-                heads = seen.reshape(-1, self._config.head_dim)
-                seen = heads[:, self._order]
-            self._rows[name, position] = seen.reshape(-1)
+            flat = seen.reshape(-1)
+            self._rows[name, position] = flat[self._order.places(name, flat.size)]
 
     def run(self, model: IntegerModel, ids: Sequence[int], tokens: int, stop: int) -> None:
         """Run the model, which must observe with `observe`."""
@@ -87,7 +83,7 @@ class GoldenModel:
 
     def _batch(self, name: str, x: Tensor) -> int:
         """Return the positions in a tensor, which of some names has a row a head."""
-        by_head = _kind(name).startswith(("query.", "probabilities."))
+        by_head = kind_of(name).startswith(("query.", "probabilities."))
         return len(x) // self._config.heads if by_head else len(x)
 
 
@@ -111,9 +107,3 @@ class GoldenLayers:
     def left(self) -> list[int]:
         """Return nothing: golden has no memory."""
         return []
-
-
-def _kind(name: str) -> str:
-    """Return a tensor's name without its layer."""
-    layer, _, kind = name.partition(".")
-    return kind.partition(".")[2] if layer == "layers" else name

@@ -19,6 +19,7 @@ from sim import cases
 from sim.activations import default_prompt, prompt_ids
 from sim.device import NO_TOKEN, Registers
 from sim.diverge.golden import GoldenLayers, GoldenModel
+from sim.diverge.order import TensorOrder
 from sim.diverge.sources import Source
 from sim.run import OUTPUT_ROOT, alone
 from sim.whole import GenerateRequest, compiled_model
@@ -119,7 +120,7 @@ def of_model(
 
     def golden() -> Source:
         recipe = cases.recipe_of(compiled)
-        side = GoldenModel(checkpoint.config)
+        side = GoldenModel(checkpoint.config, TensorOrder(compiled, checkpoint.config))
         model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe, observe=side.observe)
         side.run(model, ids, tokens, stop)
         return side

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from compiler.model.build import build_model
+from compiler.order import ChannelOrder
 from golden.checkpoints import load
 from golden.encoding import encode, time_steps_for
+from golden.profiling import record
 from golden.recipe import load_recipe
 from hw.isa import Opcode, VectorOp
 from hw.presets import preset
@@ -197,6 +199,41 @@ def test_pairs_are_in_the_checkpoint_s_order(story, monkeypatch):
     first, _ = found(story, record, replace(record, values=values))
     assert (first["tensor"], first["head"], first["element"]) == ("layers.1.q_rotated", 2, 1)
     assert first["channel"] == 3
+
+
+def test_channels_of_a_profiled_model_are_the_checkpoint_s(seed, tmp_path):
+    """Its channels lie in another order in memory, and its sites have codings of their own."""
+    checkpoint = RandomCheckpoint(seed, qkv_bias=False, hidden_size=40, ffn_size=56, head_dim=8)
+    rng = np.random.default_rng(seed)
+    windows = [rng.integers(0, checkpoint.config.vocab_size, 24).tolist() for _ in range(2)]
+    profile = record(checkpoint, recipe(), windows, text=("a", "0" * 64), context=24)
+    compiled = build_model(
+        checkpoint,
+        tmp_path / "m",
+        params=PARAMS,
+        recipe=recipe(),
+        context=20,
+        coding=None,
+        profile=profile,
+    )
+    program = of_model(compiled, checkpoint, [1, 2, 3], 3)
+    outcome = outcome_of(program, ("functional", "golden"), Timing())
+    assert (outcome.first, outcome.beyond, outcome.hidden) == (None, None, 0)
+    order = ChannelOrder.from_dict(checkpoint.config, compiled.manifest["schedule"]["order"])
+    assert (order.stream != np.arange(40)).any()
+    written, steps = execute("functional", program, Timing())
+    for tensor, places in (
+        ("layers.0.gate", order.down[0]),
+        ("layers.1.residual", order.stream),
+        ("layers.1.value", order.values[1][1]),
+    ):
+        piece = next(p for s in steps for p in s.pieces if p.tensor == tensor)
+        row = piece.rows - 1
+        values = written.values.copy()
+        at = np.flatnonzero(written.addresses == piece.byte_addresses()[row, 4, 0])
+        values[at[1] if tensor == "layers.1.residual" else at[0]] ^= 1
+        first, _ = found(program, written, replace(written, values=values))
+        assert (first["element"], first["channel"]) == (4, places[4]), tensor
 
 
 def test_a_memory_image_shows_the_first_that_stands(story, tmp_path):
