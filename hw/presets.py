@@ -19,6 +19,15 @@ _EDGE = HwParams(
 )
 
 PRESETS: dict[str, HwParams] = {
+    # One core on one channel of HBM (256 bits a cycle, as FPGAs' HBM ports have), for matrices of
+    # 7B to 14B models. Several cores, with the outputs shared out among them, are not there yet.
+    "datacenter": replace(
+        _EDGE,
+        lanes=128,
+        max_channels=1 << 14,
+        axi_data_width=256,
+        fetch_depth=512,
+    ),
     # Fits an ECP5-85F; 128 bits a cycle are what a 16-bit DDR3-800 delivers at 100 MHz.
     "edge": _EDGE,
     # Tiny and quick to build; every boundary (tile, burst, word, queue) is met by small layers.

@@ -1,0 +1,86 @@
+"""How SmolLM2-135M fires: the counts that plans assume where a model has no profile.
+
+``python -m bench.firing TEXT`` writes ``compiler/plan/reference.json``.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from golden.checkpoints import load
+from golden.integer import IntegerModel
+from golden.neuron import MAX_COUNT
+from golden.perplexity import read_text, windows
+from golden.recipe import load_recipe
+from golden.spiking import Encoded
+
+__all__ = ["SPANS", "measure"]
+
+SPANS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""Positions that a token sees, up to which its probabilities are counted together."""
+
+_MODEL, _RECIPE = "smollm2-135m", "w8"
+
+
+def measure(text: Path, tokens: int = 2048) -> dict[str, object]:
+    """Return how often each magnitude of a count occurs, by kind of site.
+
+    Parameters
+    ----------
+    text : Path
+        What is read, in windows of the longest span.
+    tokens : int
+        How many of its tokens.
+
+    Returns
+    -------
+    dict
+        ``source``; ``sites``: by kind, shares of the magnitudes 0 to 127; ``probabilities``: the
+        same by span.
+    """
+    checkpoint, recipe = load(_MODEL), load_recipe(_RECIPE)
+    sites: dict[str, torch.Tensor] = {}
+    probabilities: dict[int, torch.Tensor] = {}
+
+    def observe(site: str, encoded: Encoded, there: torch.Tensor | None) -> None:
+        kind = site.rpartition(".")[2]
+        magnitudes = encoded.counts.abs().long()
+        if there is None:
+            _add(sites, kind, magnitudes.flatten())
+            return
+        seen = there.sum(dim=1)
+        low = 0
+        for span in SPANS:
+            rows = (seen > low) & (seen <= span)
+            if rows.any():
+                _add(probabilities, span, magnitudes[rows][there[rows]])
+            low = span
+
+    model = IntegerModel(checkpoint, recipe, observe_site=observe)
+    batches = list(windows(read_text(text), checkpoint.tokenizer.encode, SPANS[-1], tokens))
+    for ids in batches:
+        model.forward(ids)
+        print(f"{len(ids)} tokens", file=sys.stderr)
+    return {
+        "source": f"SmolLM2-135M, recipe {_RECIPE}, {sum(map(len, batches)):,} tokens of {text.name}",
+        "sites": {kind: _shares(counted) for kind, counted in sites.items()},
+        "probabilities": {str(span): _shares(probabilities[span]) for span in SPANS},
+    }
+
+
+def _add(counted: dict, key: object, magnitudes: torch.Tensor) -> None:
+    found = torch.bincount(magnitudes, minlength=MAX_COUNT + 1)
+    counted[key] = counted.get(key, 0) + found
+
+
+def _shares(counted: torch.Tensor) -> list[float]:
+    return [float(f"{share:.4g}") for share in (counted.double() / counted.sum()).tolist()]
+
+
+if __name__ == "__main__":
+    from compiler.plan.activity import REFERENCE
+
+    found = measure(Path(sys.argv[1]))
+    REFERENCE.write_text(json.dumps(found) + "\n")
