@@ -54,6 +54,7 @@ def build(
     coding: str = "csd",
     tokens: int | None = None,
     rows: str | None = None,
+    weights: dict[str, object] | None = None,
     progress: Callable[[str], None] = lambda matrix: None,
 ) -> Compiled:
     """Compile layers of a trained model.
@@ -76,6 +77,8 @@ def build(
         Vectors of every input; by default as many as share a weight, `params.tokens`.
     rows : str, optional
         Output channels of a single matrix: ``A:B`` or a count.
+    weights : dict, optional
+        What the manifest says of the weights where they are not real ones.
     progress : callable
         Told each matrix's name when it is written.
 
@@ -98,8 +101,7 @@ def build(
         tokens=params.tokens if tokens is None else tokens,
         about={
             "model": asdict(checkpoint.config),
-            "weights": "real",
-            "checkpoint": checksum(origin, parts),
+            **(weights or {"weights": "real", "checkpoint": checksum(origin, parts)}),
             "layers": layers,
             "recipe": recipe_entry(recipe),
         },

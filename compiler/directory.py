@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["MANIFEST", "PROGRAM", "replacing", "shard_name"]
+__all__ = ["MANIFEST", "PROGRAM", "REPORTS", "replacing", "shard_name"]
 
 MANIFEST = "manifest.json"
 PROGRAM = "program.bin"
@@ -19,7 +19,11 @@ def shard_name(index: int) -> str:
     return f"weights-{index:05}.bin"
 
 
-_FILE = re.compile(rf"{re.escape(MANIFEST)}|{re.escape(PROGRAM)}|weights-\d{{5}}\.bin")
+REPORTS = ("report.json", "report.html", "trace.json")
+"""What a whole model's directory holds for people (`compiler.report`)."""
+
+_NAMES = "|".join(map(re.escape, (MANIFEST, PROGRAM, *REPORTS)))
+_FILE = re.compile(rf"{_NAMES}|weights-\d{{5}}\.bin")
 
 
 @contextmanager

@@ -99,8 +99,13 @@ class Compiled:
         Raises
         ------
         ValueError
-            Where an input is missing, unknown, or not of its region's shape and type.
+            Where an input is missing, unknown, or not of its region's shape and type, or where
+            the directory is a plan, without weights.
         """
+        if self.manifest["weights"] == "none":
+            raise ValueError(
+                f"{self.directory} is a plan without weights: build it with --checkpoint to run it"
+            )
         if wrong := sorted(inputs.keys() ^ self.inputs.keys()):
             names = ", ".join(self.inputs)
             raise ValueError(f"inputs must be {names}: {wrong[0]} is missing or unknown")

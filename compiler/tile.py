@@ -7,6 +7,7 @@ import numpy as np
 from compiler.lower import Matrix, Stage
 from hw import isa
 from hw.params import HwParams
+from hw.presets import PRESETS
 
 __all__ = ["Tile", "check", "pack_channel_words", "pack_tile", "tile"]
 
@@ -48,7 +49,7 @@ def check(stages: list[Stage], params: HwParams) -> None:
         if stage.channels > params.max_channels:
             raise ValueError(
                 f"{stage.name} has {stage.channels:,} channels, but this hardware takes at most "
-                f"{params.max_channels:,} (max_channels): choose a larger preset"
+                f"{params.max_channels:,} (max_channels): choose a larger preset{_such_as(stage)}"
             )
         if stage.site.max_count > params.max_count:
             raise ValueError(
@@ -62,6 +63,12 @@ def check(stages: list[Stage], params: HwParams) -> None:
                     f"{matrix.name} has weights of {matrix.weight_width} bits, but this hardware "
                     f"takes {widths} (weight_widths): choose another recipe or preset"
                 )
+
+
+def _such_as(stage: Stage) -> str:
+    """Return the presets that take a stage's channels, to end a sentence with."""
+    fitting = [name for name, known in PRESETS.items() if known.max_channels >= stage.channels]
+    return f", such as {' or '.join(fitting)}" if fitting else ""
 
 
 def pack_tile(codes: np.ndarray, weight_width: int, row_bytes: int) -> np.ndarray:

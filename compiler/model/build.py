@@ -70,6 +70,7 @@ def build_model(
     context: int | None = None,
     memory: int | None = None,
     profile: Profile | None = None,
+    weights: dict[str, object] | None = None,
     progress: Callable[[str], None] = lambda matrix: None,
 ) -> Compiled:
     """Compile a whole model.
@@ -92,6 +93,8 @@ def build_model(
         Bytes of memory; by default all that the hardware addresses.
     profile : Profile, optional
         How the model spikes: the order of its channels and each site's coding are chosen by it.
+    weights : dict, optional
+        What the manifest says of the weights where they are not real ones.
     progress : callable
         Told each matrix's name when it is written.
 
@@ -122,11 +125,11 @@ def build_model(
         shards = Shards(work)
         emit_constants(model, checkpoint, regions, params, shards, order)
         for matrix in matrices:
-            weights = quantized(checkpoint, matrix)
+            codes = quantized(checkpoint, matrix)
             if order is not None:
-                weights = ordered(matrix.name, weights, order)
-            weights = in_pair_order(matrix.name, weights, model)
-            emit_matrix(matrix, weights, regions, params, shards)
+                codes = ordered(matrix.name, codes, order)
+            codes = in_pair_order(matrix.name, codes, model)
+            emit_matrix(matrix, codes, regions, params, shards)
             progress(matrix.name)
         if program.records:
             shards.write(regions["records"], [np.frombuffer(program.records, np.uint8)])
@@ -141,8 +144,7 @@ def build_model(
             "format": manifests.FORMAT,
             "kind": "model",
             "model": asdict(checkpoint.config),
-            "weights": "real",
-            "checkpoint": checksum(origin, parts),
+            **(weights or {"weights": "real", "checkpoint": checksum(origin, parts)}),
             "layers": [ALL_LAYERS],
             "recipe": recipe_entry(recipe),
             "coding": codings if isinstance(codings, str) else chosen.coding,
