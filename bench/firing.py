@@ -63,8 +63,9 @@ def measure(text: Path, tokens: int = 2048) -> dict[str, object]:
     for ids in batches:
         model.forward(ids)
         print(f"{len(ids)} tokens", file=sys.stderr)
+    read = sum(map(len, batches))
     return {
-        "source": f"SmolLM2-135M, recipe {_RECIPE}, {sum(map(len, batches)):,} tokens of {text.name}",
+        "source": f"SmolLM2-135M, recipe {_RECIPE}, {read:,} tokens of {text.name}",
         "sites": {kind: _shares(counted) for kind, counted in sites.items()},
         "probabilities": {str(span): _shares(probabilities[span]) for span in SPANS},
     }

@@ -17,15 +17,19 @@ from compiler.balance import balance
 from compiler.build import build, coding_names
 from compiler.lower import LAYER_KINDS
 from compiler.model.build import ALL_LAYERS, build_model
+from compiler.named import NAMED
+from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.program import Compiled, load
-from golden import fetch
-from golden.checkpoints import load as load_checkpoint
+from compiler.request import WEIGHTS, Request, refuse_fold, request
 from golden.profile_file import load_profile
 from golden.recipe import known_recipes, load_recipe
 from hw.isa import MODIFIERS
 from hw.presets import PRESETS, preset
 
-__all__ = ["main"]
+__all__ = ["OUTPUT_ROOT", "main"]
+
+OUTPUT_ROOT = Path("build/compiled")
+"""Where a model goes, under its name, unless another directory is asked for."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,19 +67,35 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("build", help="compile layers of a trained model")
     command.add_argument(
         "model",
-        help=f"one of {', '.join(fetch.KNOWN)}, or a checkpoint: a Hugging Face "
+        help=f"one of {', '.join(NAMED)}, or a checkpoint: a Hugging Face "
         "directory, a .gguf file or a llama2.c .bin file",
     )
     command.add_argument(
+        "--checkpoint", metavar="PATH", help="the weights of a named model, of the same shapes"
+    )
+    command.add_argument(
+        "--weights",
+        metavar="W",
+        help=f"{', '.join(WEIGHTS)}: random ones for load tests, none for a plan (default: real, "
+        "or none where a named model comes without)",
+    )
+    command.add_argument("--seed", type=int, metavar="N", help="of synthetic weights")
+    command.add_argument(
         "--layers",
-        required=True,
+        default=ALL_LAYERS,
         metavar="L[,L...]",
         help=f"{', '.join(f'{kind}N' for kind in LAYER_KINDS)} or lm_head; or {ALL_LAYERS}, the "
-        "whole model in one program",
+        f"whole model in one program (default: {ALL_LAYERS})",
     )
-    command.add_argument("-o", "--output", required=True, metavar="DIR", help="where it goes")
     command.add_argument(
-        "--preset", default="edge", help=f"hardware: {', '.join(PRESETS)} (default: edge)"
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help=f"where it goes (default: {OUTPUT_ROOT}/NAME)",
+    )
+    command.add_argument(
+        "--preset", help=f"hardware: {', '.join(PRESETS)} (default: the named model's, or edge)"
     )
     command.add_argument(
         "--recipe",
@@ -115,6 +135,12 @@ def _parser() -> argparse.ArgumentParser:
         help="how a whole model spikes, from python -m golden profile: channels are ordered and "
         "codings chosen by it",
     )
+    command.add_argument(
+        "--position",
+        type=int,
+        metavar="P",
+        help="of the token that a whole model's report looks at (default: 1023, or the last)",
+    )
     command.set_defaults(run=_build)
 
     for name, run, purpose in (
@@ -133,20 +159,93 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(options: argparse.Namespace) -> None:
     begin = time.monotonic()
-    params, recipe = preset(options.preset), load_recipe(options.recipe)
     make = _maker(options)
-    checkpoint = load_checkpoint(options.model)
+    recipe = load_recipe(options.recipe)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("compiling", total=None)
-        compiled = make(
-            checkpoint,
-            directory=options.output,
-            params=params,
-            recipe=recipe,
-            progress=lambda matrix: progress.update(task, description=f"compiled {matrix}"),
+        task = progress.add_task("reading", total=None)
+
+        def say(doing: str) -> None:
+            progress.update(task, description=doing)
+
+        wanted = request(
+            options.model,
+            checkpoint=options.checkpoint,
+            weights=options.weights,
+            seed=options.seed,
         )
+        refuse_fold(wanted, recipe)
+        params = preset(options.preset or wanted.preset)
+        directory = options.output or OUTPUT_ROOT / wanted.name
+        plan = _plan(options, wanted, params=params, recipe=recipe)
+        if wanted.checkpoint is None:
+            assert plan is not None  # _plan refuses layers without weights
+            compiled = write_plan(plan, directory)
+        else:
+            compiled = make(
+                wanted.checkpoint,
+                directory=directory,
+                params=params,
+                recipe=recipe,
+                weights=wanted.entry,
+                progress=lambda matrix: say(f"compiled {matrix}"),
+            )
+        report = None
+        if plan is not None:
+            from compiler.report.write import write_reports  # matplotlib takes its time
+
+            say("drawing the report")
+            about: dict[str, object] = {"source": wanted.source, "weights": wanted.weights}
+            if wanted.seed is not None:
+                about["seed"] = wanted.seed
+            report = write_reports(plan, directory, about=about)
     _summarize(compiled, options, time.monotonic() - begin)
+    if report is not None and not options.json:
+        _predicted(report, directory)
+
+
+def _plan(options: argparse.Namespace, wanted: Request, **choices: object) -> Plan | None:
+    """Return the plan of a whole model; None of single layers."""
+    if options.layers != ALL_LAYERS:
+        if options.position is not None:
+            raise ValueError(
+                f"--position must be left out: {options.layers} has no report of a whole model"
+            )
+        if wanted.checkpoint is None:
+            raise ValueError(
+                f"a plan without weights is of the whole model, not of {options.layers}: leave out "
+                "--layers, or give a --checkpoint or --weights synthetic"
+            )
+        return None
+    return make_plan(
+        wanted.config,
+        coding=options.coding,
+        context=options.context,
+        memory=options.memory,
+        position=options.position,
+        **choices,
+    )
+
+
+def _predicted(report: dict, directory: Path) -> None:
+    """Print how long tokens take, and where the reports are."""
+    table = Table(title="one token, predicted")
+    for heading in ("position", "cycles", "bytes read", "weights, keys, values", "of the dense"):
+        table.add_column(heading, justify="right")
+    for token in report["tokens"]:
+        share = token["weight_bytes"] / token["dense_weight_bytes"]
+        figures = (token[key] for key in ("position", "cycles", "bytes_read", "weight_bytes"))
+        table.add_row(*(f"{figure:,}" for figure in figures), f"{share:.1%}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"firing: {report['activity_source']}",
+        f"KV cache: {report['memory']['kv_cache_bytes']:,} bytes, {report['context']:,} positions",
+        f"report: {directory / 'report.html'}, report.json, trace.json",
+        sep="\n",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _maker(options: argparse.Namespace) -> Callable[..., Compiled]:

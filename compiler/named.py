@@ -1,4 +1,4 @@
-"""The models known by name: their shapes, where these are published, and what they are built for."""
+"""The models known by name: their shapes, where these are published, what they are built for."""
 
 from dataclasses import dataclass
 

@@ -122,9 +122,7 @@ def refuse_fold(wanted: Request, recipe: Recipe) -> None:
         )
 
 
-def _require_agreement(
-    model: str, checkpoint: str | None, weights: str, seed: int | None
-) -> None:
+def _require_agreement(model: str, checkpoint: str | None, weights: str, seed: int | None) -> None:
     if weights not in WEIGHTS:
         raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, not {weights!r}")
     if checkpoint is not None and model not in NAMED:

@@ -1,0 +1,158 @@
+"""What a report holds, as plain JSON values."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from compiler.place import REGION_ALIGNMENT
+from compiler.plan.cycles import CAUSES, Prediction
+from compiler.plan.plan import Plan
+from golden.recipe import SITES
+from hw.fingerprint import fingerprint
+from hw.isa import Opcode
+
+__all__ = ["content"]
+
+
+def content(plan: Plan, about: Mapping[str, object]) -> dict[str, object]:
+    """Return a plan's report.
+
+    Parameters
+    ----------
+    plan : Plan
+        What it is of.
+    about : mapping
+        Joins it as it is.
+    """
+    word = plan.params.axi_bytes
+    first = plan.activities(plan.position)(0, "qkv")
+    return {
+        "format": 1,
+        **about,
+        "model": asdict(plan.config),
+        "recipe": plan.recipe.name,
+        "coding": plan.coding,
+        "params": plan.params.as_dict(),
+        "fingerprint": fingerprint(plan.params),
+        "context": plan.model.context,
+        "position": plan.position,
+        "latency_cycles": plan.latency,
+        "activity_source": first.source,
+        "prediction": (
+            "cycles are predicted from bytes, steps of the array and latencies "
+            "(compiler.plan.cycles), on a memory of fixed latency"
+        ),
+        "program": {
+            "slots": len(plan.program.instructions),
+            "executed_a_token": len(plan.program.unrolled),
+            "records_bytes": len(plan.program.records),
+        },
+        "memory": _memory(plan),
+        "tokens": [_token(plan.predict(at), at, word) for at in plan.positions],
+        "layers": [
+            {"layer": layer, "cycles": _rounded(causes)}
+            for layer, causes in plan.prediction.layers.items()
+        ],
+        "matrices": _matrices(plan),
+        "products": _products(plan),
+        "firing": _firing(plan),
+    }
+
+
+def _memory(plan: Plan) -> dict[str, object]:
+    kinds = dict.fromkeys(region.kind for region in plan.regions.values())
+    return {
+        "bytes": plan.memory_bytes,
+        "alignment_bytes": REGION_ALIGNMENT,
+        "by_kind": {kind: plan.bytes_of(kind) for kind in kinds},
+        "kv_cache_bytes": plan.bytes_of("cache"),
+        "kv_cache_bytes_a_position": plan.bytes_of("cache") / plan.model.context,
+        "regions": [
+            {key: getattr(region, key) for key in ("name", "kind", "address", "bytes")}
+            for region in plan.regions.values()
+        ],
+    }
+
+
+def _token(found: Prediction, position: int, word: int) -> dict[str, object]:
+    total = lambda name: sum(getattr(step.cost, name) for step in found.steps)  # noqa: E731
+    return {
+        "position": position,
+        "cycles": round(found.cycles),
+        "by_cause": _rounded(found.causes),
+        "bytes_read": round(found.words * word),
+        "weight_bytes": round(total("weight_words") * word),
+        "dense_weight_bytes": round(total("dense_words") * word),
+        "array_steps": round(total("steps")),
+        "additions": round(total("additions")),
+    }
+
+
+def _rounded(causes: Mapping[str, float]) -> dict[str, int]:
+    return {cause: round(causes[cause]) for cause in CAUSES}
+
+
+def _matrices(plan: Plan) -> list[dict[str, object]]:
+    """Return the tiles of each kind of matrix: they do not differ between layers but in bits."""
+    found: dict[tuple, dict[str, object]] = {}
+    for stage in plan.model.stages:
+        for matrix in stage.matrices:
+            kind = matrix.name.rpartition(".")[2]
+            key = (kind, matrix.channels, matrix.outputs, matrix.weight_width)
+            tiles = plan.params.tiles(matrix.outputs)
+            entry = found.setdefault(
+                key,
+                {
+                    "matrix": kind,
+                    "layers": 0,
+                    "channels": matrix.channels,
+                    "outputs": matrix.outputs,
+                    "weight_width": matrix.weight_width,
+                    "tiles": len(tiles),
+                    "tile_outputs": tiles[0],
+                    "last_tile_outputs": tiles[-1],
+                    "row_segment_bytes": plan.params.row_bytes(tiles[0], matrix.weight_width),
+                    "last_row_segment_bytes": plan.params.row_bytes(tiles[-1], matrix.weight_width),
+                    "weight_bytes": plan.regions[f"{matrix.name}.weights"].bytes,
+                },
+            )
+            entry["layers"] += 1
+    return [*found.values()]
+
+
+def _products(plan: Plan) -> list[dict[str, object]]:
+    """Return each matrix product of the token, all batches of heads together."""
+    word, found = plan.params.axi_bytes, {}
+    for step in plan.prediction.steps:
+        if step.cost.opcode is not Opcode.MATMUL:
+            continue
+        entry = found.setdefault(
+            step.cost.name,
+            {"product": step.cost.name, "layer": step.cost.layer, "channels": step.cost.channels}
+            | dict.fromkeys(("dense_bytes", "touched_bytes", "array_steps", "additions"), 0.0)
+            | {"cycles": 0.0},
+        )
+        entry["dense_bytes"] += step.cost.dense_words * word
+        entry["touched_bytes"] += step.cost.weight_words * word
+        entry["array_steps"] += step.cost.steps
+        entry["additions"] += step.cost.additions
+        entry["cycles"] += step.cycles
+    whole = ("dense_bytes", "touched_bytes", "array_steps", "additions", "cycles")
+    return [{**entry, **{name: round(entry[name]) for name in whole}} for entry in found.values()]
+
+
+def _firing(plan: Plan) -> list[dict[str, object]]:
+    activities, found = plan.activities(plan.position), []
+    for layer in [*range(plan.config.layers), None]:
+        for site in SITES:
+            if (site == "head") != (layer is None):
+                continue
+            activity = activities(layer, site)
+            found.append(
+                {
+                    "layer": layer,
+                    "site": site,
+                    "silent": round(activity.silent, 5),
+                    "spikes": {c: round(s, 4) for c, s in activity.spikes.items()},
+                }
+            )
+    return found

@@ -1,0 +1,72 @@
+"""The report for people: one HTML file that needs nothing else."""
+
+import base64
+from collections.abc import Mapping
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from compiler.plan.plan import Plan
+from compiler.report import figures
+from hw.isa import Coding
+
+__all__ = ["page"]
+
+
+def page(
+    plan: Plan, report: Mapping[str, object], raster: Mapping[str, np.ndarray] | None = None
+) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    plan : Plan
+        What it is of.
+    report : mapping
+        What ``report.json`` holds (`compiler.report.content.content`).
+    raster : mapping of str to ndarray, optional
+        Measured spike counts of one layer, by site, (tokens, channels).
+    """
+    environment = Environment(
+        loader=PackageLoader("compiler.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"image": _image, "bytes": _bytes, "count": "{:,.0f}".format}
+    drawn = {
+        name: getattr(figures, name)(plan, report)
+        for name in ("roofline", "causes", "bytes_moved", "firing", "memory")
+    }
+    middle = plan.config.layers // 2
+    codings = [coding.name.lower() for coding in Coding]
+    token = next(t for t in report["tokens"] if t["position"] == report["position"])
+    return environment.get_template("page.html").render(
+        report=report,
+        token=token,
+        figures=drawn,
+        layer=middle,
+        timeline=figures.timeline(plan, middle),
+        rasters={c: figures.raster(raster, c) for c in codings} if raster else {},
+        word_bytes=plan.params.axi_bytes,
+        outside_layers=_outside_layers(report),
+    )
+
+
+def _outside_layers(report: Mapping[str, object]) -> int:
+    """Return the cycles of the token that no layer takes."""
+    return sum(sum(of["cycles"].values()) for of in report["layers"] if of["layer"] is None)
+
+
+def _image(svg: str) -> str:
+    """Return a figure as an address that holds it."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _bytes(count: float) -> str:
+    """Return bytes for people."""
+    for size, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= size:
+            return f"{count / size:,.2f} {name}"
+    return f"{count:,.0f} bytes"

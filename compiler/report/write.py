@@ -1,0 +1,52 @@
+"""Write a plan's reports into its directory."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from compiler.directory import REPORTS
+from compiler.plan.plan import Plan
+from compiler.report.content import content
+from compiler.report.page import page
+from compiler.report.trace import trace
+
+__all__ = ["write_reports"]
+
+
+def write_reports(
+    plan: Plan,
+    directory: Path,
+    *,
+    about: Mapping[str, object],
+    raster: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, object]:
+    """Write ``report.json``, ``report.html`` and ``trace.json``; return what the first one holds.
+
+    Parameters
+    ----------
+    plan : Plan
+        What they are of.
+    directory : Path
+        A compiled directory; each file is written as a whole.
+    about : mapping
+        What else the report says of the build, such as where its shapes are from.
+    raster : mapping of str to ndarray, optional
+        Measured spike counts of one layer, by site, (tokens, channels).
+    """
+    report = content(plan, about)
+    texts = (
+        json.dumps(report, indent=1) + "\n",
+        page(plan, report, raster),
+        json.dumps(trace(plan)) + "\n",
+    )
+    for name, text in zip(REPORTS, texts, strict=True):
+        partial = directory / f".{name}.partial"
+        try:
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, directory / name)
+        finally:
+            partial.unlink(missing_ok=True)
+    return report
