@@ -274,7 +274,10 @@ def test_a_report_says_what_it_was_measured_with(tmp_path):
     [
         (["speed"], f"bench must be one of {', '.join(BENCHES)}, not 'speed'"),
         (["roofline", "speed"], f"bench must be one of {', '.join(BENCHES)}, not 'speed'"),
-        (["roofline", "--preset", "huge"], "preset must be one of edge, test, not 'huge'"),
+        (
+            ["roofline", "--preset", "huge"],
+            "preset must be one of datacenter, edge, test, not 'huge'",
+        ),
         (
             ["arrays", "--from-reports", "-o", "nowhere"],
             "there is no report of arrays in nowhere: run python -m bench arrays first",

@@ -142,7 +142,8 @@ def _chain(
             array = max(array, encoder)
             encoder = array  # it fires when the counts before have been walked for the last time
         else:
-            takes = max(cost.words, cost.steps)
+            # The first weights are waited for; channel words come in that time.
+            takes = max(cost.words, cost.steps + latency * (array == encoder))
             found.steps.append(Timed(cost=cost, start=start + array, cycles=takes))
             causes["array"] += min(cost.steps, takes)
             causes["stall"] += takes - min(cost.steps, takes)

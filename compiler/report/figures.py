@@ -13,6 +13,7 @@ from compiler.report.trace import UNITS, unit_of
 from golden.encoding import encode, time_steps_for
 from golden.neuron import MAX_COUNT
 from golden.recipe import SITES
+from hw.isa import Opcode
 
 __all__ = ["bytes_moved", "causes", "firing", "memory", "raster", "roofline", "timeline"]
 
@@ -33,6 +34,7 @@ _SETTINGS = {
     "text.color": _INK,
     "legend.frameon": False,
 }
+_BATCHES = 3  # of heads, in the picture of attention
 _KINDS = ("q", "k", "v", "o", "gate", "up", "down", "keys", "values", "lm_head")
 
 
@@ -64,10 +66,11 @@ def roofline(plan: Plan, report: Mapping) -> str:
             for name in ("additions", "touched_bytes", "dense_bytes", "cycles")
         )
         x = {kind: additions[kind] / touched[kind] for kind in additions}
-        span = np.geomspace(min(x.values()) / 3, max(adders / word, *x.values()) * 3, 100)
+        span = np.geomspace(min(x.values()) / 2, max(adders / word, *x.values()) * 3, 100)
         axes.loglog(span, np.minimum(span * word, adders), color=_INK, linewidth=1.2)
-        axes.annotate(f"{word} bytes a cycle", (span[12], span[12] * word * 1.25), rotation=0)
-        axes.annotate(f"{adders} adders", (span[-1], adders * 1.15), ha="right")
+        bend = 0.7 * adders / word
+        axes.annotate(f"{word} bytes a cycle  ", (bend, bend * word), ha="right")
+        axes.annotate(f"{adders} adders", (span[-1], adders * 1.1), ha="right")
         for number, kind in enumerate(additions):
             shade = _PALETTE[number % len(_PALETTE)]
             reached = additions[kind] / cycles[kind]
@@ -76,7 +79,11 @@ def roofline(plan: Plan, report: Mapping) -> str:
         axes.set_xlabel("additions for each byte that is fetched")
         axes.set_ylabel("additions a cycle")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        axes.grid(True, which="major", color="#e4e7eb", linewidth=0.6)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_formatter(lambda value, _: "")
+        axes.grid(True, which="both", color="#e4e7eb", linewidth=0.6)
+        axes.set_axisbelow(True)
 
     return _svg(draw, 6.4, 3.6)
 
@@ -182,14 +189,21 @@ def _merged(runs: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(start, length) for start, length in joined]
 
 
-def timeline(plan: Plan, layer: int) -> str:
-    """Draw when the instructions of a layer are executed, unit by unit."""
+def timeline(plan: Plan, layer: int, attention: bool = False) -> str:
+    """Draw when the instructions of a layer are executed, unit by unit.
+
+    With `attention` only from the first STORE to the end of the third batch of heads.
+    """
     steps = [step for step in plan.prediction.steps if step.cost.layer == layer]
     begin = min(step.start for step in steps)
+    if attention:
+        values = [at for at, step in enumerate(steps) if step.cost.name.endswith(".values")]
+        first = next(at for at, step in enumerate(steps) if step.cost.opcode is Opcode.STORE)
+        steps = steps[first : values[:_BATCHES][-1] + 1]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        end = max(step.start + step.cycles for step in steps) - begin
+        end = max(step.start + step.cycles for step in steps) - min(s.start for s in steps)
         names = list(dict.fromkeys(step.cost.name.rpartition(".")[2] for step in steps))
         shades = {name: matplotlib.colormaps["tab20"](i % 20) for i, name in enumerate(names)}
         for step in steps:
@@ -197,10 +211,10 @@ def timeline(plan: Plan, layer: int) -> str:
             row = len(UNITS) - 1 - UNITS.index(unit_of(step.cost.opcode))
             start = step.start - begin
             axes.broken_barh([(start, step.cycles)], (row - 0.38, 0.76), color=shades[name],
-                             linewidth=0)  # fmt: skip
-            if step.cycles > 0.025 * end:
-                axes.annotate(name, (start + step.cycles / 2, row), ha="center", va="center",
-                              fontsize=8)  # fmt: skip
+                             linewidth=0.6)  # fmt: skip
+            if step.cycles > (0.05 if attention else 0.025) * end:
+                axes.annotate(name.replace("_", " "), (start + step.cycles / 2, row),
+                              ha="center", va="center", fontsize=8)  # fmt: skip
         axes.set_yticks(range(len(UNITS)), UNITS[::-1])
         axes.set_xlabel(f"cycles from the start of layer {layer}")
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")

@@ -48,6 +48,7 @@ def page(
         figures=drawn,
         layer=middle,
         timeline=figures.timeline(plan, middle),
+        attention=figures.timeline(plan, middle, attention=True),
         rasters={c: figures.raster(raster, c) for c in codings} if raster else {},
         word_bytes=plan.params.axi_bytes,
         outside_layers=_outside_layers(report),

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from compiler.__main__ import main
-from golden.fetch import KNOWN
+from compiler.named import NAMED
+from compiler.program import load
 from golden.recipe import known_recipes
 from hw.presets import PRESETS
 
@@ -81,13 +82,6 @@ def test_build_verify_and_show(capsys, tmp_path, stories260k):
             {"--recipe": "w3"},
             f"there is no recipe w3: name one of {', '.join(known_recipes())}, or a TOML file",
         ),
-        (
-            {"model": "sdllm-7b"},
-            (
-                "there is no checkpoint sdllm-7b: name a Hugging Face directory, a .gguf file, a "
-                f"llama2.c .bin file, or one of {', '.join(KNOWN)}"
-            ),
-        ),
     ],
 )
 def test_bad_input_is_one_sentence(capsys, tmp_path, stories260k, changes, message):
@@ -117,12 +111,105 @@ def test_a_missing_model_is_one_sentence(capsys, tmp_path, command):
     )
 
 
-def test_a_missing_option_is_one_sentence(capsys):
-    assert run(capsys, "build", "stories260k") == (
+def test_a_missing_model_to_build_is_one_sentence(capsys):
+    assert run(capsys, "build") == (
         2,
         "",
-        (
-            "python -m compiler build: the following arguments are required: --layers, -o/--output "
-            "(see --help)\n"
-        ),
+        ("python -m compiler build: the following arguments are required: model (see --help)\n"),
     )
+
+
+PLAN = "a plan without weights is of the whole model, not of mlp0: leave out --layers, or give a "
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["sdllm-9b"],
+            (
+                f"there is no model sdllm-9b: name one of {', '.join(NAMED)}, or a checkpoint: a "
+                "Hugging Face directory, a .gguf file or a llama2.c .bin file"
+            ),
+        ),
+        (["sdllm-7b", "--layers", "mlp0"], PLAN + "--checkpoint or --weights synthetic"),
+        (
+            ["sdllm-7b", "--weights", "real"],
+            (
+                "sdllm-7b comes without weights: give a --checkpoint, or leave out --weights for a "
+                "plan"
+            ),
+        ),
+        (
+            ["sdllm-7b", "--weights", "trained"],
+            "weights must be one of real, synthetic, none, not 'trained'",
+        ),
+        (
+            ["sdllm-7b", "--weights", "synthetic"],
+            "synthetic weights need a --seed, such as --seed 1",
+        ),
+        (
+            ["sdllm-7b", "--weights", "synthetic", "--seed", "-1"],
+            "seed must be at least 0, not -1",
+        ),
+        (["sdllm-7b", "--seed", "1"], "--seed must be left out: it is for --weights synthetic"),
+        (
+            ["sdllm-7b", "--weights", "synthetic", "--seed", "1", "--checkpoint", "x"],
+            "--checkpoint must be left out: weights are synthetic, not real ones",
+        ),
+        (
+            ["sdllm-7b", "--checkpoint", "nowhere"],
+            "there is no checkpoint nowhere: give the path of one of sdllm-7b",
+        ),
+        (
+            ["sdllm-7b", "--preset", "edge"],
+            (
+                "layers.0.down has 11,008 channels, but this hardware takes at most 8,192 "
+                "(max_channels): choose a larger preset, such as datacenter"
+            ),
+        ),
+        (["sdllm-7b", "--position", "4096"], "position must be 0 to 4095, not 4096"),
+        (
+            ["sdllm-7b", "--weights", "synthetic", "--seed", "1", "--recipe", "stories260k"],
+            (
+                "recipe stories260k has a [fold], which is found by running the trained model: "
+                "choose another for synthetic weights"
+            ),
+        ),
+    ],
+)
+def test_a_bad_request_is_one_sentence(capsys, tmp_path, arguments, message):
+    result = run(capsys, "build", *arguments, "-o", tmp_path / "model")
+    assert result == (2, "", f"python -m compiler: {message}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_other_shapes_is_one_sentence(capsys, tmp_path, stories260k):
+    result = run(capsys, "build", "sdllm-7b", "--checkpoint", stories260k, "-o", tmp_path / "model")
+    message = (
+        f"vocab_size of {stories260k} must be 32000, as in sdllm-7b, not 512: give a checkpoint of "
+        "that model, or build the checkpoint by its path"
+    )
+    assert result == (2, "", f"python -m compiler: {message}\n")
+
+
+def test_a_checkpoint_of_a_named_model_and_synthetic_weights(capsys, tmp_path, stories260k):
+    options = ("--layers", "k0", "--preset", "test")
+    real = ("stories260k", "--checkpoint", stories260k, "-o", tmp_path / "real")
+    assert run(capsys, "build", *real, *options)[0] == 0
+    assert load(tmp_path / "real").manifest["weights"] == "real"
+    made = ("stories260k", "--weights", "synthetic", "--seed", 3, "-o", tmp_path / "made")
+    assert run(capsys, "build", *made, *options)[0] == 0
+    manifest = load(tmp_path / "made").manifest
+    assert (manifest["weights"], manifest["seed"]) == ("synthetic", 3)
+
+
+def test_a_plan_of_7b_goes_to_its_own_place(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(capsys, "build", "sdllm-7b")
+    assert (status, err) == (0, "")
+    directory = tmp_path / "build" / "compiled" / "sdllm-7b"
+    assert "firing: assumed" in out and "report: build/compiled/sdllm-7b/report.html" in out
+    report = json.loads((directory / "report.json").read_text())
+    assert report["weights"] == "none" and report["model"]["ffn_size"] == 11008
+    assert report["params"] == PRESETS["datacenter"].as_dict()

@@ -90,7 +90,7 @@ def test_a_scale_that_does_not_fit_is_refused():
             one_matrix(8, 2049),
             (
                 "s has 2,049 channels, but this hardware takes at most 2,048 (max_channels): "
-                "choose a larger preset"
+                "choose a larger preset, such as datacenter or edge"
             ),
         ),
         (

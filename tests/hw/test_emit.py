@@ -11,8 +11,13 @@ from hw.emit import LINT_WAIVERS, TOP, emit
 from hw.presets import PRESETS, preset
 from sim.verilog import verilator
 
+SLOW = {"datacenter": pytest.mark.full}  # three times the Verilog of edge
 
-@pytest.fixture(scope="module", params=sorted(PRESETS))
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=SLOW.get(name, ())) for name in sorted(PRESETS)],
+)
 def generated(request, tmp_path_factory):
     """Return a preset's name and the directory of its Verilog."""
     directory = tmp_path_factory.mktemp(request.param)
@@ -77,7 +82,7 @@ def test_the_command_writes_and_says_what(tmp_path, capsys):
 
 def test_an_unknown_preset_is_one_sentence(capsys):
     assert main(["generate", "--preset", "tiny"]) == 2
-    expected = "python -m hw: preset must be one of edge, test, not 'tiny'\n"
+    expected = "python -m hw: preset must be one of datacenter, edge, test, not 'tiny'\n"
     assert capsys.readouterr().err == expected
 
 

@@ -1,0 +1,150 @@
+"""Reports: a page that needs nothing else, a trace that Perfetto takes, and what both hold."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from compiler.__main__ import main
+from compiler.plan.plan import make_plan
+from compiler.report.content import content
+from compiler.report.page import page
+from compiler.report.trace import UNITS, trace
+from hw.presets import preset
+from tests.compiler.models import RandomCheckpoint, recipe
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def plan():
+    config = RandomCheckpoint(0, head_dim=8).config
+    return make_plan(config, params=preset("test"), recipe=recipe(), context=40)
+
+
+@pytest.fixture(scope="module")
+def report(plan):
+    return content(plan, {"source": "of a <test>", "weights": "none"})
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, and holds that its tags are closed in order."""
+
+    VOID = ("meta", "img", "link", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.addresses, self.images, self.tags = [], [], 0, set()
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        values = dict(attributes)
+        self.addresses += [values[key] for key in ("src", "href", "srcset") if key in values]
+        if tag == "img":
+            self.images += 1
+            assert values["alt"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_but_itself(plan, report):
+    text = page(plan, report)
+    found = Page(text)
+    assert found.images == 7
+    assert all(address.startswith("data:") for address in found.addresses)
+    assert not found.tags & {"script", "iframe", "object", "embed", "base"}
+    style = re.search(r"<style>(.*)</style>", text, re.DOTALL)[1]
+    assert "url(" not in style and "@import" not in style
+    assert "of a &lt;test&gt;" in text
+    assert "No spike raster" in text
+
+
+def test_a_page_with_measured_counts_has_a_raster_of_each_coding(plan, report, rng):
+    counts = {f"layers.0.{site}": rng.integers(-127, 128, (2, 36)) for site in ("qkv", "down")}
+    text = page(plan, report, counts)
+    assert Page(text).images == 10 and "No spike raster" not in text
+
+
+def test_the_same_plan_gives_the_same_page(plan, report):
+    assert page(plan, report) == page(plan, report)
+
+
+def test_what_the_report_holds_adds_up(plan, report):
+    json.dumps(report)
+    token = next(t for t in report["tokens"] if t["position"] == report["position"])
+    assert token["cycles"] == pytest.approx(sum(token["by_cause"].values()), abs=6)
+    layers = sum(sum(of["cycles"].values()) for of in report["layers"])
+    assert layers == pytest.approx(token["cycles"], abs=20)
+    products = sum(of["touched_bytes"] for of in report["products"])
+    assert products == pytest.approx(token["weight_bytes"], rel=1e-3)
+    assert sum(report["memory"]["by_kind"].values()) <= report["memory"]["bytes"]
+    assert report["memory"]["kv_cache_bytes"] == report["memory"]["by_kind"]["cache"]
+    assert [m["matrix"] for m in report["matrices"]] == [
+        "q", "k", "v", "o", "gate", "up", "down", "lm_head",
+    ]  # fmt: skip
+    assert len(report["firing"]) == 2 * 6 + 1
+
+
+def test_the_trace_is_in_the_trace_event_format(plan):
+    """Of the format's documentation: metadata events, and complete events in microseconds."""
+    found = json.loads(json.dumps(trace(plan)))
+    assert found["displayTimeUnit"] in ("ms", "ns")
+    complete = [event for event in found["traceEvents"] if event["ph"] == "X"]
+    named = [event for event in found["traceEvents"] if event["ph"] == "M"]
+    assert len(complete) + len(named) == len(found["traceEvents"])
+    assert {e["args"]["name"] for e in named if e["name"] == "thread_name"} == set(UNITS)
+    for event in complete:
+        assert {"name", "cat", "ph", "pid", "tid", "ts", "dur", "args"} == event.keys()
+        assert isinstance(event["pid"], int) and event["tid"] in range(1, len(UNITS) + 1)
+        assert event["ts"] >= 0 and event["dur"] > 0
+    assert len(complete) == len(plan.program.unrolled)
+    for track in range(1, len(UNITS) + 1):  # a track's events do not overlap
+        own = sorted((e["ts"], e["ts"] + e["dur"]) for e in complete if e["tid"] == track)
+        assert all(a[1] <= b[0] + 0.2 for a, b in zip(own, own[1:], strict=False))
+
+
+def test_a_build_leaves_its_reports_and_can_be_built_again(tmp_path, capsys):
+    target = tmp_path / "plan"
+    for _ in range(2):
+        assert main(["build", "stories260k", "--weights", "none", "-o", str(target)]) == 0
+    assert {file.name for file in target.iterdir()} == {
+        "manifest.json", "program.bin", "report.html", "report.json", "trace.json",
+    }  # fmt: skip
+    assert main(["verify", str(target)]) == 0
+    assert main(["show", str(target)]) == 0
+    assert "report.html" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to draw the page")
+def test_a_browser_draws_every_figure(plan, report, tmp_path):
+    from matplotlib.image import imread
+
+    file, picture, log = (tmp_path / name for name in ("page.html", "page.png", "net.json"))
+    file.write_text(page(plan, report))
+    subprocess.run(
+        [
+            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+            "--disable-background-networking", "--disable-component-update", "--no-first-run",
+            "--window-size=1000,4600", f"--user-data-dir={tmp_path / 'profile'}",
+            f"--log-net-log={log}", f"--screenshot={picture}", file.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )  # fmt: skip
+    drawn = imread(picture)[..., :3]
+    height = np.flatnonzero((drawn < 0.9).any(axis=(1, 2)))[-1]
+    assert 2500 < height < 4500  # the figures take their room, and all of the page is seen
+    coloured = (drawn.max(axis=2) - drawn.min(axis=2) > 0.15).mean()
+    assert coloured > 0.02
+    asked = set(re.findall(r'"url":"(https?://[^"]+)"', log.read_text()))
+    assert not {url for url in asked if "page" in url or "svg" in url}
