@@ -18,9 +18,11 @@ from compiler.build import build, coding_names
 from compiler.lower import LAYER_KINDS
 from compiler.model.build import ALL_LAYERS, build_model
 from compiler.named import NAMED
+from compiler.plan.activity import profiled
 from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.program import Compiled, load
 from compiler.request import WEIGHTS, Request, refuse_fold, request
+from golden.profile import Profile
 from golden.profile_file import load_profile
 from golden.recipe import known_recipes, load_recipe
 from hw.isa import MODIFIERS
@@ -177,7 +179,7 @@ def _build(options: argparse.Namespace) -> None:
         refuse_fold(wanted, recipe)
         params = preset(options.preset or wanted.preset)
         directory = options.output or OUTPUT_ROOT / wanted.name
-        plan = _plan(options, wanted, params=params, recipe=recipe)
+        plan = _plan(options, wanted, params=params, recipe=recipe, coding=options.coding or "csd")
         if wanted.checkpoint is None:
             assert plan is not None  # _plan refuses layers without weights
             compiled = write_plan(plan, directory)
@@ -198,7 +200,19 @@ def _build(options: argparse.Namespace) -> None:
             about: dict[str, object] = {"source": wanted.source, "weights": wanted.weights}
             if wanted.seed is not None:
                 about["seed"] = wanted.seed
-            report = write_reports(plan, directory, about=about)
+            raster = None
+            if options.profile is not None:
+                profile = load_profile(Path(options.profile))
+                raster = profile.raster
+                plan = _plan(
+                    options,
+                    wanted,
+                    params=params,
+                    recipe=recipe,
+                    coding=_codings(compiled.manifest["schedule"], profile),
+                    activities=profiled(profile),
+                )
+            report = write_reports(plan, directory, about=about, raster=raster)
     _summarize(compiled, options, time.monotonic() - begin)
     if report is not None and not options.json:
         _predicted(report, directory)
@@ -217,14 +231,20 @@ def _plan(options: argparse.Namespace, wanted: Request, **choices: object) -> Pl
                 "--layers, or give a --checkpoint or --weights synthetic"
             )
         return None
+    if wanted.checkpoint is None and options.profile is not None:
+        raise ValueError("--profile must be left out: a plan has no weights that it could be of")
     return make_plan(
         wanted.config,
-        coding=options.coding,
         context=options.context,
         memory=options.memory,
         position=options.position,
         **choices,
     )
+
+
+def _codings(schedule: dict, profile: Profile) -> dict[str, str]:
+    """Return each site's coding as the manifest has it."""
+    return {site: schedule["codings"].get(site, schedule["coding"]) for site in profile.sites}
 
 
 def _predicted(report: dict, directory: Path) -> None:

@@ -1,6 +1,7 @@
 """How sites fire where no profile says it: as those of a model that was measured."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from compiler.plan.workload import Activities, Activity
 from golden.config import ModelConfig
 from golden.encoding import encode, time_steps_for
 from golden.neuron import MAX_COUNT
+from golden.profile import Profile
 from golden.recipe import Recipe
 from golden.settings import SiteSettings
 from hw.isa import Coding
 
-__all__ = ["REFERENCE", "assumed"]
+__all__ = ["REFERENCE", "assumed", "profiled"]
 
 REFERENCE = Path(__file__).with_name("reference.json")
 """What `bench.firing` measured: shares of the magnitudes of counts, by kind of site."""
@@ -45,6 +47,21 @@ def assumed(config: ModelConfig, recipe: Recipe, position: int) -> Activities:
         return _activity(site, settings, span if site == "probabilities" else 0)
 
     return activity
+
+
+def profiled(profile: Profile) -> Callable[[int], Activities]:
+    """Return, for any position, how sites fired in a profile: means over its tokens."""
+    identity = profile.identity
+
+    def activity(layer: int | None, site: str) -> Activity:
+        found = profile.site(layer, site)
+        return Activity(
+            silent=found.silent,
+            spikes={coding.name.lower(): found.spikes(coding.name.lower()) for coding in Coding},
+            source=f"measured on {identity.tokens:,} tokens of {identity.text}",
+        )
+
+    return lambda position: activity
 
 
 @cache

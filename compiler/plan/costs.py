@@ -11,7 +11,7 @@ from compiler.schedule import Instruction
 from golden.encoding import time_steps_for
 from golden.neuron import MAX_COUNT
 from hw import isa
-from hw.isa import Cache, Opcode, VectorOp
+from hw.isa import Cache, Coding, Opcode, VectorOp
 from hw.params import HwParams
 
 __all__ = ["Cost", "costs"]
@@ -74,7 +74,6 @@ def costs(
     model: WholeModel,
     program: Program,
     params: HwParams,
-    coding: str,
     activities: Activities,
     position: int,
 ) -> list[Cost]:
@@ -88,14 +87,12 @@ def costs(
         Its program.
     params : HwParams
         The hardware.
-    coding : str
-        How counts become spikes.
     activities : callable
         How sites fire.
     position : int
         Tokens before this one.
     """
-    maker = _Costs(params, coding, activities, position)
+    maker = _Costs(params, activities, position)
     return [maker.cost(slot, layer, step) for slot, layer, step in _by_layer(model, program)]
 
 
@@ -110,10 +107,8 @@ def _by_layer(model: WholeModel, program: Program) -> Iterator[tuple[int, int | 
 
 
 class _Costs:
-    def __init__(
-        self, params: HwParams, coding: str, activities: Activities, position: int
-    ) -> None:
-        self.params, self.coding, self.activities = params, coding, activities
+    def __init__(self, params: HwParams, activities: Activities, position: int) -> None:
+        self.params, self.activities = params, activities
         self.position = position
         self.encoded: tuple[int, int, Activity] | None = None  # tokens, channels, how they fire
 
@@ -156,6 +151,7 @@ class _Costs:
     def _matmul(self, layer: int | None, step: Instruction, grows: int) -> dict:
         assert self.encoded is not None  # every MATMUL follows an ENCODE
         p, (tokens, channels, activity) = self.params, self.encoded
+        coding = Coding(step.fields["coding"]).name.lower()
         outputs, width = step.fields["outputs"] + grows, step.fields["weight_width"]
         tiles = p.tiles(outputs)
         row_words = sum(p.row_words(n, width) for n in tiles)
@@ -166,11 +162,11 @@ class _Costs:
         # often in one step as in another.
         steps = 1.0
         if p.array == "spike":
-            of_one, most = activity.spikes[self.coding], time_steps_for(MAX_COUNT, self.coding)
+            of_one, most = activity.spikes[coding], time_steps_for(MAX_COUNT, coding)
             of_any = most * (1 - (1 - of_one / most) ** tokens)
             steps = max(1.0, of_any / fires) if fires else 0.0
         channel_words = self.words(outputs) * len(isa.CHANNEL_WORDS[bool(step.fields["has_bias"])])
-        per_value = activity.spikes[self.coding] if p.array == "spike" else 1 - activity.silent
+        per_value = activity.spikes[coding] if p.array == "spike" else 1 - activity.silent
         return {
             "name": _product(layer, step.matrix, step),
             "tokens": tokens,

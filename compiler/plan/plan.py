@@ -1,6 +1,6 @@
 """A whole model on some hardware, planned: program, memory map, and how long a token takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +52,7 @@ class Plan:
     model: WholeModel
     recipe: Recipe
     params: HwParams
-    coding: str
+    coding: str | Mapping[str, str]
     program: Program
     regions: dict[str, Region]
     activities: Callable[[int], Activities]
@@ -91,7 +91,6 @@ class Plan:
             self.model,
             self.program,
             self.params,
-            self.coding,
             self.activities(position),
             position,
         )
@@ -108,7 +107,7 @@ def make_plan(
     *,
     params: HwParams,
     recipe: Recipe,
-    coding: str = "csd",
+    coding: str | Mapping[str, str] = "csd",
     context: int | None = None,
     memory: int | None = None,
     activities: Callable[[int], Activities] | None = None,
@@ -125,8 +124,8 @@ def make_plan(
         The hardware.
     recipe : Recipe
         How the model becomes spike-driven.
-    coding : str
-        ``unary``, ``bitwise`` or ``csd``.
+    coding : str or mapping
+        ``unary``, ``bitwise`` or ``csd``: of all sites, or each one's by its name.
     context, memory : int, optional
         As for `compiler.model.build.build_model`.
     activities : callable, optional
@@ -141,7 +140,8 @@ def make_plan(
     ValueError
         In one sentence, where something asked for does not exist, fit or agree.
     """
-    check_coding(coding)
+    for name in [coding] if isinstance(coding, str) else coding.values():
+        check_coding(name)
     model = lower(config, recipe, params, context)
     program, regions = program_of(model, params, coding, memory)
     if position is None:

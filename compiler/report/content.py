@@ -30,7 +30,7 @@ def content(plan: Plan, about: Mapping[str, object]) -> dict[str, object]:
         **about,
         "model": asdict(plan.config),
         "recipe": plan.recipe.name,
-        "coding": plan.coding,
+        "coding": plan.coding if isinstance(plan.coding, str) else dict(plan.coding),
         "params": plan.params.as_dict(),
         "fingerprint": fingerprint(plan.params),
         "context": plan.model.context,

@@ -47,6 +47,9 @@ def page(
         token=token,
         figures=drawn,
         layer=middle,
+        coding=" and ".join(
+            dict.fromkeys([plan.coding] if isinstance(plan.coding, str) else plan.coding.values())
+        ),
         timeline=figures.timeline(plan, middle),
         attention=figures.timeline(plan, middle, attention=True),
         rasters={c: figures.raster(raster, c) for c in codings} if raster else {},

@@ -23,7 +23,7 @@ POSITION = 60
 
 
 def test_a_token_of_stories260k_takes_what_is_predicted(stories260k, tmp_path):
-    """Within 3 %, from how its sites fire in this very token; by cause within 6 % of the whole."""
+    """Within 6 %, from how its sites fire in this token; by cause within 3 % of the whole."""
     checkpoint, params, recipe = load(stories260k), preset("test"), load_recipe("w8")
     compiled = build_model(checkpoint, tmp_path / "m", params=params, recipe=recipe, context=64)
     plan = make_plan(checkpoint.config, params=params, recipe=recipe, context=64)
@@ -58,8 +58,8 @@ def test_a_token_of_stories260k_takes_what_is_predicted(stories260k, tmp_path):
             silent=silent, spikes={"csd": float(spikes.double().mean())}, source="this token"
         )
 
-    found = predict(costs(plan.model, plan.program, params, "csd", firing, POSITION), params)
-    assert found.cycles == pytest.approx(got.counters["cycles"], rel=0.03)
+    found = predict(costs(plan.model, plan.program, params, firing, POSITION), params)
+    assert found.cycles == pytest.approx(got.counters["cycles"], rel=0.06)
     for cause, cycles in found.causes.items():
         error = abs(cycles - got.counters[f"{cause}_cycles"]) / got.counters["cycles"]
-        assert error < 0.06, cause
+        assert error < 0.03, cause
