@@ -34,7 +34,7 @@ from golden.perplexity import (
     read_text,
     windows,
 )
-from golden.profile import SPIKE_CODINGS, Profile
+from golden.profile import Profile
 from golden.profile_file import save_profile
 from golden.profiling import KEPT_TOKENS, record
 from golden.recipe import Recipe, known_recipes, load_recipe
@@ -360,19 +360,24 @@ def _print_profile(found: Profile, path: Path) -> None:
         markup=False,
         highlight=False,
     )
-    title = "Of each layer: silent values, and csd steps of a channel that fires"
+    steps = {}
+    for name, site in found.sites.items():
+        steps.setdefault(name.rpartition(".")[2], []).append(site.steps("csd"))
+    means = (f"{kind} {sum(of) / len(of):.2f}" for kind, of in steps.items())
+    console.print(
+        f"csd steps of a channel that fires: {', '.join(means)}", soft_wrap=True, highlight=False
+    )
+    title = "Silent values"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
     table.add_column("layer", no_wrap=True)
-    kinds = dict.fromkeys(name.rpartition(".")[2] for name in found.sites)
-    for kind in kinds:
+    for kind in steps:
         table.add_column(kind, justify="right", no_wrap=True)
     rows: dict[str, dict[str, str]] = {}
     for name, site in found.sites.items():
         place, _, kind = name.rpartition(".")
-        cell = f"{site.silent:.1%} {site.steps(SPIKE_CODINGS[-1]):.2f}"
-        rows.setdefault(place.rpartition(".")[2], {})[kind] = cell
+        rows.setdefault(place.rpartition(".")[2], {})[kind] = f"{site.silent:.1%}"
     for layer, cells in rows.items():
-        table.add_row(layer, *(cells.get(kind, "") for kind in kinds))
+        table.add_row(layer, *(cells.get(kind, "") for kind in steps))
     console.print(table)
 
 
