@@ -127,9 +127,9 @@ def bytes_moved(plan: Plan, report: Mapping) -> str:
                           va="center", fontsize=8.5)  # fmt: skip
         axes.set_xlabel(f"{name} a token, all layers together")
         axes.margins(x=0.08)
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 
-    return _svg(draw, 6.4, 3.4)
+    return _svg(draw, 6.4, 3.6)
 
 
 def firing(plan: Plan, report: Mapping) -> str:
