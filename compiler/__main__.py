@@ -20,6 +20,7 @@ from compiler.model.build import ALL_LAYERS, build_model
 from compiler.named import NAMED
 from compiler.plan.activity import profiled
 from compiler.plan.plan import Plan, make_plan, write_plan
+from compiler.plan.measured import told
 from compiler.program import Compiled, load
 from compiler.request import WEIGHTS, Request, refuse_fold, request
 from golden.profile import Profile
@@ -347,6 +348,8 @@ def _summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) 
         highlight=False,
         soft_wrap=True,
     )
+    if "schedule" in manifest:
+        console.print(*told(manifest["schedule"]), sep="\n", highlight=False, soft_wrap=True)
     for entry in balance(compiled):
         if entry.finding:
             console.print(f"balance: {entry.finding}", highlight=False, soft_wrap=True)

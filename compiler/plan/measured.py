@@ -10,7 +10,7 @@ from compiler.plan.profile import best_coding, vectors_at_once
 from golden.profile import Profile
 from hw.params import HwParams
 
-__all__ = ["Measured", "measured", "predicted_cycles"]
+__all__ = ["Measured", "measured", "predicted_cycles", "told"]
 
 _CACHE_WIDTH = 8
 _LATENCY = 60  # cycles, of the memory that is predicted for: the simulators' default
@@ -98,6 +98,23 @@ def measured(
             **{name: text.format(**params.as_dict()) for name, text in _NO_CHOICE.items()},
         },
     )
+
+
+def told(schedule: dict) -> list[str]:
+    """Return what a manifest says of a schedule, in lines for people."""
+    runs = schedule["mean_run"].values()
+    before, after = (sum(run[key] for run in runs) / len(runs) for key in ("before", "after"))
+    others = ", ".join(f"{site} {coding}" for site, coding in schedule["codings"].items())
+    return [
+        f"profile: {schedule['profile']}",
+        f"channels: neighbours that fire, {before:.2f} in the checkpoint's order, {after:.2f} here",
+        f"coding: {schedule['coding']}{f', but {others}' if others else ''}: the fewest cycles of "
+        "array and memory, then the fewest steps",
+        f"tile: {schedule['tile']}",
+        f"batch: {schedule['batch']}",
+        f"predicted: {sum(schedule['predicted_cycles'].values()):,} cycles for the token at position "
+        f"{schedule['position']:,}, at a latency of {schedule['latency']} cycles",
+    ]
 
 
 def predicted_cycles(

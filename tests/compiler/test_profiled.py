@@ -242,6 +242,11 @@ def test_build_takes_a_profile(stories260k, tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)["schedule"]
     assert set(said["predicted_cycles"]) == {*(f"layers.{i}" for i in range(5)), "head"}
     assert "order" not in said and "one token a pass" in said["batch"]
+    assert main(whole) == 0
+    printed = capsys.readouterr().out
+    cycles = sum(said["predicted_cycles"].values())
+    assert "coding: csd: the fewest" in printed
+    assert f"predicted: {cycles:,} cycles for the token at position {said['position']}" in printed
     for wrong, sentence in (
         ([*whole, "--recipe", "w4"], "the profile is of the recipe w8, which says something else"),
         ([*arguments, "--layers", "mlp0", "--profile", str(path)], "--profile must be left out"),
