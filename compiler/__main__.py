@@ -19,8 +19,8 @@ from compiler.lower import LAYER_KINDS
 from compiler.model.build import ALL_LAYERS, build_model
 from compiler.named import NAMED
 from compiler.plan.activity import profiled
-from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.plan.measured import told
+from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.program import Compiled, load
 from compiler.request import WEIGHTS, Request, refuse_fold, request
 from golden.profile import Profile

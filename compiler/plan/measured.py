@@ -105,15 +105,16 @@ def told(schedule: dict) -> list[str]:
     runs = schedule["mean_run"].values()
     before, after = (sum(run[key] for run in runs) / len(runs) for key in ("before", "after"))
     others = ", ".join(f"{site} {coding}" for site, coding in schedule["codings"].items())
+    cycles = sum(schedule["predicted_cycles"].values())
+    coding = f"coding: {schedule['coding']}{f', but {others}' if others else ''}"
+    at = f"the token at position {schedule['position']:,}, memory latency {schedule['latency']}"
     return [
         f"profile: {schedule['profile']}",
         f"channels: neighbours that fire, {before:.2f} in the checkpoint's order, {after:.2f} here",
-        f"coding: {schedule['coding']}{f', but {others}' if others else ''}: the fewest cycles of "
-        "array and memory, then the fewest steps",
+        f"{coding}: the fewest cycles of array and memory, then the fewest steps",
         f"tile: {schedule['tile']}",
         f"batch: {schedule['batch']}",
-        f"predicted: {sum(schedule['predicted_cycles'].values()):,} cycles for the token at position "
-        f"{schedule['position']:,}, at a latency of {schedule['latency']} cycles",
+        f"predicted: {cycles:,} cycles for {at}",
     ]
 
 
