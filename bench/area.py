@@ -21,7 +21,7 @@ from hw.emit import TOP, to_rtlil
 from hw.params import HwParams
 from hw.presets import preset
 
-__all__ = ["FAMILIES", "MULTIPLIER", "measure"]
+__all__ = ["FAMILIES", "MULTIPLIER", "measure", "synthesize_accelerator"]
 
 MULTIPLIER = Path(__file__).with_name("multiplier.v")
 """For Yosys' techmap: what multiplies where DSPs are not to be used."""
@@ -118,6 +118,11 @@ def measure(
     }
 
 
+def synthesize_accelerator(params: HwParams, family: str) -> dict[str, object]:
+    """Return the cells of one whole accelerator, as rows of `measure`."""
+    return _synthesize(_top_task(params, family, {}))
+
+
 def _variants(array: str) -> Iterable[tuple[str, bool]]:
     """Return the families, and whether multipliers may be DSPs, that make a difference."""
     for family in FAMILIES:
@@ -166,14 +171,18 @@ def _top_tasks(names: tuple[str, ...]) -> Iterable[_Task]:
         for array in ("spike", "mac"):
             params = replace(preset(name), array=array)
             for family in FAMILIES:
-                yield _Task(
-                    about={"block": "accelerator", "array": array, "preset": name},
-                    family=family,
-                    dsps=True,
-                    lanes=params.tokens * params.lanes,
-                    circuit=lambda params=params: to_rtlil(params),
-                    top=TOP,
-                )
+                yield _top_task(params, family, {"preset": name})
+
+
+def _top_task(params: HwParams, family: str, about: dict[str, object]) -> _Task:
+    return _Task(
+        about={"block": "accelerator", "array": params.array, **about},
+        family=family,
+        dsps=True,
+        lanes=params.tokens * params.lanes,
+        circuit=lambda: to_rtlil(params),
+        top=TOP,
+    )
 
 
 def _circuit(component: wiring.Component) -> str:
