@@ -43,8 +43,9 @@ lint: setup  ## ruff, and pyright on the contract files
 	@$(RUN) ruff check .
 	@$(RUN) pyright
 
-docs: setup  ## write docs/isa.md and docs/regs.md anew from the contract
+docs: setup  ## write the generated pages of docs/ anew: isa, regs, energy, boards
 	@$(RUN) hw docs
+	@$(RUN) compiler.plan.pages
 
 clean:  ## remove what was built; .venv and the fetched models stay
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

@@ -19,6 +19,7 @@ from compiler.lower import LAYER_KINDS
 from compiler.model.build import ALL_LAYERS, build_model
 from compiler.named import NAMED
 from compiler.plan.activity import profiled
+from compiler.plan.cli import register
 from compiler.plan.measured import told
 from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.program import Compiled, load
@@ -155,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--preset", help="hardware that it must be for")
         command.set_defaults(run=run)
 
+    register(commands)
     for command in commands.choices.values():
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser

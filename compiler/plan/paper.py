@@ -8,12 +8,14 @@ W4A4; and for spikes an eighth of an fp32 addition, 0.9 pJ, times the spikes a v
 from dataclasses import dataclass
 
 from compiler.plan.constants import constants
+from compiler.plan.counts import count
 from compiler.plan.firing import published
 from compiler.plan.workload import products
 from golden.config import ModelConfig
 from golden.recipe import Recipe
+from hw.params import HwParams
 
-__all__ = ["PROMPT", "Method", "macs", "methods"]
+__all__ = ["PROMPT", "Method", "macs", "memory_joules", "methods"]
 
 PROMPT = 1024
 """Tokens of the paper's prompt."""
@@ -66,3 +68,35 @@ def methods(config: ModelConfig, recipe: Recipe, prompt: int = PROMPT) -> list[M
         Method(name="SpikeLLM", joules=SPIKELLM_RATIO * spiking, weight_width=4, cache_width=8),
         Method(name="SDLLM", joules=spiking, weight_width=4, cache_width=8, skips=True),
     ]
+
+
+def memory_joules(
+    method: Method,
+    config: ModelConfig,
+    recipe: Recipe,
+    params: HwParams,
+    position: int,
+    batch: int,
+    dram: str = "dram_ddr4",
+    level: str = "typical",
+) -> float:
+    """Return what DRAM takes for one token's weights and cache, which the rule leaves out.
+
+    Parameters
+    ----------
+    method : Method
+        Whose widths; where it skips, channels that are silent for all tokens of the batch.
+    config, recipe, params
+        The model; what its products are counted with.
+    position : int
+        Tokens before this one.
+    batch : int
+        Tokens that share what is fetched.
+    dram, level : str
+        The constant of the memory, and which of its values.
+    """
+    found = [p for p in products(config, recipe, published(), position) if p.name != "lm_head"]
+    counts = count(config, found, params, "unary", position, batch)
+    silent = published()(None, "head").silent ** batch if method.skips else 0.0
+    bits = method.weight_width * counts.weight_elements + method.cache_width * counts.cache_elements
+    return (1 - silent) * bits * getattr(constants()[dram], level) * 1e-12

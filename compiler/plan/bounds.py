@@ -1,0 +1,54 @@
+"""What a token takes at least on a board: bytes of memory, and steps of the array."""
+
+from collections.abc import Iterable
+
+from compiler.plan.activity import assumed
+from compiler.plan.board import Board
+from compiler.plan.counts import count, product_counts
+from compiler.plan.workload import Product, products
+from golden.config import ModelConfig
+from golden.recipe import Recipe
+from hw.params import HwParams
+
+__all__ = ["CODING", "bound", "rate"]
+
+CODING = "csd"
+"""Of the spikes, on boards."""
+
+
+def rate(board: Board, params: HwParams, cores: int) -> float:
+    """Return the memory words that a core gets in a cycle."""
+    offered = board.efficiency.value * board.gigabytes_per_second.value * 1e9
+    return min(1.0, offered / (params.axi_bytes * board.clock_mhz.value * 1e6 * cores))
+
+
+def bound(
+    board: Board,
+    config: ModelConfig,
+    recipe: Recipe,
+    params: HwParams,
+    cores: int,
+    position: int,
+    batch: int = 1,
+    head: bool = True,
+) -> float:
+    """Return cycles that a token takes at least: the slower of bytes and steps in each product."""
+    activities, words_a_cycle = assumed(config, recipe, position), rate(board, params, cores)
+    found = products(config, recipe, activities, position)
+    total = 0.0
+    for product, times in _alike(p for p in found if head or p.name != "lm_head"):
+        of = product_counts(product, params, CODING, batch)
+        words = (of.bytes + of.word_bytes) / params.axi_bytes / words_a_cycle
+        total += times * max(words, of.steps) / cores
+    counts = count(config, (), params, CODING, position)
+    return total + counts.read_bytes / params.axi_bytes / words_a_cycle
+
+
+def _alike(found: Iterable[Product]) -> list[tuple[Product, int]]:
+    """Return products that differ in their layer only as one, with how many there are."""
+    alike: dict[tuple, list[Product]] = {}
+    for product in found:
+        shape = (product.channels, product.outputs, product.times, product.sharing)
+        firing = (product.activity.silent, product.activity.spikes[CODING])
+        alike.setdefault((*shape, product.weight_width, *firing), []).append(product)
+    return [(group[0], len(group)) for group in alike.values()]

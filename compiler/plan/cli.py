@@ -1,0 +1,109 @@
+"""The commands ``energy`` and ``boards`` of `python -m compiler`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from compiler.named import NAMED
+from compiler.plan.energy import GROUPS
+from compiler.plan.reports import boards_report, energy_report
+from golden.checkpoints import load
+from golden.config import ModelConfig
+from golden.recipe import known_recipes, load_recipe
+from hw.presets import PRESETS, preset
+
+__all__ = ["register"]
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the commands to the parser."""
+    for name, run, purpose in (
+        ("energy", _energy, "joules of a token, each count with its constant and source"),
+        ("boards", _boards, "which accelerator fits each board, and what it would do there"),
+    ):
+        command = commands.add_parser(name, help=purpose)
+        optional = {"nargs": "?", "default": "smollm2-135m"} if name == "boards" else {}
+        command.add_argument(
+            "model",
+            metavar="MODEL",
+            help=f"one of {', '.join(NAMED)}, or the path of a checkpoint",
+            **optional,
+        )
+        command.add_argument(
+            "--recipe",
+            default="w8",
+            help=f"{', '.join(known_recipes())} or a TOML file (default: w8)",
+        )
+        command.add_argument(
+            "--position", type=int, default=1023, metavar="N", help="of the token (default: 1023)"
+        )
+        command.add_argument(
+            "--prompt", type=int, default=1024, metavar="N", help="tokens of it (default: 1024)"
+        )
+        if name == "energy":
+            command.add_argument(
+                "--preset", help=f"hardware: {', '.join(PRESETS)} (default: the model's)"
+            )
+        command.set_defaults(run=run)
+
+
+def _config(options: argparse.Namespace) -> ModelConfig:
+    named = NAMED.get(options.model)
+    if named is None and not Path(options.model).exists():
+        raise ValueError(
+            f"there is no model {options.model}: name one of {', '.join(NAMED)}, or a checkpoint"
+        )
+    config = named.config if named is not None else load(options.model).config
+    for name, least in (("position", 0), ("prompt", 1)):
+        value, most = getattr(options, name), config.max_positions - 1 + least
+        if not least <= value <= most:
+            raise ValueError(f"--{name} must be {least} to {most} for {config.name}, not {value}")
+    return config
+
+
+def _energy(options: argparse.Namespace) -> None:
+    config, recipe = _config(options), load_recipe(options.recipe)
+    named = NAMED.get(options.model)
+    params = preset(options.preset or (named.preset if named is not None else "edge"))
+    report = energy_report(config, recipe, params, options.position, options.prompt)
+    if options.json:
+        print(json.dumps(report, indent=1))
+        return
+    shown = Table(title=f"{config.name}, {recipe.name}: millijoules of a token in decoding, DDR4")
+    shown.add_column("design")
+    for heading in (*GROUPS, "all"):
+        shown.add_column(heading, justify="right")
+    for row in report["designs"]:
+        name = row["design"] + ("" if row["firing"] == "assumed" else " (as published)")
+        values = [*row["groups"].values(), row["joules"]]
+        shown.add_row(name, *(f"{1e3 * value:.3g}" for value in values))
+    console = Console()
+    console.print(shown)
+    console.print(f"firing: {report['firing']}", highlight=False, soft_wrap=True)
+    console.print("counts, constants, sources: --json; see docs/energy.md", highlight=False)
+
+
+def _boards(options: argparse.Namespace) -> None:
+    config, recipe = _config(options), load_recipe(options.recipe)
+    report = boards_report(config, recipe, options.position, options.prompt)
+    if options.json:
+        print(json.dumps(report, indent=1))
+        return
+    shown = Table(title=f"{config.name}, {recipe.name}: predicted, see docs/boards.md")
+    shown.add_column("board")
+    for heading in ("cores", "tokens", "lanes", "banks", "port", "tokens/s", "limited by"):
+        shown.add_column(heading, justify="right")
+    for row in report["boards"]:
+        if "params" in row:
+            params = row["params"]
+            keys = ("tokens", "lanes", "banks", "axi_data_width")
+            cells = [row["cores"], *(params[key] for key in keys)]
+            cells += [f"{row['tokens_per_second']:.3g}", row["bound"]]
+            shown.add_row(row["board"], *map(str, cells))
+    console = Console()
+    console.print(shown)
+    for row in report["boards"]:
+        console.print(f"{row['board']}: {row['reason']}", highlight=False, soft_wrap=True)

@@ -1,0 +1,113 @@
+"""What an accelerator would do on a board, predicted.
+
+Several cores on a board share a matrix's outputs; each encodes for itself. There is no such top
+yet: figures of more than one core are a projection. Programs take one token at a time.
+"""
+
+from dataclasses import dataclass, replace
+
+from compiler.model.build import program_of
+from compiler.model.lower import lower
+from compiler.plan.activity import assumed
+from compiler.plan.board import Board
+from compiler.plan.bounds import CODING, bound, rate
+from compiler.plan.costs import Cost, costs
+from compiler.plan.counts import count
+from compiler.plan.cycles import predict
+from compiler.plan.energy import designs, joules, ledger
+from compiler.plan.fit import Choice
+from compiler.plan.workload import products
+from golden.config import ModelConfig
+from golden.recipe import Recipe
+from hw.isa import Opcode
+
+__all__ = ["Forecast", "forecast"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a choice would do.
+
+    Attributes
+    ----------
+    cycles : float
+        Of a token at the position.
+    bounds : dict of str to float
+        Cycles that memory, array, encoder and vector unit are busy for it; the longest binds.
+    tokens_per_second : float
+        Of decoding, at the position.
+    prompt_seconds, batched_seconds : float
+        For a prompt of so many tokens, one at a time; and at least, were weights fetched once for
+        as many tokens as the array has rows.
+    joules_per_token : float
+        By the ledger: an accelerator in 45 nm silicon with the board's memory, not an FPGA's.
+    """
+
+    cycles: float
+    bounds: dict[str, float]
+    tokens_per_second: float
+    prompt_seconds: float
+    batched_seconds: float
+    joules_per_token: float
+
+    @property
+    def bound(self) -> str:
+        """What limits."""
+        return max(self.bounds, key=lambda name: self.bounds[name])
+
+
+def forecast(
+    board: Board,
+    choice: Choice,
+    config: ModelConfig,
+    recipe: Recipe,
+    position: int,
+    prompt: int,
+) -> Forecast:
+    """Predict what a choice does: a token at a position, and a prompt."""
+    params, cores = choice.params, choice.cores
+    if params is None:
+        raise ValueError(choice.reason)
+    hertz, words_a_cycle = board.clock_mhz.value * 1e6, rate(board, params, cores)
+    model = lower(config, recipe, params, min(max(position + 1, prompt), config.max_positions))
+    program, _ = program_of(model, params, CODING)
+
+    def steps_at(at: int) -> list[Cost]:
+        of_token = costs(model, program, params, assumed(config, recipe, at), at)
+        return [_shared(cost, cores, words_a_cycle) for cost in of_token]
+
+    token = steps_at(position)
+    prediction = predict(token, params)
+    bounds = {
+        "memory": sum(cost.words for cost in token),
+        "array": sum(cost.steps for cost in token),
+        "encode": prediction.causes["encode"],
+        "vector unit": prediction.causes["vector"],
+    }
+    whole = [predict(steps_at(at), params) for at in (0, prompt - 1)]
+    head = whole[-1].layers[None]
+    layers = [p.cycles - sum(p.layers[None].values()) for p in whole]
+    middle = (prompt - 1) // 2
+    batched = bound(board, config, recipe, params, cores, middle, params.tokens, False)
+    counts = count(
+        config,
+        products(config, recipe, assumed(config, recipe, position), position),
+        params,
+        CODING,
+        position,
+    )
+    (design,) = (d for d in designs(recipe.default.weight_bits) if d.coding == CODING)
+    return Forecast(
+        cycles=prediction.cycles,
+        bounds=bounds,
+        tokens_per_second=hertz / prediction.cycles,
+        prompt_seconds=(prompt * sum(layers) / 2 + sum(head.values())) / hertz,
+        batched_seconds=prompt * batched / hertz,
+        joules_per_token=joules(ledger(design, counts, params, board.dram)),
+    )
+
+
+def _shared(cost: Cost, cores: int, words_a_cycle: float) -> Cost:
+    """Return what one core does of an instruction, its words as cycles."""
+    share = cores if cost.opcode is Opcode.MATMUL else 1
+    return replace(cost, words=cost.words / share / words_a_cycle, steps=cost.steps / share)

@@ -1,0 +1,147 @@
+"""What the ledger and the boards come to for one model, as plain JSON values."""
+
+from compiler.model.build import program_of
+from compiler.model.lower import lower
+from compiler.plan.activity import assumed
+from compiler.plan.area import CELLS, estimate
+from compiler.plan.board import Board, boards
+from compiler.plan.bounds import CODING
+from compiler.plan.constants import constants
+from compiler.plan.costs import costs
+from compiler.plan.counts import Counts, count
+from compiler.plan.cycles import predict
+from compiler.plan.energy import GROUPS, Design, designs, joules, ledger
+from compiler.plan.firing import published
+from compiler.plan.fit import fit, misfit
+from compiler.plan.forecast import forecast
+from compiler.plan.paper import PROMPT, macs, memory_joules, methods
+from compiler.plan.workload import Activities, products
+from golden.config import ModelConfig
+from golden.recipe import Recipe
+from hw.params import HwParams
+from hw.presets import preset
+
+__all__ = ["boards_report", "energy_report", "paper_report", "predicted_cycles"]
+
+_RANGES = [{"dram": "low"}, {"dram": "high"}, {"sram": "low"}, {"sram": "high"}]
+
+
+def energy_report(
+    config: ModelConfig, recipe: Recipe, params: HwParams, position: int, prompt: int
+) -> dict[str, object]:
+    """Return each design's joules for a token at a position, and for a token of a prompt."""
+    width = recipe.default.weight_bits
+    rows = []
+    for firing in ("assumed", "published"):
+        for design in designs(width):
+            if firing == "published" and (design.coding != "unary"):
+                continue
+            rows.append(_row(config, recipe, params, position, prompt, design, firing))
+    return {
+        "model": config.name,
+        "recipe": recipe.name,
+        "hardware": params.as_dict(),
+        "position": position,
+        "prompt": prompt,
+        "batches": _batches(params, prompt),
+        "firing": assumed(config, recipe, position)(0, "qkv").source,
+        "designs": rows,
+        "constants": {name: vars(constant) for name, constant in constants().items()},
+    }
+
+
+def _batches(params: HwParams, prompt: int) -> list[int]:
+    return sorted({1, params.tokens, prompt})
+
+
+def _row(
+    config: ModelConfig,
+    recipe: Recipe,
+    params: HwParams,
+    position: int,
+    prompt: int,
+    design: Design,
+    firing: str,
+) -> dict[str, object]:
+    def activities(at: int) -> Activities:
+        return published() if firing == "published" else assumed(config, recipe, at)
+
+    def counted(at: int, batch: int, head: bool) -> Counts:
+        found = products(config, recipe, activities(at), at)
+        found = [product for product in found if head or product.name != "lm_head"]
+        return count(config, found, params, design.coding or CODING, at, batch)
+
+    entries = ledger(design, counted(position, 1, True), params)
+    by_batch = {}
+    for batch in _batches(params, prompt):
+        of_prompt = counted((prompt - 1) // 2, batch, False)
+        by_batch[str(batch)] = joules(ledger(design, of_prompt, params, rows=batch))
+    return {
+        "design": design.name,
+        "firing": firing,
+        "joules": joules(entries),
+        "groups": {group: joules(entries, [group]) for group in GROUPS},
+        "range": {" ".join(*levels.items()): joules(entries, levels=levels) for levels in _RANGES},
+        "prompt_joules_per_token": by_batch,
+        "entries": [entry.as_dict() for entry in entries],
+    }
+
+
+def paper_report(config: ModelConfig, recipe: Recipe, params: HwParams) -> dict[str, object]:
+    """Return the paper's joules for its prompt, and with weights and cache in DRAM."""
+    rows = []
+    middle = (PROMPT - 1) // 2
+    for method in methods(config, recipe):
+        row: dict[str, object] = {"method": method.name, "arithmetic": method.joules}
+        for dram in ("dram_ddr4", "dram_hbm2"):
+            for batch in (PROMPT, 64, params.tokens):
+                more = memory_joules(method, config, recipe, params, middle, batch, dram)
+                row[f"prompt {dram} {batch}"] = method.joules + PROMPT * more
+            more = memory_joules(method, config, recipe, params, PROMPT - 1, 1, dram)
+            row[f"decode {dram}"] = method.joules / PROMPT + more
+        rows.append(row)
+    return {"model": config.name, "macs": macs(config, recipe), "prompt": PROMPT, "methods": rows}
+
+
+def boards_report(
+    config: ModelConfig, recipe: Recipe, position: int, prompt: int
+) -> dict[str, object]:
+    """Return what is picked for each board, and what it would do."""
+    return {
+        "model": config.name,
+        "recipe": recipe.name,
+        "coding": CODING,
+        "position": position,
+        "prompt": prompt,
+        "boards": [_board(board, config, recipe, position, prompt) for board in boards().values()],
+    }
+
+
+def _board(
+    board: Board, config: ModelConfig, recipe: Recipe, position: int, prompt: int
+) -> dict[str, object]:
+    choice = fit(board, config, recipe, max(position, prompt - 1))
+    row: dict[str, object] = {
+        "board": board.name,
+        "values": {name: vars(value) for name, value in board.values.items()},
+        "reason": choice.reason,
+        "edge": misfit(estimate(preset("edge"), board.family), board),
+    }
+    if choice.params is None or choice.area is None:
+        return row
+    found = forecast(board, choice, config, recipe, position, prompt)
+    return row | {
+        "params": choice.params.as_dict(),
+        "cores": choice.cores,
+        "cells_per_core": {cell: round(getattr(choice.area, cell)) for cell in CELLS},
+        **vars(found),
+        "bound": found.bound,
+    }
+
+
+def predicted_cycles(config: ModelConfig, recipe: Recipe, params: HwParams, position: int) -> float:
+    """Return the cycles of a token on a memory that delivers a word each cycle."""
+    model = lower(config, recipe, params, position + 1)
+    program, _ = program_of(model, params, CODING)
+    activities = assumed(config, recipe, position)
+    return predict(costs(model, program, params, activities, position), params).cycles
