@@ -28,7 +28,8 @@ PRESETS: dict[str, HwParams] = {
         axi_data_width=256,
         fetch_depth=512,
     ),
-    # For an FPGA a little larger than an ECP5-85F (docs/boards.md); 128 bits a cycle are what a 16-bit DDR3-800 delivers at 100 MHz.
+    # For an FPGA a little larger than an ECP5-85F (docs/boards.md); 128 bits a cycle are what a
+    # 16-bit DDR3-800 delivers at 100 MHz.
     "edge": _EDGE,
     # Tiny and quick to build; every boundary (tile, burst, word, queue) is met by small layers.
     "test": replace(

@@ -20,4 +20,5 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def number(value: float) -> str:
+    """Return a number with three digits, or to the unit where it has more."""
     return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
