@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from compiler.model.build import program_of
 from compiler.model.lower import lower
+from compiler.model.place import place
 from compiler.plan.area import Area, estimate
 from compiler.plan.board import Board
-from compiler.plan.bounds import CODING, bound
+from compiler.plan.bounds import bound
 from golden.config import ModelConfig
 from golden.recipe import Recipe
 from hw.params import HwParams
@@ -19,6 +19,7 @@ ROUTABLE = 0.8
 """Share of the LUTs that may be used: an estimate; the memory's controller needs some too."""
 ROW_BYTES = 1024
 """Shortest full row segment that is chosen: an estimate, a page of DDR3 x16 is 2 KiB."""
+_SLOTS = 1024  # of a program: more than any has
 _SAME = 1.02  # of two arrays as fast as each other within this, the smaller one is taken
 _NAMES = {
     "all_luts": "LUTs",
@@ -135,7 +136,7 @@ def _cores(area: Area, board: Board) -> int:
 
 
 def _memory_bytes(config: ModelConfig, recipe: Recipe, params: HwParams, position: int) -> int:
+    """Return the bytes that a model takes, but for the records of its layers."""
     model = lower(config, recipe, params, min(position + 1, config.max_positions))
-    _, regions = program_of(model, params, CODING)
-    last = [*regions.values()][-1]
+    last = [*place(model, params, slots=_SLOTS).values()][-1]
     return last.address + last.bytes
