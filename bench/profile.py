@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.reports import OUTPUT_ROOT
-from compiler.model.build import build_model
+from compiler.model.build import build_model, program_of
 from compiler.model.lower import lower
 from compiler.plan.measured import predicted_cycles
 from compiler.program import Compiled
@@ -123,7 +123,8 @@ def measure(
         codings = {
             site: schedule["codings"].get(site, schedule["coding"]) for site in profile.sites
         }
-        predicted = predicted_cycles(profile, lowered, params, codings, position, latency)
+        program, _ = program_of(lowered, params, codings)
+        predicted = predicted_cycles(profile, lowered, program, params, position, latency)
         found.append(
             {
                 "recipe": Path(name).stem,

@@ -18,7 +18,7 @@ from compiler.model.schedule import schedule
 from compiler.order import ChannelOrder, ordered
 from compiler.origin import checksum
 from compiler.place import Region
-from compiler.plan.measured import Measured, measured
+from compiler.plan.measured import Measured, measured, predicted_cycles
 from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
 from golden.fold import fold as fold_checkpoint
@@ -159,6 +159,7 @@ def build_model(
             "operations": manifests.operations(model.stages, program.unrolled, params),
         }
         if chosen is not None:
-            manifest["schedule"] = chosen.as_dict()
+            cycles = predicted_cycles(profile, model, program, params, chosen.position)
+            manifest["schedule"] = chosen.as_dict(cycles)
         manifests.write(manifest, work)
     return load(directory, params)

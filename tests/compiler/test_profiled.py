@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from compiler.__main__ import main
-from compiler.model.build import build_model
+from compiler.model.build import build_model, program_of
 from compiler.model.lower import lower
 from compiler.model.place import place
 from compiler.model.schedule import schedule
 from compiler.order import ChannelOrder, ordered
+from compiler.plan.activity import profiled
+from compiler.plan.coding import best_coding
 from compiler.plan.measured import measured, predicted_cycles
 from compiler.plan.ordering import find_order, mean_run, nearest_path
-from compiler.plan.profile import activities, best_coding
 from compiler.plan.workload import products
 from golden.checkpoints import load
 from golden.integer import IntegerModel
@@ -220,9 +221,9 @@ def test_predictions_follow_silence_and_the_planner_takes_a_profile():
     cycles, bytes_ = [], []
     for chosen in (recipe(), recipe(dead_zone=0.5)):
         profile = profile_of(checkpoint, chosen)
-        codings = dict.fromkeys(profile.sites, "csd")
-        cycles.append(predicted_cycles(profile, model, PARAMS, codings, 10))
-        found = products(checkpoint.config, chosen, activities(profile), 10)
+        program, _ = program_of(model, PARAMS, dict.fromkeys(profile.sites, "csd"))
+        cycles.append(predicted_cycles(profile, model, program, PARAMS, 10))
+        found = products(checkpoint.config, chosen, profiled(profile)(10), 10)
         bytes_.append(sum(product.touched_bytes for product in found))
     assert cycles[0].keys() == cycles[1].keys() == {"layers.0", "layers.1", "head"}
     assert all(cycles[1][name] < cycles[0][name] for name in cycles[0])

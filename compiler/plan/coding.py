@@ -1,25 +1,9 @@
-"""A profile as the planners take it, and the coding that it says is best for each site."""
+"""The coding that a profile says is best for a site."""
 
-from compiler.plan.workload import Activities, Activity
-from golden.profile import BATCHES, SPIKE_CODINGS, Profile, SiteProfile
+from golden.profile import BATCHES, SPIKE_CODINGS, SiteProfile
 from hw.params import HwParams
 
-__all__ = ["activities", "best_coding", "vectors_at_once"]
-
-
-def activities(profile: Profile) -> Activities:
-    """Return how the sites of a profile fire, as `compiler.plan.workload.products` takes it."""
-    of = profile.identity
-
-    def find(layer: int | None, kind: str) -> Activity:
-        site = profile.site(layer, kind)
-        return Activity(
-            silent=site.silent,
-            spikes={coding: site.spikes(coding) for coding in SPIKE_CODINGS},
-            source=f"profile of {of.model}, {of.recipe}, {of.tokens:,} tokens of {of.text}",
-        )
-
-    return find
+__all__ = ["best_coding", "vectors_at_once"]
 
 
 def vectors_at_once(params: HwParams, sharing: int) -> int:
