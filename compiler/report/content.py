@@ -6,6 +6,7 @@ from dataclasses import asdict
 from compiler.place import REGION_ALIGNMENT
 from compiler.plan.cycles import CAUSES, Prediction
 from compiler.plan.plan import Plan
+from compiler.report.energy import energy
 from golden.recipe import SITES
 from hw.fingerprint import fingerprint
 from hw.isa import Opcode
@@ -25,6 +26,7 @@ def content(plan: Plan, about: Mapping[str, object]) -> dict[str, object]:
     """
     word = plan.params.axi_bytes
     first = plan.activities(plan.position)(0, "qkv")
+    joules = energy(plan)
     return {
         "format": 1,
         **about,
@@ -55,6 +57,7 @@ def content(plan: Plan, about: Mapping[str, object]) -> dict[str, object]:
         "matrices": _matrices(plan),
         "products": _products(plan),
         "firing": _firing(plan),
+        **({} if joules is None else {"energy": joules}),
     }
 
 

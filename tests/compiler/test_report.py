@@ -92,6 +92,16 @@ def test_what_the_report_holds_adds_up(plan, report):
         "q", "k", "v", "o", "gate", "up", "down", "lm_head",
     ]  # fmt: skip
     assert len(report["firing"]) == 2 * 6 + 1
+    for design in report["energy"]["designs"]:
+        assert design["total"] == pytest.approx(sum(design["joules"].values())) and design["total"]
+
+
+def test_weights_that_the_ledger_does_not_know_have_no_joules():
+    config = RandomCheckpoint(0, head_dim=8).config
+    binary = make_plan(config, params=preset("test"), recipe=recipe(weight_bits=2), context=40)
+    found = content(binary, {"source": "of a test", "weights": "none"})
+    assert "energy" not in found
+    assert "<h2>Energy</h2>" not in page(binary, found)
 
 
 def test_the_trace_is_in_the_trace_event_format(plan):

@@ -1,0 +1,28 @@
+"""The joules of a plan's token, design by design, for its report."""
+
+from compiler.plan.counts import count
+from compiler.plan.energy import GROUPS, designs, joules, ledger
+from compiler.plan.plan import Plan
+
+__all__ = ["energy"]
+
+_NOTE = (
+    "Millijoules of the token, predicted: what is counted times published constants, DRAM as DDR4 "
+    "(docs/energy.md); weights, cache and vectors are DRAM. Not counted, for any design: clock, "
+    "control, wires, leakage and refresh."
+)
+
+
+def energy(plan: Plan) -> dict[str, object] | None:
+    """Return each design's joules by group; None for weights that the ledger has no designs for."""
+    widths = {matrix.weight_width for stage in plan.model.stages for matrix in stage.matrices}
+    if len(widths) > 1 or not widths <= {8, 4}:
+        return None
+    found = []
+    for design in designs(*widths):
+        coding = design.coding or "csd"
+        counts = count(plan.config, plan.products, plan.params, coding, plan.position)
+        entries = ledger(design, counts, plan.params)
+        by_group = {group: joules(entries, [group]) for group in GROUPS}
+        found.append({"name": design.name, "joules": by_group, "total": joules(entries)})
+    return {"groups": list(GROUPS), "designs": found, "note": _NOTE}
