@@ -144,7 +144,7 @@ def test_a_browser_draws_every_figure(plan, report, tmp_path):
         [
             CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
             "--disable-background-networking", "--disable-component-update", "--no-first-run",
-            "--window-size=1000,4600", f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=1000,5600", f"--user-data-dir={tmp_path / 'profile'}",
             f"--log-net-log={log}", f"--screenshot={picture}", file.as_uri(),
         ],
         check=True,
@@ -153,7 +153,7 @@ def test_a_browser_draws_every_figure(plan, report, tmp_path):
     )  # fmt: skip
     drawn = imread(picture)[..., :3]
     height = np.flatnonzero((drawn < 0.9).any(axis=(1, 2)))[-1]
-    assert 2500 < height < 4500  # the figures take their room, and all of the page is seen
+    assert 2500 < height < 5500  # the figures take their room, and all of the page is seen
     coloured = (drawn.max(axis=2) - drawn.min(axis=2) > 0.15).mean()
     assert coloured > 0.02
     asked = set(re.findall(r'"url":"(https?://[^"]+)"', log.read_text()))
