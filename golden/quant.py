@@ -1,9 +1,9 @@
 """Weights as integer codes with one scale per output channel (numerics, section 4)."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +21,7 @@ _MIN_EXPONENT, _MAX_EXPONENT = 8, 71
 # clip below 1 / (1 + K / (12 * q^2)) can be best: at 8 bits 0.70 serves K up to 82,000.
 _CLIPS = {8: range(100, 68, -2), 4: range(100, 8, -2), 2: range(100, 8, -2)}
 
-_BLOCK_ELEMENTS = 1 << 15  # weights worked on at once: they and their codes stay in the cache
+_BLOCK_ELEMENTS = 1 << 18  # weights worked on at once
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,12 @@ def quantize_weight(w: Tensor, bits: int) -> QuantizedWeight:
     codes = torch.empty(w.shape, dtype=torch.int8)
     mantissa = torch.empty(outputs, dtype=torch.int32)
     exponent = torch.empty(outputs, dtype=torch.int32)
-    with _one_thread():
-        for rows in _blocks(outputs, inputs):
-            block = w[rows]
-            peak = _checked_peak(block, rows.start, bits)
-            scale = _best_scale(block, peak, bits)  # (rows,), float64
-            mantissa[rows], exponent[rows] = _split(scale)
-            codes[rows] = _codes(block, scale, bits)
+    for rows in _blocks(outputs, inputs):
+        block = w[rows].contiguous()
+        peak = _checked_peak(block, rows.start, bits)
+        scale = _found_scale(block, peak, bits)  # (rows,), float64
+        mantissa[rows], exponent[rows] = _split(scale)
+        _fill_codes(codes[rows], block, scale, bits)
     return QuantizedWeight(codes, mantissa, exponent, bits)
 
 
@@ -100,17 +99,6 @@ def dequantize(weight: QuantizedWeight) -> Tensor:
     """Return the real weights that the codes stand for: float64, (N, K), exact."""
     scale = weight.mantissa * _power_of_two(-weight.exponent)
     return weight.codes * scale[:, None]
-
-
-@contextmanager
-def _one_thread():
-    """Sharing many short operations out among threads costs more than it gains."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _blocks(outputs: int, inputs: int) -> Iterator[slice]:
@@ -135,6 +123,23 @@ def _checked_peak(block: Tensor, start: int, bits: int) -> Tensor:
             f"not {peak[channel].item():g} in output channel {start + channel}"
         )
     return peak
+
+
+def _found_scale(block: Tensor, peak: Tensor, bits: int) -> Tensor:
+    """Return what `_best_scale` does: a compiled search, and itself where that is in doubt."""
+    from golden.search import search  # takes a second, which those who quantize nothing save
+
+    largest = LARGEST_CODE[bits]
+    tried = torch.tensor([clip / 100 for clip in _CLIPS[bits]], dtype=torch.float64)
+    scales = _round_scale(peak[:, None] * tried / largest)  # (rows, clips)
+    chosen = np.empty(len(block), np.int64)
+    doubtful = np.empty(len(block), bool)
+    search(block.numpy(), scales.float().numpy(), np.float32(largest), chosen, doubtful)
+    scale = scales[torch.arange(len(block)), torch.from_numpy(chosen)]
+    rows = torch.from_numpy(doubtful)
+    if doubtful.any():
+        scale[rows] = _best_scale(block[rows], peak[rows], bits)
+    return scale
 
 
 def _best_scale(block: Tensor, peak: Tensor, bits: int) -> Tensor:
@@ -176,10 +181,8 @@ def _power_of_two(exponent: Tensor) -> Tensor:
     return ((exponent.long() + 1023) << 52).view(torch.float64)
 
 
-def _codes(block: Tensor, scale: Tensor, bits: int) -> Tensor:
-    """Codes of a block, int8, (rows, K): round_half_away(w / scale), clamped."""
-    # In float64 a quotient lands on a half only if it is one: a weight and a half-odd multiple of
-    # a scale, 24 bits each, differ by more than 2^-25 of their value, or not at all.
-    ratio = block.double() / torch.where(scale > 0, scale, 1)[:, None]
-    largest = LARGEST_CODE[bits]
-    return round_half_away(ratio).clamp(-largest, largest).to(torch.int8)
+def _fill_codes(codes: Tensor, block: Tensor, scale: Tensor, bits: int) -> None:
+    """Fill in the codes of a block, int8, (rows, K): round_half_away(w / scale), clamped."""
+    from golden.search import codes as fill
+
+    fill(block.numpy(), scale.numpy(), np.float64(LARGEST_CODE[bits]), codes.numpy())

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden import quant
 from golden.quant import LARGEST_CODE, dequantize, quantize_weight
 
 BITS = (8, 4, 2)
@@ -68,6 +69,9 @@ def test_halves_are_rounded_away_from_zero():
     w = torch.tensor([[*exact * 9, 0.5, 1.5, -0.5, -2.5, 2.4999]])
     weight = quantize_weight(w / 64, 8)
     assert scales(weight) == [Fraction(1, 64)]
+    just = torch.tensor(0.5).nextafter(torch.tensor([0.0, 1.0]))
+    near = quantize_weight(torch.tensor([[*exact * 9, *just.tolist()]]) / 64, 8)
+    assert near.codes[0, -2:].tolist() == [0, 1]
     assert weight.codes[0, -5:].tolist() == [1, 2, -1, -3, 2]
 
 
@@ -122,6 +126,37 @@ def test_a_channel_does_not_depend_on_its_neighbours(bits, seed):
         part = whole.rows(n, n + 1)
         assert torch.equal(part.codes, alone.codes)
         assert (part.mantissa, part.exponent) == (alone.mantissa, alone.exponent)
+
+
+def plain_scale(w: torch.Tensor, bits: int) -> torch.Tensor:
+    return quant._best_scale(w, w.abs().amax(dim=1).double(), bits)
+
+
+def found_scale(w: torch.Tensor, bits: int) -> torch.Tensor:
+    return quant._found_scale(w, w.abs().amax(dim=1).double(), bits)
+
+
+@given(matrices(), st.sampled_from(BITS))
+def test_the_compiled_search_finds_the_same_scales(w, bits):
+    assert torch.equal(found_scale(w, bits), plain_scale(w, bits))
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("inputs", [511, 512, 513, 1700])  # about the pieces in which it adds up
+def test_the_compiled_search_finds_the_same_scales_of_long_channels(bits, inputs, seed):
+    w = gaussian(40, inputs, seed)
+    w[20:, 5] *= 20  # an outlier: other clips
+    w[30:] = w[30:].bfloat16().float()
+    assert torch.equal(found_scale(w, bits), plain_scale(w, bits))
+
+
+def test_where_two_scales_cost_the_same_the_plain_search_decides(monkeypatch):
+    asked = []
+    plain = quant._best_scale
+    monkeypatch.setattr(quant, "_best_scale", lambda w, *a: asked.append(w) or plain(w, *a))
+    w = torch.tensor([[1.0, 1, 0], [2.0**-60, 0, 0], [0, 0, 0]])  # all scales of the second are one
+    quantize_weight(w, 4)
+    assert [x.tolist() for x in asked] == [[w[1].tolist()]]
 
 
 def test_scales_end_where_their_form_ends():
