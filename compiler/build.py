@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compiler import manifest as manifests
 from compiler.directory import replacing
-from compiler.emit import Shards, Weights, emit_matrix, emit_program
+from compiler.emit import Shards, Weights, contents_of, emit_matrix, emit_program
 from compiler.lower import Matrix, Stage, lower
 from compiler.origin import checksum
 from compiler.place import place
@@ -133,7 +133,7 @@ def build_stages(
     program = schedule(stages, regions, params, coding=Coding[coding.upper()], tokens=tokens)
     identity = fingerprint(params)
     with replacing(Path(directory)) as work:
-        shards = Shards(work)
+        shards = Shards(work, contents_of(stages, regions))
         for stage in stages:
             for matrix in stage.matrices:
                 emit_matrix(matrix, weights(matrix), regions, params, shards)

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["MANIFEST", "PROGRAM", "REPORTS", "replacing", "shard_name"]
+__all__ = [
+    "MANIFEST",
+    "PROGRAM",
+    "REPORTS",
+    "refuse_foreign",
+    "replacing",
+    "shard_name",
+    "swap",
+]
 
 MANIFEST = "manifest.json"
 PROGRAM = "program.bin"
@@ -46,36 +54,35 @@ def replacing(target: Path) -> Iterator[Path]:
         Where `target` is something else, which is left alone.
     """
     target = target.absolute()
-    _refuse_foreign(target)
+    refuse_foreign(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     # The kind of name that no glob for results matches, on the file system of the target.
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
         work.chmod(0o777 & ~_umask())
         yield work
-        _refuse_foreign(target)
-        _swap(work, target)
+        refuse_foreign(target)
+        swap(work, target, work.with_suffix(".old"))
     finally:
-        # After the swap it holds the old directory, if there was one.
         shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work.with_suffix(".old"), ignore_errors=True)
 
 
-def _swap(work: Path, target: Path) -> None:
-    """Rename `work` to `target`; what was there ends up in `work`."""
+def swap(work: Path, target: Path, old: Path) -> None:
+    """Rename `work` to `target`; what was there, if anything, ends up as `old`."""
     if not target.exists():
         os.rename(work, target)
         return
-    old = work.with_suffix(".old")
     os.rename(target, old)
     try:
         os.rename(work, target)
     except BaseException:
         os.rename(old, target)
         raise
-    os.rename(old, work)
 
 
-def _refuse_foreign(target: Path) -> None:
+def refuse_foreign(target: Path) -> None:
+    """Raise ValueError where `target` exists and is no compiled directory."""
     if target.is_symlink():
         raise ValueError(f"{target} must be a directory, not a link: name what it points to")
     if not target.exists():

@@ -1,21 +1,23 @@
 """Pass 5, emit: memory images of the weights and of the program, with their checksums."""
 
-import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from compiler.checksums import Checksums
+from compiler.checksums import chunks as read_chunks
 from compiler.directory import PROGRAM, shard_name
-from compiler.lower import Matrix
+from compiler.lower import Matrix, Stage
 from compiler.place import Region
 from compiler.schedule import Instruction
 from compiler.tile import pack_channel_words, pack_tile, tile
 from hw import isa
 from hw.params import HwParams
 
-__all__ = ["SHARD_BYTES", "Shards", "Weights", "emit_matrix", "emit_program"]
+__all__ = ["SHARD_BYTES", "Shards", "Weights", "contents_of", "emit_matrix", "emit_program"]
 
 SHARD_BYTES = 1 << 28
 """A shard takes no further region once it is this long."""
@@ -34,43 +36,82 @@ class Weights(NamedTuple):
 
 
 class Shards:
-    """The weight files of a directory, filled region by region.
+    """The weight files of a directory. Each region has its place from the start.
 
     Parameters
     ----------
     directory : Path
         Where they are written.
+    regions : iterable of Region
+        Those with contents, in the order in which they lie in the files.
     shard_bytes : int
         Length from which on the next region starts a new file.
 
     Attributes
     ----------
     contents : dict
-        By region: its ``file``, ``offset`` and ``sha256``.
+        By region that is written: its ``file``, ``offset``, ``sha256`` and ``crc32``.
     """
 
-    def __init__(self, directory: Path, shard_bytes: int = SHARD_BYTES) -> None:
-        self._directory, self._shard_bytes = directory, shard_bytes
-        self._index = self._length = 0
+    def __init__(
+        self, directory: Path, regions: Iterable[Region], shard_bytes: int = SHARD_BYTES
+    ) -> None:
+        self._directory = directory
+        self._places: dict[str, tuple[str, int]] = {}
         self.contents: dict[str, dict[str, object]] = {}
+        index = length = 0
+        for region in regions:
+            if length >= shard_bytes:
+                index, length = index + 1, 0
+            self._places[region.name] = shard_name(index), length
+            length += region.bytes
 
     def write(self, region: Region, chunks: Iterable[np.ndarray]) -> None:
-        """Append a region's contents, which are as long as the region."""
-        if self._length >= self._shard_bytes:
-            self._index, self._length = self._index + 1, 0
-        name = shard_name(self._index)
-        digest = hashlib.sha256()
-        with (self._directory / name).open("ab") as file:
+        """Write a region's contents, which are as long as the region; any thread may."""
+        name, offset = self._places[region.name]
+        path, at = self._directory / name, offset
+        checksums = Checksums()
+        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
             for chunk in chunks:
-                raw = np.ascontiguousarray(chunk).view(np.uint8).reshape(-1)
-                digest.update(raw)
-                file.write(raw)
-        self.contents[region.name] = {
-            "file": name,
-            "offset": self._length,
-            "sha256": digest.hexdigest(),
-        }
-        self._length += region.bytes
+                raw = memoryview(np.ascontiguousarray(chunk).view(np.uint8).reshape(-1))
+                checksums.update(raw)
+                while raw:
+                    written = os.pwrite(file, raw, at)
+                    raw, at = raw[written:], at + written
+        except OSError as error:
+            if error.filename is not None:  # of what is read
+                raise
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        finally:
+            os.close(file)
+        if at != offset + region.bytes:
+            raise RuntimeError(f"{region.name} has {at - offset} bytes, not {region.bytes}")
+        self.contents[region.name] = {"file": name, "offset": offset, **checksums.entry()}
+
+    def reuse(self, region: Region, contents: dict) -> bool:
+        """Take a region as an earlier process wrote it, if it is what `contents` says."""
+        name, offset = self._places[region.name]
+        checksums = Checksums()
+        try:
+            for chunk in read_chunks(self._directory / name, offset, region.bytes):
+                checksums.update(chunk)
+        except FileNotFoundError:
+            return False
+        if contents != {"file": name, "offset": offset, **checksums.entry()}:
+            return False
+        self.contents[region.name] = contents
+        return True
+
+
+def contents_of(stages: Iterable[Stage], regions: dict[str, Region]) -> list[Region]:
+    """Return the regions of the stages' matrices that have contents, in the order of their use."""
+    return [
+        regions[f"{matrix.name}.{kind}"]
+        for stage in stages
+        for matrix in stage.matrices
+        for kind in ("weights", "channel_words")
+    ]
 
 
 def emit_matrix(
@@ -97,7 +138,7 @@ def emit_matrix(
 def emit_program(
     instructions: list[Instruction], fingerprint: str, directory: Path
 ) -> dict[str, object]:
-    """Write the program; returns its ``file``, ``offset`` and ``sha256``."""
+    """Write the program; returns its ``file``, ``offset`` and checksums."""
     raw = isa.pack(
         isa.HEADER,
         magic=isa.MAGIC,
@@ -107,4 +148,6 @@ def emit_program(
     )
     raw += b"".join(isa.assemble(step.opcode, **step.fields) for step in instructions)
     (directory / PROGRAM).write_bytes(raw)
-    return {"file": PROGRAM, "offset": 0, "sha256": hashlib.sha256(raw).hexdigest()}
+    checksums = Checksums()
+    checksums.update(raw)
+    return {"file": PROGRAM, "offset": 0, **checksums.entry()}

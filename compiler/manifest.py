@@ -14,7 +14,7 @@ from hw.params import HwParams
 
 __all__ = ["FORMAT", "operations", "read", "write"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the manifest and of the files it describes."""
 
 

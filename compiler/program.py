@@ -2,12 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from compiler import manifest as manifests
+from compiler.checksums import chunks
+from compiler.damage import where
+from compiler.parallel import cores
 from compiler.place import Region
 from hw import isa
 from hw.fingerprint import fingerprint
@@ -15,7 +19,6 @@ from hw.params import HwParams
 
 __all__ = ["Compiled", "load"]
 
-_CHUNK_BYTES = 1 << 22
 _ADDRESS_WIDTH = isa.INSTRUCTIONS[isa.Opcode.MATMUL]["destination"].width
 _ENUMS = {
     "rule": isa.Rule,
@@ -187,7 +190,7 @@ class Compiled:
         return f"{opcode.name:7} {' '.join(shown)}".rstrip()
 
 
-def load(directory: str | Path, params: HwParams | None = None) -> Compiled:
+def load(directory: str | Path, params: HwParams | None = None, *, verify: bool = True) -> Compiled:
     """Read a compiled directory and verify all of it.
 
     Parameters
@@ -196,12 +199,15 @@ def load(directory: str | Path, params: HwParams | None = None) -> Compiled:
         Written by ``python -m compiler build``.
     params : HwParams, optional
         The hardware at hand; by default the one it was compiled for.
+    verify : bool
+        Whether to hold the files against their checksums: not where they were written just now.
 
     Raises
     ------
     ValueError
         In one sentence, where it is no compiled directory, a file is missing, truncated or
-        damaged (naming the region), or it is for other hardware (naming both fingerprints).
+        damaged (naming the region and the place), or it is for other hardware (naming both
+        fingerprints).
     """
     directory = Path(directory)
     manifest = manifests.read(directory)
@@ -226,11 +232,27 @@ def load(directory: str | Path, params: HwParams | None = None) -> Compiled:
             f"{directory} is compiled for hardware {compiled.fingerprint}, not for {device}: "
             "build it again for this hardware"
         )
-    for name, region in compiled.regions.items():
-        if contents := compiled._contents(name):
-            _verify(directory / contents["file"], region, contents)
-    _verify_lengths(compiled)
+    if verify:
+        _verify_regions(compiled)
+        _verify_lengths(compiled)
     return compiled
+
+
+def _verify_regions(compiled: Compiled) -> None:
+    """Hold every region with contents against its checksum; the first damage is told."""
+    matrices = {
+        step["weights"]: step for step in compiled.manifest["operations"] if "matrix" in step
+    }
+
+    def check(name: str) -> str | None:
+        region, contents = compiled.regions[name], compiled._contents(name)
+        return contents and _damage(compiled, region, contents, matrices.get(name))
+
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
+        for sentence in pool.map(check, compiled.regions):
+            if sentence:
+                pool.shutdown(cancel_futures=True)
+                raise ValueError(sentence)
 
 
 def _verify_lengths(compiled: Compiled) -> None:
@@ -247,22 +269,21 @@ def _verify_lengths(compiled: Compiled) -> None:
             )
 
 
-def _verify(path: Path, region: Region, contents: dict) -> None:
+def _damage(
+    compiled: Compiled, region: Region, contents: dict, operation: dict | None
+) -> str | None:
+    """Return a sentence on what is wrong with a region's contents, if anything is."""
+    path = compiled.directory / contents["file"]
     digest, left = hashlib.sha256(), region.bytes
     try:
-        with path.open("rb") as file:
-            file.seek(contents["offset"])
-            while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
-                digest.update(chunk)
-                left -= len(chunk)
+        for chunk in chunks(path, contents["offset"], region.bytes):
+            digest.update(chunk)
+            left -= len(chunk)
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing: build the model again") from None
+        return f"{path} is missing: build the model again"
     if left:
-        raise ValueError(
-            f"{path} ends {left:,} bytes before region {region.name} does: build the model again"
-        )
+        return f"{path} ends {left:,} bytes before region {region.name} does: build the model again"
     if digest.hexdigest() != contents["sha256"]:
-        raise ValueError(
-            f"{path} is damaged in region {region.name} (its checksum differs): build the model "
-            "again"
-        )
+        place = where(path, region, contents, operation, compiled.params)
+        return f"{path} is damaged in region {region.name} ({place}): build the model again"
+    return None

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from golden.config import ModelConfig
+from golden.last import Last
 from golden.names import tensor_shapes
 
 __all__ = ["SyntheticCheckpoint"]
@@ -26,6 +27,16 @@ class SyntheticCheckpoint:
     def __init__(self, config: ModelConfig, seed: int) -> None:
         self.config, self.seed = config, seed
         self._shapes = tensor_shapes(config)
+        self._last = Last()
+
+    @property
+    def stamp(self) -> list[str | int]:
+        """What tells its weights from others: the seed, since a build has the shapes anyhow."""
+        return ["synthetic", self.seed]
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Return rows of a tensor, which is kept until the same thread asks for another."""
+        return self._last.get(name, self.tensor)[start:stop]
 
     def names(self) -> list[str]:
         """Return the canonical names of the tensors."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from golden import fetch
 from golden.config import ModelConfig
 from golden.errors import CheckpointError, CheckpointNotFoundError
+from golden.fixed import first_index
 from golden.names import tensor_shapes
 from golden.readers import Contents, gguf, hf, llama2c
 from golden.rope import rope_table
@@ -83,8 +84,7 @@ class Checkpoint:
         Returns
         -------
         Tensor
-            Of shape `shape(name)`. It is read anew on every call, and may be a read-only view
-            of the file, so it must not be changed in place.
+            Of shape `shape(name)`. It is read anew on every call.
 
         Raises
         ------
@@ -93,17 +93,35 @@ class Checkpoint:
         CheckpointError
             If its values cannot be read, or are not all finite.
         """
+        return self.rows(name, 0, self.shape(name)[0])
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Read rows `start` to `stop` of a tensor, or so many elements of one with a single axis.
+
+        Parameters, results and errors are those of `tensor`.
+        """
         stored = self._contents.tensors[self._resolve(name)]
         try:
-            tensor = stored.read()
+            tensor = stored.read(start, stop)
         except ValueError as error:
             raise CheckpointError(f"{self.path}: {stored.name} cannot be read: {error}") from error
-        if not bool(torch.isfinite(tensor).all()):
+        if not bool(tensor.sum(dtype=torch.float64).isfinite()):  # no sum of float32 is too large
+            wrong = first_index(~tensor.isfinite())
+            channel = "output channel" if tensor.dim() == 2 else "channel"
             raise CheckpointError(
-                f"{self.path}: {stored.name} holds values that are not finite: "
-                "the file is damaged, get it again"
+                f"{self.path}: {stored.name} holds {tensor[wrong].item()} in {channel} "
+                f"{start + wrong[0]}, but weights must be finite: the file is damaged, get it again"
             )
         return tensor
+
+    @property
+    def stamp(self) -> list[list[str | int]]:
+        """What tells its weights from others without reading them: of each file name, bytes, time.
+
+        JSON values; the time is that of the last change, in nanoseconds.
+        """
+        states = [(path.name, path.stat()) for path in self._contents.files]
+        return [[name, state.st_size, state.st_mtime_ns] for name, state in states]
 
     def _resolve(self, name: str) -> str:
         """Return the name of the tensor that is stored; the tied head is the embedding."""

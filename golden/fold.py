@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from golden.checkpoints import Checkpoint
+from golden.last import Last
 from golden.model import Model
 from golden.names import MATRICES, tensor_shapes
 from golden.sensitivity import reached
@@ -68,6 +69,7 @@ class FoldedCheckpoint:
         self.path = checkpoint.path
         self.config = replace(checkpoint.config, tied_head=False)
         self._shapes = tensor_shapes(self.config)
+        self._last = Last()
 
     @property
     def tokenizer(self):
@@ -83,6 +85,18 @@ class FoldedCheckpoint:
         if name not in self._shapes:
             raise ValueError(f"{self.config.name} has no tensor {name}")
         return self._shapes[name]
+
+    @property
+    def stamp(self) -> list[list[str | int]]:
+        """The checkpoint's stamp; what is folded in follows from it and the text."""
+        return self._checkpoint.stamp
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Return rows of a folded tensor, which is folded as a whole: a part may round otherwise.
+
+        It is kept until the same thread asks for another.
+        """
+        return self._last.get(name, self.tensor)[start:stop]
 
     def tensor(self, name: str) -> Tensor:
         """Return a folded tensor, float32; errors are those of `Checkpoint.tensor`."""

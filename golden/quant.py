@@ -53,7 +53,7 @@ class QuantizedWeight:
         )
 
 
-def quantize_weight(w: Tensor, bits: int) -> QuantizedWeight:
+def quantize_weight(w: Tensor, bits: int, first_channel: int = 0) -> QuantizedWeight:
     """Quantize a weight matrix, each output channel with the clip that costs it least.
 
     Parameters
@@ -62,6 +62,8 @@ def quantize_weight(w: Tensor, bits: int) -> QuantizedWeight:
         (N, K), any floating-point dtype, taken as float32.
     bits : int
         8, 4 or 2.
+    first_channel : int
+        Number of the first output channel, where `w` is a part of a matrix: for messages.
 
     Returns
     -------
@@ -88,7 +90,7 @@ def quantize_weight(w: Tensor, bits: int) -> QuantizedWeight:
     exponent = torch.empty(outputs, dtype=torch.int32)
     for rows in _blocks(outputs, inputs):
         block = w[rows].contiguous()
-        peak = _checked_peak(block, rows.start, bits)
+        peak = _checked_peak(block, first_channel + rows.start, bits)
         scale = _found_scale(block, peak, bits)  # (rows,), float64
         mantissa[rows], exponent[rows] = _split(scale)
         _fill_codes(codes[rows], block, scale, bits)

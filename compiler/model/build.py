@@ -1,5 +1,7 @@
 """The passes one after another: from a checkpoint to a compiled directory of the whole model."""
 
+import errno
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -7,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from compiler import manifest as manifests
-from compiler.build import check_coding, quantized, recipe_entry
-from compiler.directory import replacing
-from compiler.emit import Shards, emit_matrix, emit_program
-from compiler.model.emit import emit_constants, in_pair_order
+from compiler.build import check_coding, recipe_entry
+from compiler.emit import Shards, emit_program
+from compiler.identity import identity
 from compiler.model.fold import Program, fold
 from compiler.model.lower import WholeModel, lower
 from compiler.model.place import place, require_memory
 from compiler.model.schedule import schedule
-from compiler.order import ChannelOrder, ordered
-from compiler.origin import checksum
+from compiler.model.stream import emit, with_contents
+from compiler.order import ChannelOrder
+from compiler.origin import combined
+from compiler.partial import resuming
 from compiler.place import Region
 from compiler.plan.measured import Measured, measured, predicted_cycles
 from compiler.program import Compiled, load
@@ -80,7 +83,8 @@ def build_model(
     checkpoint : Checkpoint
         The model.
     directory : path
-        Where it is written, whole or not at all.
+        Where it is written, whole or not at all; where an earlier build of the same was
+        interrupted, it goes on (`compiler.partial`).
     params : HwParams
         The hardware.
     recipe : Recipe
@@ -96,12 +100,14 @@ def build_model(
     weights : dict, optional
         What the manifest says of the weights where they are not real ones.
     progress : callable
-        Told each matrix's name when it is written.
+        Told the name of what is written.
 
     Raises
     ------
     ValueError
         In one sentence, where something asked for does not exist, fit or agree.
+    OSError
+        Where a file cannot be read or written; what is done stays for the next build.
     """
     if coding is not None:
         check_coding(coding)
@@ -118,40 +124,43 @@ def build_model(
         chosen = measured(profile, model, params, coding)
         order, codings = chosen.ordering.order, chosen.codings
     program, regions = program_of(model, params, codings, memory)
-    identity = fingerprint(params)
-    matrices = [matrix for stage in model.stages for matrix in stage.matrices]
-    parts = [(matrix.name, matrix.first_row, matrix.outputs) for matrix in matrices]
-    with replacing(Path(directory)) as work:
-        shards = Shards(work)
-        emit_constants(model, checkpoint, regions, params, shards, order)
-        for matrix in matrices:
-            codes = quantized(checkpoint, matrix)
-            if order is not None:
-                codes = ordered(matrix.name, codes, order)
-            codes = in_pair_order(matrix.name, codes, model)
-            emit_matrix(matrix, codes, regions, params, shards)
-            progress(matrix.name)
+    if not program.records:
+        del regions["records"]  # the layers do not differ: there is but one
+    about = {
+        "format": manifests.FORMAT,
+        "model": asdict(checkpoint.config),
+        "recipe": recipe_entry(recipe),
+        "coding": codings if isinstance(codings, str) else chosen.coding,
+        "params": params.as_dict(),
+        "fingerprint": fingerprint(params),
+        "context": model.context,
+    }
+    target = Path(directory)
+    before = identity(
+        origin,
+        **about,
+        weights=weights,
+        codings=codings if isinstance(codings, str) else dict(codings),
+        order=None if order is None else order.as_dict(),
+    )
+    with resuming(target, before, progress) as (work, journal):
+        filled = with_contents(model, regions)
+        _require_room(target, work, sum(region.bytes for region in filled))
+        shards = Shards(work, filled)
+        digests = emit(model, checkpoint, origin, regions, params, shards, journal, progress, order)
         if program.records:
             shards.write(regions["records"], [np.frombuffer(program.records, np.uint8)])
-        else:
-            del regions["records"]  # the layers do not differ: there is but one
         contents = {
-            "program": emit_program(program.instructions, identity, work),
+            "program": emit_program(program.instructions, about["fingerprint"], work),
             **shards.contents,
         }
         last = [*regions.values()][-1]
         manifest = {
-            "format": manifests.FORMAT,
+            **about,
             "kind": "model",
-            "model": asdict(checkpoint.config),
-            **(weights or {"weights": "real", "checkpoint": checksum(origin, parts)}),
+            **(weights or {"weights": "real", "checkpoint": combined(digests)}),
             "layers": [ALL_LAYERS],
-            "recipe": recipe_entry(recipe),
-            "coding": codings if isinstance(codings, str) else chosen.coding,
-            "params": params.as_dict(),
-            "fingerprint": identity,
             "tokens": 1,
-            "context": model.context,
             "memory_bytes": last.address + last.bytes,
             "regions": {
                 name: {**vars(region), **contents.get(name, {})} for name, region in regions.items()
@@ -161,5 +170,20 @@ def build_model(
         if chosen is not None:
             cycles = predicted_cycles(profile, model, program, params, chosen.position)
             manifest["schedule"] = chosen.as_dict(cycles)
+        if origin.stamp != before["checkpoint"]:
+            raise ValueError(f"{origin.path} was changed while it was read: build the model again")
         manifests.write(manifest, work)
-    return load(directory, params)
+    return load(directory, params, verify=False)
+
+
+def _require_room(target: Path, work: Path, needed: int) -> None:
+    """Raise OSError where the disk has no room, before the work is done for nothing."""
+    there = sum(path.stat().st_blocks * 512 for path in work.iterdir())
+    free = shutil.disk_usage(work).free
+    if free + there < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"the model takes {needed - there:,} bytes more, but the disk has only {free:,} free: "
+            "make room, or name another place with -o",
+            str(target),
+        )

@@ -1,67 +1,82 @@
 """Pass 6, emit: the tables that a whole model needs besides its matrices, region by region."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
-from compiler.emit import Shards, Weights
 from compiler.model.lower import WholeModel
 from compiler.model.place import gains
 from compiler.order import ChannelOrder
-from compiler.place import Region
+from compiler.origin import row_blocks
 from compiler.tile import pack_channel_words
 from golden.checkpoints import Checkpoint
 from golden.fixed import to_fixed
 from golden.rope import angles_table, pair_order
 from hw.params import HwParams
 
-__all__ = ["emit_constants", "in_pair_order"]
+__all__ = ["constants", "row_order"]
 
 _ROWS_AT_ONCE = 1024
+_FIXED_AT_ONCE = 1 << 13  # elements: what to_fixed makes on its way stays in the cache
 _OUTPUT_MANTISSA, _OUTPUT_EXPONENT = 1 << 15, 27  # numerics, section 9
 
 
-def emit_constants(
+def constants(
     model: WholeModel,
     checkpoint: Checkpoint,
-    regions: dict[str, Region],
     params: HwParams,
-    shards: Shards,
     channels: ChannelOrder | None = None,
-) -> None:
-    """Write embeddings, rotations, gains and the scales of the outputs of attention.
+) -> dict[str, Iterable[np.ndarray]]:
+    """Return the chunks of embeddings, rotations, gains and the scales of attention's outputs.
 
     Embeddings and the gains of the residual stream lie in the order of its `channels`.
     """
     config = model.config
-    stream = slice(None) if channels is None else channels.stream
+    stream = None if channels is None else channels.stream
     order = _head_order(model)
-    shards.write(regions["embed"], _vectors(checkpoint.tensor("embed"), params, stream))
-    shards.write(regions["rope"], _rotations(model, params))
     ones = np.ones(config.head_dim, np.int64)
     words = pack_channel_words(ones * _OUTPUT_MANTISSA, ones * _OUTPUT_EXPONENT, None, params)
-    shards.write(regions["value_words"], [words.astype("<u4")])
+    made: dict[str, Iterable[np.ndarray]] = {
+        "embed": _embeddings(model, checkpoint, params, stream),
+        "rope": _rotations(model, params),
+        "value_words": [words.astype("<u4")],
+    }
     for name in gains(config):
-        gain = checkpoint.tensor(name)
-        if name.endswith(("q_norm", "k_norm")):
-            gain = gain[order]
-        else:
-            gain = gain[stream]
-        shards.write(regions[name], _vectors(gain[None], params))
+        own = order if name.endswith(("q_norm", "k_norm")) else stream
+        made[name] = _gain(checkpoint, name, own, params)
+    return made
 
 
-def in_pair_order(name: str, weights: Weights, model: WholeModel) -> Weights:
-    """Return a matrix with the pairs that rotate side by side, if it makes queries or keys."""
-    if name.rpartition(".")[2] not in ("q", "k"):
-        return weights
-    starts = np.arange(0, len(weights.codes), model.config.head_dim)
-    rows = (starts[:, None] + _head_order(model)).reshape(-1)
-    return Weights(*(None if part is None else part[rows] for part in weights))
+def row_order(name: str, model: WholeModel) -> np.ndarray | None:
+    """Return which rows of a matrix come in which order, if not in their own.
+
+    Of what makes queries and keys, the pairs that rotate come side by side.
+    """
+    config, kind = model.config, name.rpartition(".")[2]
+    if kind not in ("q", "k") or config.rope_interleaved:
+        return None
+    heads = config.heads if kind == "q" else config.kv_heads
+    starts = np.arange(heads) * config.head_dim
+    return (starts[:, None] + _head_order(model)).reshape(-1)
 
 
 def _head_order(model: WholeModel) -> np.ndarray:
     return pair_order(model.config.head_dim, model.config.rope_interleaved).numpy()
+
+
+def _embeddings(
+    model: WholeModel, checkpoint: Checkpoint, params: HwParams, order: np.ndarray | None
+) -> Iterator[np.ndarray]:
+    config = model.config
+    for start, stop in row_blocks(0, config.vocab_size, config.hidden_size):
+        yield from _vectors(checkpoint.rows("embed", start, stop), params, order)
+
+
+def _gain(
+    checkpoint: Checkpoint, name: str, order: np.ndarray | None, params: HwParams
+) -> Iterator[np.ndarray]:
+    yield from _vectors(checkpoint.tensor(name)[None], params, order)
 
 
 def _rotations(model: WholeModel, params: HwParams) -> Iterator[np.ndarray]:
@@ -73,10 +88,13 @@ def _rotations(model: WholeModel, params: HwParams) -> Iterator[np.ndarray]:
 
 
 def _vectors(
-    rows: torch.Tensor, params: HwParams, order: slice | np.ndarray = slice(None)
+    rows: torch.Tensor, params: HwParams, order: np.ndarray | None = None
 ) -> Iterator[np.ndarray]:
     """Yield rows in Q15.16, their elements in an order, each padded to whole memory words."""
     padding = -rows.shape[1] % params.encode_lanes
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        block = to_fixed(rows[start : start + _ROWS_AT_ONCE]).numpy()[:, order]
-        yield np.pad(block, ((0, 0), (0, padding))).astype("<i4")
+    step = max(1, _FIXED_AT_ONCE // rows.shape[1])
+    for start in range(0, len(rows), step):
+        block = to_fixed(rows[start : start + step]).numpy()
+        if order is not None:
+            block = block[:, order]
+        yield np.pad(block, ((0, 0), (0, padding))).astype("<i4", copy=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -25,22 +26,24 @@ class StoredTensor:
     shape : tuple of int
         Its shape; a matrix is (outputs, inputs).
     read : callable
-        Reads it as float32, raising `ValueError` where its bytes make no sense.
+        Reads its rows `start` to `stop` as float32 (elements where it has one axis), raising
+        `ValueError` where its bytes make no sense.
     """
 
     name: str
     shape: tuple[int, ...]
-    read: Callable[[], Tensor]
+    read: Callable[[int, int], Tensor]
 
 
 @dataclass(frozen=True)
 class Contents:
     """What a reader finds: the configuration, the tensors under canonical names, the tokenizer.
 
-    The tokenizer is read when `tokenizer` is called, which raises `CheckpointError` where there
-    is none.
+    `files` are those that the tensors lie in. The tokenizer is read when `tokenizer` is called,
+    which raises `CheckpointError` where there is none.
     """
 
     config: ModelConfig
     tensors: dict[str, StoredTensor]
     tokenizer: Callable[[], "Tokenizer"]
+    files: tuple[Path, ...]

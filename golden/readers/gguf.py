@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from golden.config import ModelConfig
@@ -58,16 +57,11 @@ def read(path: Path, name: str | None = None) -> Contents:
                 f"{path} holds the tensor {tensor.name}, which has no place here: use a LLaMA, "
                 "Mistral, Qwen2 or Qwen3 model without it"
             )
-    return Contents(config, tensors, lambda: from_gguf(path, file.metadata))
+    return Contents(config, tensors, lambda: from_gguf(path, file.metadata), (path,))
 
 
-def _reading(tensor: GgufTensor) -> Callable[[], torch.Tensor]:
-    def read_float() -> torch.Tensor:
-        values = tensor.read()
-        # PyTorch warns of arrays it may not write to, as those are that view the file.
-        return torch.from_numpy(values if values.flags.writeable else values.copy())
-
-    return read_float
+def _reading(tensor: GgufTensor) -> Callable[[int, int], torch.Tensor]:
+    return lambda first, end: torch.from_numpy(tensor.read(first, end))
 
 
 def _canonical(name: str) -> str | None:
@@ -129,7 +123,8 @@ def _config(file: GgufFile, name: str | None) -> ModelConfig:
 def _rope_scaling(file: GgufFile, family: str) -> RopeScaling | None:
     """Return the scaling; a file holds LLaMA 3.1's as a tensor of divisors, others by name."""
     if ROPE_FACTORS in file.tensors:
-        return FactorScaling(factors=tuple(np.ravel(file.tensors[ROPE_FACTORS].read()).tolist()))
+        tensor = file.tensors[ROPE_FACTORS]
+        return FactorScaling(factors=tuple(tensor.read(0, tensor.shape[0]).ravel().tolist()))
     prefix = f"{family}.rope.scaling."
     fields = {
         key.removeprefix(prefix): value

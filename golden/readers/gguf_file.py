@@ -16,6 +16,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
 from golden.errors import CheckpointError
+from golden.readers.file_bytes import FileBytes
 
 __all__ = ["MAGIC", "GgufFile", "GgufTensor"]
 
@@ -31,25 +32,34 @@ SCALARS = {
 
 @dataclass(frozen=True)
 class GgufTensor:
-    """A tensor in the file: its shape (rows first), how it is quantized, its bytes."""
+    """A tensor in the file: its shape (rows first), how it is quantized, where it begins."""
 
     name: str
     shape: tuple[int, ...]
     kind: GGMLQuantizationType
-    data: np.ndarray
+    file: FileBytes
+    start: int
 
-    def read(self) -> np.ndarray:
-        """Return the dequantized values as float32 of shape `shape`; `ValueError` if it cannot."""
-        rows = self.data.reshape(*self.shape[:-1], -1)
+    def read(self, first: int, end: int) -> np.ndarray:
+        """Return rows `first` to `end` dequantized, float32; `ValueError` if it cannot."""
+        block, block_bytes = GGML_QUANT_SIZES[self.kind]
+        # A row is whole blocks; the elements of a single axis may begin within one.
+        row = math.prod(self.shape[1:])
+        before, after = first * row // block, -(-end * row // block)
+        length = (after - before) * block_bytes
+        data = self.file.read(self.start + before * block_bytes, length)
         if self.kind == GGMLQuantizationType.F32:
-            return self.data.view(np.float32).reshape(self.shape)
-        try:
-            return dequantize(rows, self.kind).reshape(self.shape)
-        except NotImplementedError as error:
-            raise ValueError(
-                f"the quantization {self.kind.name} is not supported: "
-                "convert the model to F16, Q8_0 or Q4_1"
-            ) from error
+            values = data.view(np.float32)
+        else:
+            try:
+                values = dequantize(data.reshape(-1, block_bytes), self.kind).reshape(-1)
+            except NotImplementedError as error:
+                raise ValueError(
+                    f"the quantization {self.kind.name} is not supported: "
+                    "convert the model to F16, Q8_0 or Q4_1"
+                ) from error
+        skip = first * row - before * block
+        return values[skip : skip + (end - first) * row].reshape(-1, *self.shape[1:])
 
 
 class GgufFile:
@@ -58,7 +68,7 @@ class GgufFile:
     Parameters
     ----------
     path : Path
-        The file; it is mapped, so tensors cost memory only while they are used.
+        The file; its header is read, and a tensor's rows when they are asked for.
 
     Members
     -------
@@ -149,7 +159,7 @@ class GgufFile:
         if not isinstance(alignment, int) or alignment < 1:
             raise self._damaged(f"an alignment of {alignment}")
         base = -(-self._at // alignment) * alignment
-        tensors = {}
+        tensors, file = {}, FileBytes(self.path)
         for name, shape, number, offset in infos:
             try:
                 kind = GGMLQuantizationType(number)
@@ -164,6 +174,7 @@ class GgufFile:
                     f"{name} should end at byte {base + offset + length}, the file has "
                     f"{len(self._bytes)}"
                 )
-            data = np.frombuffer(self._bytes, np.uint8, length, base + offset)
-            tensors[name] = GgufTensor(name, shape, kind, data)
+            if name in tensors:
+                raise self._damaged(f"it holds {name} twice")
+            tensors[name] = GgufTensor(name, shape, kind, file, base + offset)
         return tensors

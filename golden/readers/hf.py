@@ -1,5 +1,7 @@
 """Hugging Face directories: `config.json` and safetensors, in one file or in shards."""
 
+import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from golden.errors import CheckpointError, CheckpointNotFoundError
 from golden.readers import Contents, StoredTensor
+from golden.readers.file_bytes import FileBytes
 from golden.readers.hf_config import model_config, object_in, read_json
 from golden.tokenizer import from_hf
 
@@ -39,7 +42,12 @@ LAYER_TENSORS = {
 }
 # Frequencies that old conversions stored; they follow from the configuration.
 DERIVED = "rotary_emb.inv_freq"
-DTYPES = ("F64", "F32", "F16", "BF16")
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
 
 
 def read(directory: Path, name: str | None = None) -> Contents:
@@ -60,13 +68,23 @@ def read(directory: Path, name: str | None = None) -> Contents:
             "use the checkpoint in F32, F16 or BF16, or a GGUF file"
         )
     tensors: dict[str, StoredTensor] = {}
-    for shard in _shards(directory):
-        tensors |= _tensors(shard)
+    shards = _shards(directory)
+    for shard in shards:
+        of_shard = _tensors(shard)
+        if twice := tensors.keys() & of_shard.keys():
+            raise CheckpointError(
+                f"{shard} holds the tensor {of_shard[min(twice)].name}, which another shard holds "
+                "too: get them all again"
+            )
+        tensors |= of_shard
     config = model_config(directory, fields, tensors, name)
     eos_ids = fields.get("eos_token_id")
     eos_ids = eos_ids if isinstance(eos_ids, list) else [] if eos_ids is None else [eos_ids]
     return Contents(
-        config, tensors, lambda: from_hf(directory, fields.get("bos_token_id"), tuple(eos_ids))
+        config,
+        tensors,
+        lambda: from_hf(directory, fields.get("bos_token_id"), tuple(eos_ids)),
+        tuple(shards),
     )
 
 
@@ -91,32 +109,59 @@ def _shards(directory: Path) -> list[Path]:
 
 
 def _tensors(shard: Path) -> dict[str, StoredTensor]:
-    """Return the tensors of a file, which stays mapped; nothing but its header is read."""
+    """Return the tensors of a file; nothing but its header is read."""
     try:
-        file = safe_open(shard, framework="pt")
-    except SafetensorError as error:
+        safe_open(shard, framework="pt")  # holds the header against the file
+        places, base = _header(shard)
+    except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{shard} is truncated or damaged ({error}): get it again") from error
-    tensors = {}
-    for key in file.keys():
+    tensors, file = {}, FileBytes(shard)
+    for key, place in places.items():
         canonical = _canonical(key)
         if canonical is None:
             raise CheckpointError(
                 f"{shard} holds the tensor {key}, which has no place here: use a LLaMA, Mistral, "
                 "Qwen2 or Qwen3 model without it"
             )
-        piece = file.get_slice(key)
-        if piece.get_dtype() not in DTYPES:
+        if place["dtype"] not in DTYPES:
             raise CheckpointError(
-                f"{shard}: {key} must be one of {', '.join(DTYPES)}, not {piece.get_dtype()}: "
+                f"{shard}: {key} must be one of {', '.join(DTYPES)}, not {place['dtype']}: "
                 "convert it"
             )
         if canonical:
-            tensors[canonical] = StoredTensor(key, tuple(piece.get_shape()), _reading(file, key))
+            shape, dtype = tuple(place["shape"]), DTYPES[place["dtype"]]
+            start = base + place["data_offsets"][0]
+            tensors[canonical] = StoredTensor(key, shape, _reading(file, start, shape, dtype))
     return tensors
 
 
-def _reading(file: Any, key: str) -> Callable[[], torch.Tensor]:
-    return lambda: file.get_tensor(key).to(torch.float32)
+def _header(shard: Path) -> tuple[dict[str, dict], int]:
+    """Return what a file says of its tensors, and where the first byte of them lies."""
+    with shard.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length), object_pairs_hook=_each_once)
+    header.pop("__metadata__", None)
+    return header, 8 + length
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"its header lists {twice} twice")
+    return dict(pairs)
+
+
+def _reading(
+    file: FileBytes, start: int, shape: tuple[int, ...], dtype: torch.dtype
+) -> Callable[[int, int], torch.Tensor]:
+    row_bytes = math.prod(shape[1:]) * dtype.itemsize
+
+    def read(first: int, end: int) -> torch.Tensor:
+        data = file.read(start + first * row_bytes, (end - first) * row_bytes)
+        return torch.from_numpy(data).view(dtype).reshape(-1, *shape[1:]).to(torch.float32)
+
+    return read
 
 
 def _canonical(key: str) -> str | None:

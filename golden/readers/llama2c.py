@@ -13,6 +13,7 @@ from golden.config import ModelConfig
 from golden.errors import CheckpointError, CheckpointNotFoundError
 from golden.pieces import Pieces
 from golden.readers import Contents, StoredTensor
+from golden.readers.file_bytes import FileBytes
 from golden.tokenizer import Tokenizer
 
 __all__ = ["read"]
@@ -45,12 +46,12 @@ def read(path: Path, name: str | None = None) -> Contents:
             f"{path} is truncated or damaged (its header asks for {expected} bytes, it has "
             f"{actual}): get it again"
         )
-    values = np.memmap(path, dtype="<f4", mode="r")
+    file = FileBytes(path)
     tensors = {
-        canonical: StoredTensor(canonical, shape, _reading(values, start, shape))
+        canonical: StoredTensor(canonical, shape, _reading(file, start, shape))
         for canonical, (start, shape) in places.items()
     }
-    return Contents(config, tensors, lambda: _tokenizer(path, config.vocab_size))
+    return Contents(config, tensors, lambda: _tokenizer(path, config.vocab_size), (path,))
 
 
 def _config(path: Path, header: tuple[int, ...], name: str | None) -> ModelConfig:
@@ -115,10 +116,16 @@ def _places(config: ModelConfig) -> tuple[dict[str, tuple[int, tuple[int, ...]]]
     return places, 4 * ends[-1]
 
 
-def _reading(values: np.ndarray, start: int, shape: tuple[int, ...]) -> Callable[[], torch.Tensor]:
-    return lambda: torch.from_numpy(
-        values[start : start + math.prod(shape)].reshape(shape).astype(np.float32)
-    )
+def _reading(
+    file: FileBytes, start: int, shape: tuple[int, ...]
+) -> Callable[[int, int], torch.Tensor]:
+    row = math.prod(shape[1:])
+
+    def read(first: int, end: int) -> torch.Tensor:
+        values = file.read(4 * (start + first * row), 4 * (end - first) * row).view("<f4")
+        return torch.from_numpy(values.astype(np.float32, copy=False)).reshape(-1, *shape[1:])
+
+    return read
 
 
 def _tokenizer(path: Path, vocab_size: int) -> Tokenizer:

@@ -45,6 +45,7 @@ class RandomCheckpoint:
             qkv_bias=True,
         )
         self.config = ModelConfig(**(figures | changes))
+        self.stamp = [seed, changes]
         generator = torch.Generator().manual_seed(seed)
         self._tensors = {
             name: torch.randn(shape, generator=generator) / shape[-1] ** 0.5
@@ -58,6 +59,14 @@ class RandomCheckpoint:
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor by its canonical name."""
         return self._tensors[name]
+
+    def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
+        """Return rows of a tensor."""
+        return self._tensors[name][start:stop]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor."""
+        return tuple(self._tensors[name].shape)
 
 
 def one_matrix(
