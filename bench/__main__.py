@@ -21,6 +21,7 @@ BENCHES = {
     "arrays": "the spike array against a MAC array, with silent channels skipped and fetched",
     "area": "LUTs, DSPs and memory of both arrays on two FPGA families, by Yosys (minutes)",
     "sim_speed": "cycles a second and build time of the simulators (minutes)",
+    "stream": "compiling random weights of 7B shape from disk to disk (minutes, 40 GB of disk)",
 }
 """The benches by name, in the order in which all are run."""
 
@@ -121,11 +122,11 @@ def _run(name: str, options: argparse.Namespace) -> None:
 def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
     import torch
 
-    from bench import area, arrays, profile, reports, roofline, sim_speed, tokens
+    from bench import area, arrays, profile, reports, roofline, sim_speed, stream, tokens
 
     torch.set_num_threads(1)  # threads waiting for each other would disturb what is measured
     choices: dict[str, object] = {}
-    if options.model and name != "area":
+    if options.model and name not in ("area", "stream"):
         choices["model"] = options.model
     if options.text and name == "profile":
         choices["text"] = options.text
@@ -137,6 +138,7 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
             "arrays": {"preset_name": options.preset},
             "area": {"array_preset": options.preset, "tops": (options.preset,)},
             "sim_speed": {"presets": (options.preset,)},
+            "stream": {},
         }[name]
     modules = {
         "roofline": roofline,
@@ -145,6 +147,7 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         "arrays": arrays,
         "area": area,
         "sim_speed": sim_speed,
+        "stream": stream,
     }
     machine = reports.about_machine()
     console = Console(stderr=True)

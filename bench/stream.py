@@ -41,6 +41,7 @@ def measure(
             "shape": shape,
             "weights": f"synthetic, seed {_SEED}",
             "checkpoint_bytes": size,
+            "recipes": {},
         }
         say("copying the checkpoint")
         report["copy"] = _timed(checkpoint, size, ["cp", "-r", checkpoint, place / "copy"])
@@ -48,10 +49,11 @@ def measure(
         for recipe in recipes:
             say(f"compiling, {recipe}")
             command = _command(checkpoint, place / recipe, recipe)
-            report[recipe] = _timed(checkpoint, size, command)
-            report[recipe]["compiled_bytes"] = sum(
-                path.stat().st_size for path in (place / recipe).iterdir()
-            )
+            files = (place / recipe).iterdir
+            report["recipes"][recipe] = {
+                **_timed(checkpoint, size, command),
+                "compiled_bytes": sum(path.stat().st_size for path in files()),
+            }
         say("compiling, killing it, and going on")
         report["resumed"] = _resumed(checkpoint, place, recipes[0])
         return report

@@ -262,6 +262,34 @@ def _sim_speed(report: Report) -> str:
     return f"{head}\n\n{table}"
 
 
+def _stream(report: Report) -> str:
+    runs = {"cp -r": report["copy"]}
+    runs |= {f"compiler, {name}": run for name, run in report["recipes"].items()}
+    rows = []
+    for name, run in runs.items():
+        memory = "" if name == "cp -r" else f"{run['peak_rss_bytes'] / 2**30:.2f} GiB"
+        rows.append(
+            (
+                name,
+                f"{run['seconds']:.0f}",
+                f"{run['megabytes_per_second']:.0f}",
+                f"{run['cpu_seconds']:.0f}",
+                f"{run['cores_busy']:.2f}",
+                memory,
+            )
+        )
+    table = markdown(
+        ("command", "seconds", "MB/s of checkpoint", "CPU seconds", "cores busy", "peak RSS"), rows
+    )
+    resumed = report["resumed"]
+    return (
+        f"{report['shape']} shape, {report['checkpoint_bytes'] / 1e9:.1f} GB in bfloat16, "
+        f"{report['weights']}; load of the machine before: {report['machine']['load']}.\n\n{table}"
+        f"\n\nKilled after {resumed['killed_after_matrices']} matrices, the same command takes "
+        f"{resumed['seconds']:.0f} s more, and every file has the bytes of an undisturbed build."
+    )
+
+
 TABLES = {
     "roofline": _roofline,
     "tokens": _tokens,
@@ -269,5 +297,6 @@ TABLES = {
     "arrays": _arrays,
     "area": _area,
     "sim_speed": _sim_speed,
+    "stream": _stream,
 }
 """By bench, what makes Markdown of its report."""

@@ -23,7 +23,7 @@ def run(jobs: Iterable[Callable[[], object]], done: Callable[[object], None]) ->
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a job's own threads would only stand in the way of the others
-    pool = ThreadPoolExecutor(max_workers=cores())
+    pool = ThreadPoolExecutor(max_workers=cores() + 1)  # one more: some wait for the disk
     try:
         futures = [pool.submit(job) for job in jobs]
         for future in as_completed(futures):

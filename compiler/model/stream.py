@@ -48,7 +48,8 @@ def emit(
 ) -> list[str]:
     """Write constants and matrices into the shards, but for what the journal has already.
 
-    `origin` is the checkpoint before its fold; `channels` is the order of those in memory. Returns the matrices' digests (`compiler.origin`).
+    `origin` is the checkpoint before its fold; `channels` is the order of those in memory. Returns
+    the matrices' digests (`compiler.origin`).
     """
     digests: dict[str, str] = {}
 

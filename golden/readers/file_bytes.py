@@ -7,6 +7,8 @@ import numpy as np
 
 __all__ = ["FileBytes"]
 
+_AHEAD_BYTES = 1 << 23
+
 
 class FileBytes:
     """A file open for reading, by any number of threads.
@@ -41,7 +43,7 @@ class FileBytes:
                 done += came
             # What is asked for next most likely follows: it may come while this is worked on.
             os.posix_fadvise(
-                self._file.fileno(), start + length, 2 * length, os.POSIX_FADV_WILLNEED
+                self._file.fileno(), start + length, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED
             )
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from None

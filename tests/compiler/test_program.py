@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from compiler import checksums, damage, emit, manifest
 from compiler import directory as directories
-from compiler import emit, manifest
 from compiler.directory import replacing
+from compiler.place import Region
 from compiler.program import load
 from hw.fingerprint import fingerprint
 from hw.isa import Opcode
@@ -114,14 +115,51 @@ def test_shards_hold_whole_regions(tmp_path, rng, monkeypatch):
 
 @pytest.mark.parametrize("name", ["w.weights", "w.channel_words", "program"])
 @pytest.mark.parametrize("place", ["first", "last"])
-def test_a_flipped_bit_is_found_and_its_region_named(built, name, place, rng):
+def test_a_flipped_bit_is_found_and_its_place_named(built, name, place, rng):
     entry, region = built.manifest["regions"][name], built.regions[name]
+    path, bit = built.directory / entry["file"], int(rng.integers(8))
+    at = entry["offset"] + (0 if place == "first" else region.bytes - 1)
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 1 << bit
+    path.write_bytes(raw)
+    weight = ""
+    if name == "w.weights" and place == "first":
+        weight = f": tile 0, channel 0, column {bit // 4}"
+    elif name == "w.weights":  # the last tile has one word of 64 bits a channel
+        weight = f": tile 2, channel 32, column {14 + bit // 4}"
+    assert refusal(built.directory) == (
+        f"{path} is damaged in region {name} (bit {bit} of its byte {at:,} is flipped{weight}): "
+        "build the model again"
+    )
+
+
+@pytest.mark.parametrize("blocks", [1, 64, 1 << 20])
+def test_a_flipped_bit_is_found_in_any_block(built, blocks, rng, monkeypatch):
+    monkeypatch.setattr(checksums, "BLOCK_BYTES", blocks)
+    monkeypatch.setattr(damage, "BLOCK_BYTES", blocks)
+    region = Region(name="w", kind="constants", address=0, bytes=1000)
+    raw = bytearray(rng.bytes(1000))
+    whole = checksums.Checksums()
+    whole.update(raw)
+    at, bit = int(rng.integers(1000)), int(rng.integers(8))
+    raw[at] ^= 1 << bit
+    path = built.directory / "w"
+    path.write_bytes(bytes(7) + raw)
+    contents = {"offset": 7, **whole.entry()}
+    found = damage.where(path, region, contents, None, TEST)
+    assert found == f"bit {bit} of its byte {7 + at:,} is flipped"
+
+
+def test_more_than_a_bit_is_found_by_its_blocks(built):
+    entry = built.manifest["regions"]["w.weights"]
     path = built.directory / entry["file"]
     raw = bytearray(path.read_bytes())
-    raw[entry["offset"] + (0 if place == "first" else region.bytes - 1)] ^= 1 << rng.integers(8)
+    raw[5] ^= 1
+    raw[70] ^= 1
     path.write_bytes(raw)
     assert refusal(built.directory) == (
-        f"{path} is damaged in region {name} (its checksum differs): build the model again"
+        f"{path} is damaged in region w.weights (its bytes 0 to 1,319 differ): build the model "
+        "again"
     )
 
 
@@ -162,7 +200,7 @@ def test_a_damaged_manifest_is_refused(built, damage):
 def test_another_format_is_refused(built):
     manifest.write({**built.manifest, "format": 1}, built.directory)
     assert refusal(built.directory) == (
-        f"{built.directory}/manifest.json must be of format 2, not 1: build the model again with "
+        f"{built.directory}/manifest.json must be of format 3, not 1: build the model again with "
         "this version"
     )
 

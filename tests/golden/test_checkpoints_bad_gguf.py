@@ -169,6 +169,6 @@ def test_gguf_with_values_that_are_no_numbers(value, parts, tmp_path):
     tensors["blk.1.ffn_up.weight"][3, 5] = value
     path = write_gguf(tmp_path / "model.gguf", family, fields, tensors)
     assert refused(path) == (
-        f"{path}: blk.1.ffn_up.weight holds values that are not finite: the file is damaged, get "
-        "it again"
+        f"{path}: blk.1.ffn_up.weight holds {value} in output channel 3, but weights must be "
+        "finite: the file is damaged, get it again"
     )

@@ -184,12 +184,62 @@ def test_directory_with_integer_weights(directory):
     )
 
 
-def test_directory_with_values_that_are_no_numbers(directory):
-    change_weights(directory, model__norm__weight=torch.full((40,), torch.nan))
+@pytest.mark.parametrize(("value", "said"), [(torch.nan, "nan"), (-torch.inf, "-inf")])
+def test_directory_with_values_that_are_no_numbers(directory, value, said):
+    up = torch.ones(72, 40)
+    up[3, 7] = value
+    change_weights(directory, model__layers__1__mlp__up_proj__weight=up)
     assert refused(directory) == (
-        f"{directory}: model.norm.weight holds values that are not finite: the file is damaged, "
-        "get it again"
+        f"{directory}: model.layers.1.mlp.up_proj.weight holds {said} in output channel 3, but "
+        "weights must be finite: the file is damaged, get it again"
     )
+    gain = torch.ones(40)
+    gain[9] = value
+    change_weights(directory, model__norm__weight=gain)
+    with pytest.raises(CheckpointError, match=f"norm.weight holds {said} in channel 9, but"):
+        load(directory).tensor("final_norm")
+
+
+def test_directory_with_a_tensor_in_two_shards(sharded):
+    first, second = sorted(sharded.glob("*.safetensors"))[:2]
+    tensors = load_file(first)
+    key = sorted(tensors)[0]
+    save_file(load_file(second) | {key: tensors[key]}, second)
+    assert refused(sharded) == (
+        f"{second} holds the tensor {key}, which another shard holds too: get them all again"
+    )
+
+
+def test_directory_with_a_tensor_listed_twice(directory):
+    path = directory / "model.safetensors"
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = raw[8 : 8 + length].rstrip(b" ")
+    key = next(key for key in json.loads(header) if key != "__metadata__")
+    entry = json.dumps({key: json.loads(header)[key]}).encode()[1:-1]
+    header = header[:-1] + b"," + entry + b"}"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + raw[8 + length :])
+    message = refused(directory)
+    assert message.startswith(f"{path} is truncated or damaged (") and key in message
+
+
+def test_directory_whose_weights_are_cut_short_after_they_were_opened(directory):
+    checkpoint = load(directory)
+    path = directory / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(CheckpointError) as error:
+        for name in checkpoint.names():
+            checkpoint.tensor(name)
+    assert f"cannot be read: {path} ends 9 bytes before it does" in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_rows_are_those_of_the_whole_tensor(directory, dtype, seed):
+    up = torch.randn(72, 40, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    change_weights(directory, model__layers__1__mlp__up_proj__weight=up)
+    checkpoint = load(directory)
+    assert torch.equal(checkpoint.tensor("layers.1.up"), up.float())
+    assert torch.equal(checkpoint.rows("layers.1.up", 5, 31), up[5:31].float())
 
 
 def test_directory_without_a_tokenizer(directory):

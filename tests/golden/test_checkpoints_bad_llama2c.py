@@ -122,7 +122,8 @@ def test_llama2c_with_values_that_are_no_numbers(llama2c):
     data[28:32] = struct.pack("<f", float("nan"))
     llama2c.write_bytes(data)
     assert refused(llama2c) == (
-        f"{llama2c}: embed holds values that are not finite: the file is damaged, get it again"
+        f"{llama2c}: embed holds nan in output channel 0, but weights must be finite: the file is "
+        "damaged, get it again"
     )
 
 
