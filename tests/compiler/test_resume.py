@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.synthetic import write_checkpoint
 from compiler import origin, partial
 from compiler.__main__ import main
 from compiler.emit import Shards
@@ -261,3 +263,29 @@ def test_the_blocks_do_not_show(tmp_path, whole, elements, monkeypatch):
     parts = [(s["matrix"], s["first_row"], s["outputs"]) for s in matrices]
     assert origin.checksum(RandomCheckpoint(3), parts) == compiled.manifest["checkpoint"]
     assert origin.checksum(RandomCheckpoint(4), parts) != compiled.manifest["checkpoint"]
+
+
+def test_no_more_of_a_model_is_in_memory_than_a_few_blocks(tmp_path):
+    figures = dict(vocab_size=100_000, hidden_size=512, ffn_size=512, layers=1, qkv_bias=False)
+    figures |= dict(heads=8, kv_heads=8, head_dim=64)
+    config = RandomCheckpoint(3, **{**figures, "vocab_size": 8}).config
+    write_checkpoint(
+        tmp_path / "large", replace(config, vocab_size=100_000), seed=1, shard_bytes=1 << 30
+    )
+    write_checkpoint(tmp_path / "small", config, seed=1, shard_bytes=1 << 30)
+    script = (
+        "import resource, sys\n"
+        "from compiler.__main__ import main\n"
+        "for name in ('small', 'large'):\n"
+        "    options = ['--layers', 'all', '--context', '16', '-o', f'{name}.out']\n"
+        "    assert main(['build', name, *options]) == 0\n"
+        "    print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    small, large = (int(kib) * 1024 for kib in re.findall(r"peak (\d+)", run.stdout))
+    # In float32 the embedding alone, and the head as well, would take 205 MB.
+    assert large - small < 120e6
