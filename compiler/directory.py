@@ -12,6 +12,7 @@ __all__ = [
     "MANIFEST",
     "PROGRAM",
     "REPORTS",
+    "device_name",
     "refuse_foreign",
     "replacing",
     "shard_name",
@@ -27,11 +28,17 @@ def shard_name(index: int) -> str:
     return f"weights-{index:05}.bin"
 
 
+def device_name(device: int) -> str:
+    """Return the name of one device's directory in that of several."""
+    return f"device-{device}"
+
+
 REPORTS = ("report.json", "report.html", "trace.json")
 """What a whole model's directory holds for people (`compiler.report`)."""
 
 _NAMES = "|".join(map(re.escape, (MANIFEST, PROGRAM, *REPORTS)))
 _FILE = re.compile(rf"{_NAMES}|weights-\d{{5}}\.bin")
+_DEVICE = re.compile(r"device-\d+")
 
 
 @contextmanager
@@ -89,11 +96,16 @@ def refuse_foreign(target: Path) -> None:
         return
     if not target.is_dir():
         raise ValueError(f"{target} must be a directory, not a file: name another with -o")
-    names = {entry.name for entry in target.iterdir()}
-    if MANIFEST not in names or not all(_FILE.fullmatch(name) for name in names):
+    if not (target / MANIFEST).exists() or not all(map(_is_ours, target.iterdir())):
         raise ValueError(
             f"{target} exists and is no compiled model, so it is left alone: name another directory"
         )
+
+
+def _is_ours(entry: Path) -> bool:
+    if entry.is_dir() and not entry.is_symlink():
+        return bool(_DEVICE.fullmatch(entry.name)) and all(map(_is_ours, entry.iterdir()))
+    return bool(_FILE.fullmatch(entry.name))
 
 
 def _umask() -> int:

@@ -17,7 +17,15 @@ from compiler.tile import pack_channel_words, pack_tile, tile
 from hw import isa
 from hw.params import HwParams
 
-__all__ = ["SHARD_BYTES", "Shards", "Weights", "contents_of", "emit_matrix", "emit_program"]
+__all__ = [
+    "SHARD_BYTES",
+    "Shards",
+    "Weights",
+    "contents_of",
+    "emit_matrix",
+    "emit_program",
+    "emit_programs",
+]
 
 SHARD_BYTES = 1 << 28
 """A shard takes no further region once it is this long."""
@@ -139,15 +147,26 @@ def emit_program(
     instructions: list[Instruction], fingerprint: str, directory: Path
 ) -> dict[str, object]:
     """Write the program; returns its ``file``, ``offset`` and checksums."""
-    raw = isa.pack(
+    return emit_programs([instructions], fingerprint, directory)
+
+
+def emit_programs(
+    programs: Iterable[list[Instruction]], fingerprint: str, directory: Path
+) -> dict[str, object]:
+    """Write programs one behind the other, each with its header, as `emit_program` does one."""
+    raw = b"".join(_program(instructions, fingerprint) for instructions in programs)
+    (directory / PROGRAM).write_bytes(raw)
+    checksums = Checksums()
+    checksums.update(raw)
+    return {"file": PROGRAM, "offset": 0, **checksums.entry()}
+
+
+def _program(instructions: list[Instruction], fingerprint: str) -> bytes:
+    header = isa.pack(
         isa.HEADER,
         magic=isa.MAGIC,
         slots=len(instructions),
         reserved=0,
         fingerprint=int(fingerprint, 16),
     )
-    raw += b"".join(isa.assemble(step.opcode, **step.fields) for step in instructions)
-    (directory / PROGRAM).write_bytes(raw)
-    checksums = Checksums()
-    checksums.update(raw)
-    return {"file": PROGRAM, "offset": 0, **checksums.entry()}
+    return header + b"".join(isa.assemble(step.opcode, **step.fields) for step in instructions)

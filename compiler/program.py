@@ -11,13 +11,14 @@ import numpy as np
 from compiler import manifest as manifests
 from compiler.checksums import chunks
 from compiler.damage import where
+from compiler.directory import device_name
 from compiler.parallel import cores
 from compiler.place import Region
 from hw import isa
 from hw.fingerprint import fingerprint
 from hw.params import HwParams
 
-__all__ = ["Compiled", "load"]
+__all__ = ["Compiled", "Segment", "load"]
 
 _ADDRESS_WIDTH = isa.INSTRUCTIONS[isa.Opcode.MATMUL]["destination"].width
 _ENUMS = {
@@ -26,6 +27,25 @@ _ENUMS = {
     "operation": isa.VectorOp,
     "cache": isa.Cache,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One of the programs of one of several devices.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    address : int
+        Byte address of its header.
+    exchange : str
+        The region that is exchanged when all devices have ended it.
+    """
+
+    name: str
+    address: int
+    exchange: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +82,28 @@ class Compiled:
     def is_model(self) -> bool:
         """Whether it is a whole model, which makes tokens, and not layers, which make vectors."""
         return self.manifest["kind"] == "model"
+
+    @property
+    def is_shard(self) -> bool:
+        """Whether it is one of several devices' share of a whole model."""
+        return self.manifest["kind"] == "shard"
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The programs of one of several devices, in their order."""
+        return [
+            Segment(
+                name=entry["name"],
+                address=self.program_address + entry["offset"],
+                exchange=entry["exchange"],
+            )
+            for entry in self.manifest["segments"]
+        ]
+
+    def part(self, name: str) -> range:
+        """Return what of a vector (or of ``kv_heads``) one of several devices has or makes."""
+        first, count = self.manifest["shard"][name]
+        return range(first, first + count)
 
     @property
     def context(self) -> int:
@@ -164,9 +206,16 @@ class Compiled:
     def instructions(self) -> list[tuple[isa.Opcode, dict[str, int]]]:
         """Return the program's instructions, decoded."""
         raw = (self.directory / self._contents("program")["file"]).read_bytes()
-        first = isa.HEADER.size // 8
-        slots = range(first, len(raw), isa.SLOT_BYTES)
-        return [isa.disassemble(raw[at : at + isa.SLOT_BYTES]) for at in slots]
+        header, found, start = isa.HEADER.size // 8, [], 0
+        while start < len(raw):  # a shard has several programs
+            slots = isa.unpack(isa.HEADER, raw[start : start + header])["slots"]
+            end = start + header + slots * isa.SLOT_BYTES
+            found += [
+                isa.disassemble(raw[at : at + isa.SLOT_BYTES])
+                for at in range(start + header, end, isa.SLOT_BYTES)
+            ]
+            start = end
+        return found
 
     def listing(self) -> str:
         """Return the program for people: a line an instruction, addresses as regions."""
@@ -211,6 +260,11 @@ def load(directory: str | Path, params: HwParams | None = None, *, verify: bool 
     """
     directory = Path(directory)
     manifest = manifests.read(directory)
+    if manifest["kind"] == "devices":
+        raise ValueError(
+            f"{directory} is compiled for {manifest['devices']} devices: run it with python -m sim "
+            f"generate, or name one of them, such as {directory / device_name(0)}"
+        )
     compiled = Compiled(
         directory=directory,
         manifest=manifest,

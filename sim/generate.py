@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from itertools import zip_longest
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy
@@ -15,39 +14,19 @@ from golden.fold import fold
 from golden.integer import IntegerModel
 from hw.regs import Error
 from sim import cases, report
-from sim.activations import default_prompt, prompt_ids
+from sim.activations import default_prompt
 from sim.builds import build_bench
 from sim.cycle import Cycle
-from sim.device import NO_TOKEN, Finished, Registers, WholeDevice, no_counts
+from sim.device import Finished, Registers, WholeDevice, no_counts
 from sim.errors import HardwareFault
 from sim.functional import Functional
 from sim.rtl import Rtl
 from sim.run import DEVICES, Clock, preset_name
+from sim.text import Text, difference, made_tokens, registers_of, text_ids
 from sim.verilog import tool_versions
 from sim.whole import GenerateRequest, compiled_model
 
-__all__ = ["generate"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Text:
-    """Turns tokens into text as they come."""
-
-    checkpoint: Checkpoint
-    write: Callable[[str], None]
-    ids: list[int]
-
-    def begin(self) -> None:
-        """Write the prompt."""
-        self.write(self.checkpoint.tokenizer.decode(self.ids))
-
-    def add(self, token: int) -> None:
-        """Write what one more token adds to the text."""
-        decode = self.checkpoint.tokenizer.decode
-        before = decode(self.ids).rstrip("\ufffd")
-        self.ids.append(token)
-        # A character may take several tokens; until then they decode to this one.
-        self.write(decode(self.ids).rstrip("\ufffd")[len(before) :])
+__all__ = ["generate", "report_of"]
 
 
 def generate(
@@ -87,24 +66,24 @@ def generate(
             memory = compiled.image({})
         name = checkpoint.config.name
         prompt = default_prompt(name) if request.prompt is None else request.prompt
-        ids = _ids(checkpoint, prompt, request.tokens, compiled)
+        ids = text_ids(checkpoint, prompt, request.tokens, compiled.context)
         path = directory / "report.json"
         path.unlink(missing_ok=True)  # an older run's report must not stand for this one
         with clock.part("build"):
             device = _device(request, compiled, say)
         say(f"{request.device} device")
-        text = _Text(checkpoint=checkpoint, write=write, ids=list(ids))
+        text = Text(checkpoint=checkpoint, write=write, ids=list(ids), prompt_end=len(ids))
         text.begin()
         tokens = compiled.token_words(memory)
         tokens[: len(ids)] = ids
-        registers = _registers(ids, checkpoint, request)
+        registers = registers_of(ids, checkpoint, request.tokens)
         with clock.part("generate"):
             finished = _execute(device, compiled, memory, registers, text)
         failures = []
         if isinstance(finished, HardwareFault):
             failures, finished, made = [str(finished)], None, []
         else:
-            made = _made(tokens, ids, finished, checkpoint)
+            made = made_tokens(tokens, ids, finished, checkpoint)
             if finished.error is not Error.NONE:
                 failures.append(
                     f"the program ended on {request.device} at position {finished.position} with "
@@ -118,12 +97,12 @@ def generate(
                 recipe = cases.recipe_of(compiled)
                 model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
-            failures += _difference(want, made, len(ids), request.device)
+            failures += difference(want, made, len(ids), request.device)
             if request.device != "functional":
                 say("functional device")
                 with clock.part("functional"):
                     failures += _other_counters(compiled, ids, registers, finished, request.device)
-        whole = _report(
+        whole = report_of(
             request, compiled, checkpoint, prompt, ids, made, finished, failures, clock.seconds
         )
         report.write(whole, path)
@@ -137,16 +116,6 @@ def _check(request: GenerateRequest) -> None:
         raise ValueError(f"tokens must be at least 1, not {request.tokens}")
 
 
-def _ids(checkpoint: Checkpoint, prompt: str, tokens: int, compiled: Compiled) -> list[int]:
-    ids = prompt_ids(checkpoint, prompt)
-    if len(ids) + tokens > compiled.context:
-        raise ValueError(
-            f"the prompt has {len(ids)} tokens and {tokens} are to follow, more than the "
-            f"{compiled.context} positions that the model is compiled for: ask for fewer"
-        )
-    return ids
-
-
 def _device(
     request: GenerateRequest, compiled: Compiled, say: Callable[[str], None]
 ) -> WholeDevice:
@@ -158,55 +127,19 @@ def _device(
     return Rtl(build_bench(compiled.params), timing=request.timing)
 
 
-def _registers(ids: list[int], checkpoint: Checkpoint, request: GenerateRequest) -> Registers:
-    """Return registers for a run; of several tokens that end a text, hardware knows the first."""
-    stop = checkpoint.tokenizer.eos_ids
-    return Registers(
-        prompt_end=len(ids),
-        end_position=len(ids) + request.tokens - 1,  # the last token is made there
-        stop_token=stop[0] if stop else NO_TOKEN,
-    )
-
-
 def _execute(
     device: WholeDevice,
     compiled: Compiled,
     memory: numpy.ndarray,
     registers: Registers,
-    text: _Text,
+    text: Text,
 ) -> Finished | HardwareFault:
-    stop = text.checkpoint.tokenizer.eos_ids
-
-    def on_token(position: int, token: int) -> None:
-        ended = len(text.ids) > registers.prompt_end and text.ids[-1] in stop
-        if position >= registers.prompt_end and not ended:
-            text.add(token)
-
     try:
         return device.execute(
-            memory, compiled.program_address, compiled.params, registers, on_token
+            memory, compiled.program_address, compiled.params, registers, text.take
         )
     except HardwareFault as fault:
         return fault
-
-
-def _made(
-    tokens: numpy.ndarray, ids: list[int], finished: Finished, checkpoint: Checkpoint
-) -> list[int]:
-    """Return the tokens after the prompt, up to the first that ends a text."""
-    made = tokens[len(ids) : finished.position + 1].tolist()
-    stop = checkpoint.tokenizer.eos_ids
-    ends = next((at for at, token in enumerate(made) if token in stop), len(made))
-    return made[: ends + 1]
-
-
-def _difference(want: list[int], made: list[int], first: int, device: str) -> list[str]:
-    """Return where two runs of tokens, from position `first` on, first differ, as a sentence."""
-    for at, (ours, theirs) in enumerate(zip_longest(made, want)):
-        if ours != theirs:
-            said = ["no token" if token is None else f"token {token}" for token in (theirs, ours)]
-            return [f"position {first + at}: golden says {said[0]}, {device} says {said[1]}"]
-    return []
 
 
 def _other_counters(
@@ -223,7 +156,7 @@ def _other_counters(
     ]
 
 
-def _report(
+def report_of(
     request: GenerateRequest,
     compiled: Compiled,
     checkpoint: Checkpoint,
@@ -234,6 +167,7 @@ def _report(
     failures: list[str],
     seconds: dict[str, float],
 ) -> dict[str, object]:
+    """Return the report of a run; `finished` is None where it did not come to an end."""
     manifest = compiled.manifest
     counters = finished.counters if finished else no_counts()
     positions = finished.position if finished else 0

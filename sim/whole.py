@@ -6,8 +6,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from compiler.model.build import ALL_LAYERS, build_model
+from compiler.model.devices import CompiledDevices, build_devices, load_devices
 from compiler.model.lower import lower
 from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
@@ -17,9 +19,12 @@ from hw.presets import preset
 from sim import cases
 from sim.rtl import Timing
 from sim.run import OUTPUT_ROOT, alone, preset_name
+from sim.scale.link import Link
 from sim.verilog import ROOT, digest
 
-__all__ = ["GenerateRequest", "compiled_model"]
+__all__ = ["GenerateRequest", "compiled_devices", "compiled_model"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,10 @@ class GenerateRequest:
         How many are added at most.
     device : str
         One of `sim.run.DEVICES`.
+    devices : int
+        How many of them share the model.
+    link : Link
+        Between several.
     check : bool
         Whether golden's integer model must say the same, and the functional device count the same.
     timing : Timing
@@ -57,6 +66,8 @@ class GenerateRequest:
     prompt: str | None = None
     tokens: int = 64
     device: str = "functional"
+    devices: int = 1
+    link: Link = Link()
     check: bool = False
     timing: Timing = Timing()
     output: Path | None = None
@@ -80,26 +91,65 @@ def compiled_model(
     lower(checkpoint.config, recipe, params, request.context)  # refuses before anything is made
     directory = _directory(request, checkpoint, None)
     until_the_end.enter_context(alone(directory))
-    target, key_file = directory / "compiled", directory / "compiled.key"
-    key = _key(request, checkpoint, fingerprint(params), recipe)
+    choices = {"params": params, "recipe": recipe, "coding": request.coding}
+    compiled = kept(
+        directory / "compiled",
+        _key(request, checkpoint, fingerprint(params), recipe),
+        lambda target: load(target, params),
+        lambda target: build_model(
+            checkpoint,
+            target,
+            context=request.context,
+            progress=lambda matrix: say(f"compiled {matrix}"),
+            **choices,
+        ),
+        say,
+    )
+    return compiled, checkpoint, directory
+
+
+def compiled_devices(
+    request: GenerateRequest, checkpoint: Checkpoint, directory: Path, say: Callable[[str], None]
+) -> CompiledDevices:
+    """Return the same model compiled for several devices, kept beside that for one."""
+    params, recipe = preset(request.preset or "edge"), load_recipe(request.recipe)
+    return kept(
+        directory / f"compiled-{request.devices}",
+        _key(request, checkpoint, fingerprint(params), recipe),
+        lambda target: load_devices(target, params),
+        lambda target: build_devices(
+            checkpoint,
+            target,
+            devices=request.devices,
+            params=params,
+            recipe=recipe,
+            coding=request.coding,
+            context=request.context,
+            progress=lambda matrix: say(f"compiled {matrix} for {request.devices} devices"),
+        ),
+        say,
+    )
+
+
+def kept(
+    target: Path,
+    key: str,
+    load: Callable[[Path], T],
+    build: Callable[[Path], T],
+    say: Callable[[str], None],
+) -> T:
+    """Return what is compiled at `target` if it was with the same `key`, or compile it anew."""
+    key_file = target.with_name(f"{target.name}.key")
     if key_file.exists() and key_file.read_text() == key:
         try:
-            return load(target, params), checkpoint, directory
+            return load(target)
         except ValueError:
             pass  # damaged: it is made again
     key_file.unlink(missing_ok=True)
     say("compiling")
-    compiled = build_model(
-        checkpoint,
-        target,
-        params=params,
-        recipe=recipe,
-        coding=request.coding,
-        context=request.context,
-        progress=lambda matrix: say(f"compiled {matrix}"),
-    )
+    compiled = build(target)
     key_file.write_text(key)
-    return compiled, checkpoint, directory
+    return compiled
 
 
 def _key(request: GenerateRequest, checkpoint: Checkpoint, hardware: str, recipe: object) -> str:

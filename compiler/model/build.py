@@ -31,7 +31,7 @@ from hw.fingerprint import fingerprint
 from hw.isa import Coding
 from hw.params import HwParams
 
-__all__ = ["ALL_LAYERS", "build_model", "program_of"]
+__all__ = ["ALL_LAYERS", "build_model", "program_of", "require_room"]
 
 ALL_LAYERS = "all"
 """What a whole model is asked for by, in place of layers."""
@@ -145,7 +145,7 @@ def build_model(
     )
     with resuming(target, before, progress) as (work, journal):
         filled = with_contents(model, regions)
-        _require_room(target, work, sum(region.bytes for region in filled))
+        require_room(target, work, sum(region.bytes for region in filled))
         shards = Shards(work, filled)
         digests = emit(model, checkpoint, origin, regions, params, shards, journal, progress, order)
         if program.records:
@@ -176,9 +176,9 @@ def build_model(
     return load(directory, params, verify=False)
 
 
-def _require_room(target: Path, work: Path, needed: int) -> None:
+def require_room(target: Path, work: Path, needed: int) -> None:
     """Raise OSError where the disk has no room, before the work is done for nothing."""
-    there = sum(path.stat().st_blocks * 512 for path in work.iterdir())
+    there = sum(path.stat().st_blocks * 512 for path in work.rglob("*"))
     free = shutil.disk_usage(work).free
     if free + there < needed:
         raise OSError(

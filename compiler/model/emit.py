@@ -30,7 +30,8 @@ def constants(
 ) -> dict[str, Iterable[np.ndarray]]:
     """Return the chunks of embeddings, rotations, gains and the scales of attention's outputs.
 
-    Embeddings and the gains of the residual stream lie in the order of its `channels`.
+    Embeddings and the gains of the residual stream lie in the order of its `channels`; of the
+    embeddings a device has its own columns only.
     """
     config = model.config
     stream = None if channels is None else channels.stream
@@ -68,9 +69,13 @@ def _head_order(model: WholeModel) -> np.ndarray:
 def _embeddings(
     model: WholeModel, checkpoint: Checkpoint, params: HwParams, order: np.ndarray | None
 ) -> Iterator[np.ndarray]:
-    config = model.config
+    config, own = model.config, model.shard.hidden
+    if len(own) < config.hidden_size:
+        every = np.arange(config.hidden_size) if order is None else order
+        order = every[own.start : own.stop]
     for start, stop in row_blocks(0, config.vocab_size, config.hidden_size):
-        yield from _vectors(checkpoint.rows("embed", start, stop), params, order)
+        rows = checkpoint.rows("embed", start, stop)
+        yield from _vectors(rows if order is None else rows[:, order], params)
 
 
 def _gain(

@@ -1,9 +1,10 @@
 """Pass 1, lower: a model to its layers, each the stages between which the vector unit works."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.lower import Stage
 from compiler.lower import lower as lower_stages
+from compiler.model.shard import Shard, sharded_stage, whole
 from compiler.tile import check
 from golden.config import ModelConfig
 from golden.neuron import Site
@@ -11,7 +12,7 @@ from golden.recipe import Recipe
 from hw.isa import CACHE_COUNT, INSTRUCTIONS, Opcode
 from hw.params import VECTOR_WIDTH, HwParams
 
-__all__ = ["Layer", "WholeModel", "lower"]
+__all__ = ["Layer", "WholeModel", "lower", "sharded"]
 
 _CACHE_WIDTH = 8  # bits of the codes of keys and values
 
@@ -53,12 +54,15 @@ class WholeModel:
         In order.
     head : Stage
         The output head.
+    shard : Shard
+        What of it the device at hand holds; the stages have these output channels only.
     """
 
     config: ModelConfig
     context: int
     layers: tuple[Layer, ...]
     head: Stage
+    shard: Shard
 
     @property
     def stages(self) -> list[Stage]:
@@ -102,7 +106,32 @@ def lower(
         query = recipe.site(i, "query", config.head_dim)
         probabilities = recipe.site(i, "probabilities", context)
         layers.append(Layer(name=name, **parts, query=query, probabilities=probabilities))
-    return WholeModel(config=config, context=context, layers=tuple(layers), head=stages["head"])
+    return WholeModel(
+        config=config,
+        context=context,
+        layers=tuple(layers),
+        head=stages["head"],
+        shard=whole(config),
+    )
+
+
+def sharded(model: WholeModel, shard: Shard) -> WholeModel:
+    """Return what one of several devices computes of a model."""
+
+    def part(stage: Stage) -> Stage:
+        return sharded_stage(stage, model.config, shard)
+
+    layers = (
+        replace(
+            layer,
+            qkv=part(layer.qkv),
+            o=part(layer.o),
+            gate_up=part(layer.gate_up),
+            down=part(layer.down),
+        )
+        for layer in model.layers
+    )
+    return replace(model, layers=tuple(layers), head=part(model.head), shard=shard)
 
 
 def _check(config: ModelConfig, params: HwParams) -> None:

@@ -48,6 +48,9 @@ def place(
 ) -> dict[str, Region]:
     """Return every region by name, in the order of their addresses; `records` come last, empty.
 
+    Of several devices each has its own share of what matrices make, and of the embedding's
+    columns; what matrices read is complete everywhere.
+
     Parameters
     ----------
     model : WholeModel
@@ -59,41 +62,42 @@ def place(
     memory : int, optional
         Bytes of memory there are; by default all that the hardware addresses.
     """
-    config, context = model.config, model.context
+    config, context, shard = model.config, model.context, model.shard
     hidden, head_dim = config.hidden_size, config.head_dim
+    group, kv_heads = config.heads // config.kv_heads, len(shard.kv_heads)
 
     def vectors(name: str, elements: int, rows: int = 1, kind: str = "vectors") -> Wanted:
         return Wanted(name, kind, rows * params.vector_bytes(elements), elements)
 
     tokens = params.vector_bytes(context + 1)  # 32-bit words, as elements are
-    batch = min(params.tokens, config.heads // config.kv_heads)
+    batch = min(params.tokens, group)
     wanted = [
         Wanted("program", "program", slots * isa.SLOT_BYTES + isa.HEADER.size // 8),
         Wanted("tokens", "tokens", tokens),
-        vectors("embed", hidden, config.vocab_size, "constants"),
+        vectors("embed", len(shard.hidden), config.vocab_size, "constants"),
         vectors("rope", head_dim, context, "constants"),
         vectors("value_words", head_dim, kind="constants"),
         vectors("x", hidden),
         vectors("norm", hidden),
-        vectors("q", config.heads * head_dim),
-        vectors("k", config.kv_heads * head_dim),
+        vectors("q", group * kv_heads * head_dim),
+        vectors("k", kv_heads * head_dim),
         *(
             vectors(f"{stage}_{name}", heads * head_dim)
             for stage in (("normed", "rotated") if config.qk_norm else ("rotated",))
-            for name, heads in (("q", config.heads), ("k", config.kv_heads))
+            for name, heads in (("q", group * kv_heads), ("k", kv_heads))
         ),
-        vectors("v", config.kv_heads * head_dim),
+        vectors("v", kv_heads * head_dim),
         *(vectors(f"scores.{i}", context, batch) for i in range(2)),
         *(vectors(f"w.{i}", context, batch) for i in range(2)),
         vectors("attention", config.heads * head_dim),
-        vectors("update", hidden),
+        vectors("update", len(shard.hidden)),
         vectors("between", hidden),
-        vectors("gate", config.ffn_size),
-        vectors("up", config.ffn_size),
+        vectors("gate", len(shard.ffn)),
+        vectors("up", len(shard.ffn)),
         vectors("act", config.ffn_size),
-        vectors("logits", config.vocab_size),
+        vectors("logits", len(shard.vocabulary)),
     ]
-    cache, heads = cache_layout(model, params), config.kv_heads
+    cache = cache_layout(model, params)
     for layer in model.layers:
         for name, bytes_ in (
             ("keys", cache.keys),
@@ -101,7 +105,7 @@ def place(
             ("values", cache.values),
             ("value_scales", cache.scales),
         ):
-            wanted.append(Wanted(f"{layer.name}.{name}", "cache", heads * bytes_))
+            wanted.append(Wanted(f"{layer.name}.{name}", "cache", kv_heads * bytes_))
     wanted += [vectors(name, elements, 1, "constants") for name, elements in gains(config).items()]
     for stage in model.stages:
         for matrix in stage.matrices:

@@ -15,10 +15,12 @@ from golden.neuron import Site
 from hw.isa import Cache, Coding, Opcode, VectorOp
 from hw.params import HwParams
 
-__all__ = ["Pass", "schedule"]
+__all__ = ["Pass", "Segment", "schedule", "segments"]
 
 _ELEMENT_BYTES = 4
 _CACHE_WIDTH = 8
+_EXCHANGES = ("attention", "between", "act", "x")
+"""What the parts of a layer make, in their order: the vectors that all devices need whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,26 @@ class Pass:
     embed: list[Instruction]
     layers: list[list[Instruction]]
     head: list[Instruction]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What one of several devices does between two exchanges.
+
+    Attributes
+    ----------
+    name : str
+        ``embed``, ``layers.N.`` and what the segment makes, or ``head``.
+    instructions : list of Instruction
+        To the END.
+    exchange : str
+        The region of which each device then has its own part: a vector, or ``tokens``, where each
+        has put the likeliest of its own.
+    """
+
+    name: str
+    instructions: list[Instruction]
+    exchange: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +99,16 @@ def schedule(
     return _Scheduler(model, regions, params, coding).token()
 
 
+def segments(
+    model: WholeModel,
+    regions: dict[str, Region],
+    params: HwParams,
+    coding: Coding | Mapping[str, Coding],
+) -> list[Segment]:
+    """Return the same for one of several devices, cut at the exchanges; see `schedule`."""
+    return _Scheduler(model, regions, params, coding).segments()
+
+
 class _Scheduler:
     """Makes instructions of names: addresses and strides are found here."""
 
@@ -96,8 +128,11 @@ class _Scheduler:
         steepness = math.log2(math.e) / math.sqrt(config.head_dim) * (1 << 24)
         self.steepness = math.floor(steepness + 0.5)
         self.batches = []
+        self.shard = model.shard
         group = config.heads // config.kv_heads
-        for first in range(0, config.heads, group):
+        self.heads, self.kv_heads = group * len(self.shard.kv_heads), len(self.shard.kv_heads)
+        self.first_head = group * self.shard.kv_heads.start
+        for first in range(0, self.heads, group):
             for part in range(first, first + group, params.tokens):
                 batch = _Batch(
                     number=len(self.batches),
@@ -108,41 +143,85 @@ class _Scheduler:
                 self.batches.append(batch)
 
     def token(self) -> Pass:
-        hidden = self.model.config.hidden_size
-        embed = self.vector(VectorOp.COPY, "x", "embed", elements=hidden, a_by_token=1)
-        head = [
-            self.norm("final_norm"),
-            *self.stage(self.model.head, "norm", ["logits"]),
-            self.vector(VectorOp.ARGMAX, "tokens", "logits", elements=self.model.config.vocab_size),
-        ]
         return Pass(
-            embed=[embed],
-            layers=[fenced(self.layer(layer)) for layer in self.model.layers],
-            head=fenced(head),
+            embed=self.embed(),
+            layers=[
+                fenced(step for part in self.parts(layer) for step in part)
+                for layer in self.model.layers
+            ],
+            head=fenced(self.head()),
         )
 
-    def layer(self, layer: Layer) -> list[Instruction]:
-        config = self.model.config
+    def segments(self) -> list[Segment]:
+        def segment(name: str, steps: list[Instruction], exchange: str) -> Segment:
+            end = Instruction(opcode=Opcode.END, fields={})
+            return Segment(name=name, instructions=[*steps, end], exchange=exchange)
+
+        token = Instruction(
+            opcode=Opcode.TOKEN,
+            fields={
+                "tokens": self.address("tokens"),
+                "vocabulary": self.model.config.vocab_size,
+            },
+        )
+        done = [segment("embed", [token, *self.embed()], "x")]
+        for layer in self.model.layers:
+            for part, exchange in zip(self.parts(layer), _EXCHANGES, strict=True):
+                done.append(segment(f"{layer.name}.{exchange}", fenced(part), exchange))
+        return [*done, segment("head", fenced(self.head()), "tokens")]
+
+    def embed(self) -> list[Instruction]:
         return [
+            self.vector(
+                VectorOp.COPY,
+                "x",
+                "embed",
+                elements=len(self.shard.hidden),
+                destination_first=self.shard.hidden.start,
+                a_by_token=1,
+            )
+        ]
+
+    def head(self) -> list[Instruction]:
+        rows = len(self.shard.vocabulary)
+        return [
+            self.norm("final_norm"),
+            *self.stage(self.model.head, "norm", ["logits"]),
+            self.vector(VectorOp.ARGMAX, "tokens", "logits", elements=rows),
+        ]
+
+    def parts(self, layer: Layer) -> list[list[Instruction]]:
+        """Return a layer, cut where the next part needs the whole of what this one makes."""
+        ffn = self.shard.ffn
+        attend = [
             self.norm(f"{layer.name}.attn_norm"),
             *self.stage(layer.qkv, "norm", ["q", "k", "v"]),
             *self.queries_and_keys(layer),
             self.store(layer, Cache.KEY, "rotated_k", "keys", "key_scales", self.cache.keys),
             self.store(layer, Cache.VALUE, "v", "values", "value_scales", self.cache.values),
             *self.attention(layer),
-            *self.stage(layer.o, "attention", ["update"]),
-            self.add("between", "x"),
+        ]
+        project = [*self.stage(layer.o, "attention", ["update"]), self.add("between", "x")]
+        swiglu = self.vector(
+            VectorOp.SWIGLU,
+            "act",
+            "gate",
+            "up",
+            elements=len(ffn),
+            destination_first=ffn.start,
+        )
+        expand = [
             self.norm(f"{layer.name}.ffn_norm", "between"),
             *self.stage(layer.gate_up, "norm", ["gate", "up"]),
-            self.vector(VectorOp.SWIGLU, "act", "gate", "up", elements=config.ffn_size),
-            *self.stage(layer.down, "act", ["update"]),
-            self.add("x", "between"),
+            swiglu,
         ]
+        contract = [*self.stage(layer.down, "act", ["update"]), self.add("x", "between")]
+        return [attend, project, expand, contract]
 
     def queries_and_keys(self, layer: Layer) -> list[Instruction]:
         """Normalize queries and keys, where the model does, and rotate them."""
         config = self.model.config
-        heads = {"q": config.heads, "k": config.kv_heads}
+        heads = {"q": self.heads, "k": self.kv_heads}
         shape = {"elements": config.head_dim, "stride": self.head_bytes, "b_same": 1}
         done = []
         if config.qk_norm:
@@ -243,7 +322,8 @@ class _Scheduler:
                 outputs=self.model.config.head_dim,
                 weights=self.address(values) + batch.kv_head * self.cache.values,
                 channel_words=self.address("value_words"),
-                destination=self.address("attention") + batch.first * self.head_bytes,
+                destination=self.address("attention")
+                + (self.first_head + batch.first) * self.head_bytes,
                 destination_stride=self.head_bytes,
             ),
         ]
@@ -313,8 +393,16 @@ class _Scheduler:
 
     def add(self, total: str, source: str) -> Instruction:
         """Add the update. Nothing is written where it is read: memory need not keep that order."""
-        hidden = self.model.config.hidden_size
-        return self.vector(VectorOp.ADD, total, source, "update", elements=hidden)
+        own = self.shard.hidden
+        return self.vector(
+            VectorOp.ADD,
+            total,
+            source,
+            "update",
+            elements=len(own),
+            a_first=own.start,
+            destination_first=own.start,
+        )
 
     def vector(
         self,
@@ -324,18 +412,23 @@ class _Scheduler:
         b: str | None = None,
         *,
         elements: int,
+        a_first: int = 0,
         b_offset: int = 0,
+        destination_first: int = 0,
         **fields: int,
     ) -> Instruction:
-        """Return a VECTOR on regions; a field that is not given is 0, but for rows and stride."""
+        """Return a VECTOR on regions; a field that is not given is 0, but for rows and stride.
+
+        `a_first` and `destination_first` are elements into a vector, `b_offset` is bytes.
+        """
         fields = {
             "operation": operation.value,
             "rows": 1,
             "elements": elements,
             "stride": self.params.vector_bytes(elements),
-            "a": self.address(a),
+            "a": self.address(a) + a_first * _ELEMENT_BYTES,
             "b": 0 if b is None else self.address(b) + b_offset,
-            "destination": self.address(destination),
+            "destination": self.address(destination) + destination_first * _ELEMENT_BYTES,
             **dict.fromkeys(("constant", "a_by_token", "b_by_position", "b_same"), 0),
             **fields,
         }
@@ -348,7 +441,7 @@ class _Scheduler:
         codes, scales = f"{layer.name}.{codes}", f"{layer.name}.{scales}"
         fields = {
             "cache": cache.value,
-            "heads": self.model.config.kv_heads,
+            "heads": self.kv_heads,
             "channels": self.model.config.head_dim,
             "source": self.address(source),
             "source_stride": self.head_bytes,

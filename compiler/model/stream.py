@@ -76,6 +76,9 @@ def emit(
         if channels is not None:
             columns = channels.inputs(matrix.name)
             rows = channels.outputs(matrix.name) if rows is None else rows  # never both
+        if rows is not None:
+            own = slice(matrix.first_row, matrix.first_row + matrix.outputs)
+            rows = rows[own] - matrix.first_row  # of several devices: whole heads, which stay
         source = _Source(matrix, checkpoint, origin, rows, columns)
 
         def make(source: _Source = source, names: list[str] = names) -> str:
@@ -103,7 +106,7 @@ class _Source:
         self._order, self._columns = order, columns
         self._mantissa = np.empty(matrix.outputs, np.int32)
         self._exponent = np.empty(matrix.outputs, np.int32)
-        self.digest = PartDigest(matrix.name, 0, matrix.outputs)
+        self.digest = PartDigest(matrix.name, matrix.first_row, matrix.outputs)
 
     def segments(self, params: HwParams) -> Iterator[np.ndarray]:
         """Yield the row segments of each tile."""
@@ -122,9 +125,10 @@ class _Source:
         """Return the channel words, once all segments are made."""
         bias = None
         if name := bias_of(self._matrix.name, self._checkpoint.config):
-            values = self._checkpoint.tensor(name)
+            first, end = self._matrix.first_row, self._matrix.first_row + self._matrix.outputs
+            values = self._checkpoint.rows(name, first, end)
             same = self._origin is self._checkpoint
-            self.digest.update(values if same else self._origin.tensor(name))
+            self.digest.update(values if same else self._origin.rows(name, first, end))
             bias = to_fixed(values).numpy()
         parts = (self._mantissa, self._exponent, bias)
         if self._order is not None:
@@ -132,15 +136,17 @@ class _Source:
         return pack_channel_words(*parts, params).astype("<u4")
 
     def _codes(self, first: int, end: int) -> np.ndarray:
-        """Read and quantize rows: int8, (rows, K)."""
+        """Read and quantize rows, by their numbers among those compiled: int8, (rows, K)."""
         name, channels = self._matrix.name, self._matrix.channels
+        before = self._matrix.first_row
         codes = np.empty((end - first, channels), np.int8)
         for start, stop in row_blocks(first, end, channels):
-            rows = self._checkpoint.rows(name, start, stop)
+            of_model = before + start, before + stop
+            rows = self._checkpoint.rows(name, *of_model)
             same = self._origin is self._checkpoint
-            self.digest.update(rows if same else self._origin.rows(name, start, stop))
+            self.digest.update(rows if same else self._origin.rows(name, *of_model))
             try:
-                block = quantize_weight(rows, self._matrix.weight_width, start)
+                block = quantize_weight(rows, self._matrix.weight_width, before + start)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
             found = block.codes.numpy()

@@ -1,0 +1,1 @@
+"""Several devices that share one model: the host between them, and a simulated interconnect."""
