@@ -30,7 +30,7 @@ that holds, 1 where it does not, 2 where the request is at fault."""
 # What is fixed once layers, or a model, are compiled.
 _COMPILED = {
     "run": ("layer", "coding", "recipe", "tokens", "rows", "array", "no_skip"),
-    "generate": ("coding", "recipe", "context"),
+    "generate": ("coding", "recipe", "context", "devices"),
     "diverge": ("layer", "coding", "recipe", "context"),
 }
 
@@ -125,6 +125,24 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
     _add_model(command)
     add("--context", metavar="N", type=int, help="positions (default: all that there are)")
     add("--device", metavar="D", default="functional", help="rtl, cycle or functional (default)")
+    add(
+        "--devices",
+        metavar="N",
+        type=int,
+        help="that share the model, functional or cycle; one is run beside them (default: 1)",
+    )
+    add(
+        "--link-bytes",
+        metavar="N",
+        type=int,
+        help="assumed of the simulated link: bytes a cycle into each device (default: 4)",
+    )
+    add(
+        "--link-latency",
+        metavar="N",
+        type=int,
+        help="assumed of it: cycles before the first byte of an exchange (default: 100)",
+    )
     add("--prompt", metavar="TEXT", help="the text to continue")
     add("--tokens", metavar="N", type=int, default=64, help="to add at most (default: 64)")
     add("--compiled", metavar="DIR", type=Path, help="run this compiled directory instead")
@@ -199,16 +217,20 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _generate(options: argparse.Namespace) -> int:
+    from sim import generate as alone
     from sim.errors import ToolError
-    from sim.generate import generate
+    from sim.scale import generate as together
     from sim.whole import GenerateRequest
 
     names = (
         "model", "preset", "coding", "recipe", "context", "compiled", "prompt", "tokens", "device",
-        "output",
+        "output", "devices",
     )  # fmt: skip
     choices = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    request = GenerateRequest(timing=_timing(options), check=bool(options.check), **choices)
+    request = GenerateRequest(
+        timing=_timing(options), link=_link(options), check=bool(options.check), **choices
+    )
+    generate = (together if together.wanted(request) else alone).generate
     console = Console(stderr=True)
     shows = not options.json
 
@@ -247,6 +269,12 @@ def _speed(finished: Mapping[str, Any]) -> str:
         parts.append(f"{1 / seconds:.4g} tokens a second")
     if cycles := finished["cycles_per_position"]:
         parts.append(f"{cycles:,.0f} cycles a token")
+    if scale := finished.get("scale_out"):
+        parts[0] += f" × {scale['devices']}"
+        if scale["speed_up"]:
+            parts.append(f"{scale['speed_up']} times as fast as one device")
+        if scale["one"] and finished["passed"]:
+            parts.append("the same bits as one device's")
     if finished["checked_with"] and finished["passed"]:
         parts.append("the same as golden's")
     return ", ".join(parts)
@@ -256,6 +284,13 @@ def _timing(options: argparse.Namespace):
     from sim.rtl import Timing
 
     return Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
+
+
+def _link(options: argparse.Namespace):
+    from sim.scale.link import Link
+
+    given = {"bytes_per_cycle": options.link_bytes, "latency": options.link_latency}
+    return Link(**{name: value for name, value in given.items() if value is not None})
 
 
 if __name__ == "__main__":

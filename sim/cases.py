@@ -136,10 +136,10 @@ def of_directory(
     `model` names the checkpoint where the directory's own name for it does not. Other parameters
     and errors are those of `of_layers`.
     """
-    if compiled.is_model:
+    if compiled.is_model or compiled.is_shard:
+        what = "one device's share of a model" if compiled.is_shard else "a whole model"
         raise ValueError(
-            f"{compiled.directory} holds a whole model, not layers: run it with python -m sim "
-            "generate"
+            f"{compiled.directory} holds {what}, not layers: run it with python -m sim generate"
         )
     manifest = compiled.manifest
     recipe = recipe_of(compiled)
@@ -166,6 +166,13 @@ def checkpoint_of(compiled: program.Compiled, model: str | None, say: Say) -> Ch
             f"{compiled.directory} is compiled from {manifest['model']['name']}, not from "
             f"{checkpoint.config.name}: name its checkpoint with --model"
         )
+    require_weights(compiled, checkpoint)
+    return checkpoint
+
+
+def require_weights(compiled: program.Compiled, checkpoint: Checkpoint) -> None:
+    """Raise ValueError where a directory is compiled from other weights than a checkpoint's."""
+    manifest = compiled.manifest
     matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]
     parts = [(step["matrix"], step["first_row"], step["outputs"]) for step in matrices]
     if checksum(checkpoint, parts) != manifest["checkpoint"]:
@@ -173,7 +180,6 @@ def checkpoint_of(compiled: program.Compiled, model: str | None, say: Say) -> Ch
             f"{compiled.directory} is compiled from other weights than those of {checkpoint.path} "
             "(their checksums differ): name its own checkpoint with --model"
         )
-    return checkpoint
 
 
 def load_checkpoint(model: str, say: Say) -> Checkpoint:

@@ -79,6 +79,11 @@ def compiled_model(
     """Return the compiled model, which is kept for the next time, its checkpoint, and a place."""
     if request.compiled is not None:
         compiled = load(request.compiled, preset(request.preset) if request.preset else None)
+        if compiled.is_shard:
+            raise ValueError(
+                f"{request.compiled} is one device's share of a model: run all of "
+                f"{request.compiled.parent}"
+            )
         if not compiled.is_model:
             raise ValueError(
                 f"{request.compiled} holds layers, not a whole model: run it with python -m sim "
