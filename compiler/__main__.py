@@ -16,7 +16,9 @@ from rich.table import Table
 from compiler.balance import balance
 from compiler.build import build, coding_names
 from compiler.lower import LAYER_KINDS
+from compiler.model import devices_cli
 from compiler.model.build import ALL_LAYERS, build_model
+from compiler.model.devices import load_devices
 from compiler.named import NAMED
 from compiler.plan.activity import profiled
 from compiler.plan.cli import register
@@ -28,6 +30,7 @@ from golden.profile import Profile
 from golden.profile_file import load_profile
 from golden.recipe import known_recipes, load_recipe
 from hw.isa import MODIFIERS
+from hw.params import HwParams
 from hw.presets import PRESETS, preset
 
 __all__ = ["OUTPUT_ROOT", "main"]
@@ -136,6 +139,13 @@ def _parser() -> argparse.ArgumentParser:
         help="that a whole model must fit in (default: all that the hardware addresses)",
     )
     command.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        default=1,
+        help="that share a whole model's output channels (default: 1)",
+    )
+    command.add_argument(
         "--profile",
         metavar="FILE",
         help="how a whole model spikes, from python -m golden profile: channels are ordered and "
@@ -166,6 +176,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(options: argparse.Namespace) -> None:
     begin = time.monotonic()
+    together = options.devices != 1
+    if together:
+        devices_cli.require_options(options)
     make = _maker(options)
     recipe = load_recipe(options.recipe)
     console = Console(stderr=True)
@@ -184,6 +197,10 @@ def _build(options: argparse.Namespace) -> None:
         refuse_fold(wanted, recipe)
         params = preset(options.preset or wanted.preset)
         directory = options.output or OUTPUT_ROOT / wanted.name
+        if together:
+            shares = devices_cli.build(options, wanted, directory, params, recipe, say)
+            devices_cli.summarize(shares, options.json, time.monotonic() - begin)
+            return
         plan = _plan(options, wanted, params=params, recipe=recipe, coding=options.coding or "csd")
         if wanted.checkpoint is None:
             assert plan is not None  # _plan refuses layers without weights
@@ -293,12 +310,16 @@ def _maker(options: argparse.Namespace) -> Callable[..., Compiled]:
 
 def _verify(options: argparse.Namespace) -> None:
     begin = time.monotonic()
-    compiled = load(options.directory, preset(options.preset) if options.preset else None)
+    if devices_cli.is_for_devices(options.directory):
+        shares = load_devices(options.directory, _hardware(options))
+        devices_cli.summarize(shares, options.json, time.monotonic() - begin)
+        return
+    compiled = load(options.directory, _hardware(options))
     _summarize(compiled, options, time.monotonic() - begin)
 
 
 def _show(options: argparse.Namespace) -> None:
-    compiled = load(options.directory, preset(options.preset) if options.preset else None)
+    compiled = load(options.directory, _hardware(options))
     if not options.json:
         print(compiled.listing())
         return
@@ -307,6 +328,11 @@ def _show(options: argparse.Namespace) -> None:
         plain = {k: v for k, v in fields.items() if v or k not in MODIFIERS}
         listed.append({"operation": opcode.name, **plain})
     print(json.dumps(listed, indent=1))
+
+
+def _hardware(options: argparse.Namespace) -> HwParams | None:
+    """Return the hardware that a directory must be for, if any is named."""
+    return preset(options.preset) if options.preset else None
 
 
 def _summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) -> None:

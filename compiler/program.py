@@ -100,6 +100,16 @@ class Compiled:
             for entry in self.manifest["segments"]
         ]
 
+    @property
+    def image_bytes(self) -> int:
+        """Bytes that the host loads: all regions with contents."""
+        return sum(region.bytes for name, region in self.regions.items() if self._contents(name))
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the matrices' weights."""
+        return sum(region.bytes for region in self._of_kind("weights").values())
+
     def part(self, name: str) -> range:
         """Return what of a vector (or of ``kv_heads``) one of several devices has or makes."""
         first, count = self.manifest["shard"][name]

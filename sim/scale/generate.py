@@ -258,10 +258,5 @@ def _scale_out(
 
 
 def _bytes(compiled: Compiled) -> dict[str, int]:
-    """Return the bytes of a device's memory, of what the host loads into it, and of weights."""
-    entries = compiled.manifest["regions"].values()
-    return {
-        "memory_bytes": compiled.memory_bytes,
-        "image_bytes": sum(entry["bytes"] for entry in entries if "file" in entry),
-        "weight_bytes": sum(entry["bytes"] for entry in entries if entry["kind"] == "weights"),
-    }
+    names = ("memory_bytes", "image_bytes", "weight_bytes")
+    return {name: getattr(compiled, name) for name in names}

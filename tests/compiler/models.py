@@ -55,6 +55,8 @@ class RandomCheckpoint:
             if name.endswith("_bias"):
                 # Ends of Q15.16 among them: a bias may saturate what the product did not.
                 tensor.mul_(5)[:2] = torch.tensor([32767.9, -32768.0])
+        if self.config.tied_head:
+            self._tensors["lm_head"] = self._tensors["embed"]
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor by its canonical name."""
