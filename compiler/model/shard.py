@@ -4,7 +4,6 @@ A sum over input channels is never cut in two and every device sees a vector's l
 thresholds, counts and sums are those of one device, to the bit.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from compiler.lower import Matrix, Stage
@@ -75,7 +74,8 @@ def whole(config: ModelConfig) -> Shard:
 def shards(config: ModelConfig, params: HwParams, devices: int) -> list[Shard]:
     """Return each device's share, in the order of the channels and as even as they come.
 
-    Key heads stay whole; vectors are cut between memory words, which results are written in.
+    Key heads stay whole. Channels are cut between beats, which row segments are whole numbers of,
+    or where there are too few between memory words, which results are written in.
 
     Raises
     ------
@@ -84,37 +84,45 @@ def shards(config: ModelConfig, params: HwParams, devices: int) -> list[Shard]:
     """
     if devices < 1:
         raise ValueError(f"devices must be at least 1, not {devices}")
-    word = params.encode_lanes
-    cuts = {
-        "kv_heads": ("key heads, which stay whole", config.kv_heads, 1),
-        "hidden": (f"memory words of the residual stream ({word} elements each)",
-                   config.hidden_size, word),
-        "ffn": (f"memory words of the channels of down ({word} elements each)",
-                config.ffn_size, word),
-        "vocabulary": (f"memory words of the logits ({word} elements each)",
-                       config.vocab_size, word),
-    }  # fmt: skip
-    parts: dict[str, list[range]] = {}
-    for name, (pieces, length, unit) in cuts.items():
-        count = -(-length // unit)
-        if devices > count:
-            raise ValueError(
-                f"devices must be at most {count}, not {devices}: {config.name} has {count} "
-                f"{pieces}"
-            )
-        parts[name] = [*_split(length, unit, devices)]
+    if devices > config.kv_heads:
+        raise ValueError(
+            f"devices must be at most {config.kv_heads}, not {devices}: {config.name} has "
+            f"{config.kv_heads} key heads, which stay whole"
+        )
+    channels = {
+        "residual stream": config.hidden_size,
+        "input of down": config.ffn_size,
+        "vocabulary": config.vocab_size,
+    }
+    hidden, ffn, vocabulary = (
+        _channels(f"{config.name}'s {name}", length, params, devices)
+        for name, length in channels.items()
+    )
+    # The devices that have a key head more have no more of the channels.
+    ends = [config.kv_heads * device // devices for device in range(devices + 1)]
     return [
-        Shard(device=device, devices=devices, **{name: parts[name][device] for name in parts})
+        Shard(
+            device=device,
+            devices=devices,
+            kv_heads=range(ends[device], ends[device + 1]),
+            hidden=hidden[device],
+            ffn=ffn[device],
+            vocabulary=vocabulary[device],
+        )
         for device in range(devices)
     ]
 
 
-def _split(length: int, unit: int, devices: int) -> Iterator[range]:
-    """Yield `devices` runs of channels, cut at multiples of `unit`."""
+def _channels(what: str, length: int, params: HwParams, devices: int) -> list[range]:
+    """Cut channels into a run for each device; the first ones are the longer."""
+    unit = params.lanes if devices <= -(-length // params.lanes) else params.encode_lanes
     units = -(-length // unit)
-    ends = [min(length, units * device // devices * unit) for device in range(devices + 1)]
-    for first, end in zip(ends, ends[1:], strict=False):
-        yield range(first, end)
+    if devices > units:
+        raise ValueError(
+            f"devices must be at most {units}, not {devices}: {what} has {units} memory words"
+        )
+    ends = [min(length, -(-units * device // devices) * unit) for device in range(devices + 1)]
+    return [range(first, end) for first, end in zip(ends, ends[1:], strict=False)]
 
 
 def rows_of(matrix: str, config: ModelConfig, shard: Shard) -> range:

@@ -83,6 +83,7 @@ SHAPES = {  # devices, changes of the model, and of the hardware
         dict(heads=6, kv_heads=3, hidden_size=37, qk_norm=True),
         {},
     ),
+    "two, vectors of a single beat": (2, dict(qkv_bias=False), {"lanes": 64}),
     "four, neighbouring pairs, a key for every query": (
         4,
         dict(rope_interleaved=True, heads=4, kv_heads=4, head_dim=8, qkv_bias=False),
