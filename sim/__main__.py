@@ -230,7 +230,13 @@ def _generate(options: argparse.Namespace) -> int:
     request = GenerateRequest(
         timing=_timing(options), link=_link(options), check=bool(options.check), **choices
     )
-    generate = (together if together.wanted(request) else alone).generate
+    generate = together.generate
+    if not together.wanted(request):
+        if options.link_bytes is not None or options.link_latency is not None:
+            raise ValueError(
+                "--link-bytes and --link-latency must be left out: one device has no link"
+            )
+        generate = alone.generate
     console = Console(stderr=True)
     shows = not options.json
 

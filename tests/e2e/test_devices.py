@@ -14,7 +14,7 @@ from golden.settings import SiteSettings
 from hw.presets import preset
 from hw.regs import Error
 from sim.cycle import Cycle
-from sim.device import Registers
+from sim.device import NO_TOKEN, Registers
 from sim.functional import Functional
 from sim.rtl import Timing
 from sim.scale.compare import differences
@@ -36,15 +36,18 @@ class Pair:
             checkpoint, directory / "all", devices=devices, **choices
         ).shards
 
-    def run(self, ids, tokens, *, link=None, device=Functional, interconnect=Interconnect):
+    def run(
+        self, ids, tokens, *, link=None, device=Functional, interconnect=Interconnect, stop=NO_TOKEN
+    ):
         """Run both; returns their tokens, where memories differ, and the progress of several."""
-        registers = Registers(prompt_end=len(ids), end_position=len(ids) + tokens - 1)
+        registers = Registers(
+            prompt_end=len(ids), end_position=len(ids) + tokens - 1, stop_token=stop
+        )
         memory = self.one.image({})
         self.one.token_words(memory)[: len(ids)] = ids
         finished = device().execute(
             memory, self.one.program_address, self.one.params, registers, lambda *_: None
         )
-        assert finished.error is Error.NONE
         memories = [shard.image({}) for shard in self.shards]
         for shard, own in zip(self.shards, memories, strict=True):
             shard.token_words(own)[: len(ids)] = ids
@@ -58,7 +61,7 @@ class Pair:
             lambda _start: device(),
             lambda position, token: self.told.append((position, token)),
         )
-        assert progress.error is Error.NONE
+        assert progress.error is finished.error
         assert progress.position == finished.position
         made = slice(len(ids), len(ids) + tokens)
         self.finished = finished
@@ -126,6 +129,24 @@ def test_a_story_on_two_devices(stories260k, tmp_path):
     want, made, differ, _ = pair.run(ids, 11)
     assert checkpoint.tokenizer.decode([*ids, *made]).endswith("a little girl named Lily.")
     assert made == want and differ == []
+
+
+def test_a_text_ends_where_one_device_ends_it(seed, tmp_path):
+    pair = Pair(RandomCheckpoint(seed, qkv_bias=False), tmp_path, 2)
+    want, *_ = pair.run([1, 2, 3], 8)
+    stop = want[4]
+    _, _, differ, progress = pair.run([1, 2, stop, 3], 8, stop=stop)
+    assert differ == [] and progress.position <= 11
+    _, made, differ, progress = pair.run([1, 2, 3], 8, stop=stop)
+    assert differ == [] and progress.position == 3 + want.index(stop)
+    assert [token for _, token in pair.told] == want[: want.index(stop) + 1]
+
+
+def test_a_token_beyond_the_vocabulary_ends_the_run(seed, tmp_path):
+    pair = Pair(RandomCheckpoint(seed), tmp_path, 2)
+    progress = pair.run([1, 77, 3], 2)[-1]
+    assert (progress.error, progress.position) == (Error.BAD_TOKEN, 1)
+    assert progress.where == "device 0, segment embed"
 
 
 # What is counted

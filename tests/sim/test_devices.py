@@ -95,6 +95,9 @@ def test_what_several_devices_do_not_have(stories, capsys):
         "devices must be at most 4, not 5: stories260k has 4 key heads, which stay whole"
     )
     assert refusal(capsys, *stories, "--devices", 0) == "devices must be at least 1, not 0"
+    assert refusal(capsys, *stories, "--link-bytes", 8) == (
+        "--link-bytes and --link-latency must be left out: one device has no link"
+    )
     assert refusal(capsys, *stories, "--devices", 2, "--link-bytes", 0) == (
         "link bytes must be at least 1, not 0"
     )
