@@ -1,4 +1,4 @@
-"""Command line of the simulators: ``python -m sim run``, ``generate`` and ``diverge``."""
+"""Command line of the simulators: ``python -m sim run``, ``generate``, ``diverge``, ``sweep``."""
 
 import argparse
 import json
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hw.presets import PRESETS
 from sim.diverge import cli as diverge_cli
+from sim.sweep import cli as sweep_cli
 
 __all__ = ["main"]
 
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.compiled is not None:
+    if getattr(options, "compiled", None) is not None:
         fixed = _COMPILED[options.command]
         given = [name for name in fixed if getattr(options, name) is not None]
         if given:
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"{', '.join(given)}: what is compiled in {options.compiled} stands")
     elif options.command == "run" and options.layer is None:
         parser.error("--layer (such as mlp0) or --compiled must be given")
-    commands = {"run": _run, "generate": _generate, "diverge": _diverge}
+    commands = {"run": _run, "generate": _generate, "diverge": _diverge, "sweep": _sweep}
     try:
         return commands[options.command](options)
     except ValueError as error:  # each is one sentence
@@ -85,6 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(command)
     _add_timing(command)
     diverge_cli.add_arguments(command)
+    command = commands.add_parser(
+        "sweep",
+        help="measure many accelerators on a Dask cluster",
+        description=sweep_cli.DESCRIPTION,
+    )
+    _add_model(command)
+    _add_timing(command)
+    sweep_cli.add_arguments(command)
     return parser
 
 
@@ -264,6 +273,15 @@ def _diverge(options: argparse.Namespace) -> int:
 
     try:
         return diverge_cli.run(options, _timing(options))
+    except ToolError as error:
+        return _refuse(str(error))
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from sim.errors import ToolError
+
+    try:
+        return sweep_cli.run(options, _timing(options))
     except ToolError as error:
         return _refuse(str(error))
 

@@ -1,0 +1,1 @@
+"""Design-space sweeps: many accelerators, one piece of work, the cycle device, on Dask."""

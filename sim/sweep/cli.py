@@ -1,0 +1,148 @@
+"""The command ``python -m sim sweep``: its arguments, and what it prints."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+__all__ = ["DESCRIPTION", "add_arguments", "run"]
+
+DESCRIPTION = """\
+Measures every accelerator of a grid on the cycle device, which has the RTL's cycles, with the same
+vectors of a prompt; with each its area and energy, estimated. Runs on Dask: on workers that it
+starts on this machine, or on a cluster that is there. What has been measured in the same directory
+is not measured again. Writes sweep.parquet, pareto.svg and sweep.json. Exit status: 0 where every
+configuration was measured or refused with a reason, 1 where one failed, 2 where the request is at
+fault."""
+
+_DIMENSIONS = ("tokens", "lanes", "banks", "axi_data_width")
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add what only this command has."""
+    add = command.add_argument
+    add(
+        "--grid",
+        metavar="NAME=V,V",
+        nargs="+",
+        required=True,
+        help="values of tokens, lanes, banks, axi_data_width or another parameter of the hardware, "
+        "of coding, or of recipe; all combinations are measured",
+    )
+    add("--layer", metavar="L", help="as of sim run (default: attn0,mlp0)")
+    add("--prompt", metavar="TEXT", help="whose last tokens' vectors are taken")
+    add(
+        "--prompt-tokens",
+        metavar="M",
+        type=int,
+        help="how many, for all alike (default: the most that an accelerator takes at once)",
+    )
+    add("--board", metavar="B", help="of compiler boards: tokens a second, and whether it fits")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers", metavar="N", type=int, default=2, help="processes to start (default: 2)"
+    )
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is there")
+    add("-o", "--output", metavar="DIR", type=Path, help="(default: build/sweep/MODEL/LAYER)")
+    add("--json", action="store_true", help="print the summary instead of a table")
+
+
+def run(options: argparse.Namespace, timing: Any) -> int:
+    """Run the command; returns its exit status."""
+    from sim.sweep.run import FILES, SweepRequest, sweep  # imports of seconds
+
+    names = ("model", "layer", "preset", "coding", "recipe", "prompt", "prompt_tokens", "board")
+    names += ("workers", "scheduler", "output")
+    request = SweepRequest(
+        axes=tuple(options.grid),
+        timing=timing,
+        **{name: getattr(options, name) for name in names},
+    )
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("starting", total=None)
+        summary, rows, directory = sweep(
+            request,
+            say=lambda doing: bar.update(task, description=doing),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if options.json:
+        print(json.dumps(summary, indent=1))
+    else:
+        _show(summary, rows)
+        print(f"{', '.join(FILES.values())} in {directory}")
+    for entry in summary["reasons"]:
+        if entry["status"] == "failed":
+            many = entry["configurations"]
+            print(f"python -m sim: {many} failed: {entry['reason']}", file=sys.stderr)
+    return 1 if summary["failed"] else 0
+
+
+def _show(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    console = Console(highlight=False)
+    console.print(
+        f"{summary['model']} {','.join(summary['layers'])}: {summary['measured']} configurations "
+        f"measured, {summary['refused']} refused, {summary['failed']} failed; "
+        f"{summary['prompt_tokens']} tokens, latency {summary['latency']}; "
+        f"{summary['simulated']} simulated on {summary['workers']} workers, "
+        f"{summary['wall_seconds']:.1f} s"
+    )
+    console.print(_fronts(summary, rows))
+    for entry in summary["reasons"]:
+        console.print(f"{entry['configurations']} {entry['status']}: {entry['reason']}")
+
+
+def _fronts(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the rows on a front, by recipe and cycles."""
+    on = {
+        name: {index for indices in of.values() for index in indices}
+        for name, of in summary["pareto"].items()
+    }
+    swept = [name for name in summary["grid"] if name not in (*_DIMENSIONS, "recipe", "coding")]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("row", justify="right")
+    for heading in ("recipe", "coding"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("tokens", "lanes", "banks", "bus", *swept, "cycles", "stall", "LUTs", "µJ"):
+        table.add_column(heading, justify="right")
+    if summary["board"]:
+        table.add_column("tokens/s", justify="right")
+        table.add_column("fits")
+    table.add_column("fewest for its")
+    chosen = sorted(set().union(*on.values()), key=lambda i: _order(rows[i]))
+    for index in chosen:
+        row = rows[index]
+        cells = [str(index), row["recipe"], row["coding"]]
+        cells += [str(row[name]) for name in (*_DIMENSIONS, *swept)]
+        cells += [f"{row['cycles_per_token']:,.0f}", f"{row['stall_cycles'] / row['cycles']:.0%}"]
+        cells += [_number(row.get("all_luts"), 1), _number(row.get("joules_per_token"), 1e6)]
+        if summary["board"]:
+            cells += [_number(row.get("tokens_per_second"), 1)]
+            cells += ["no" if row.get("misfit") else "yes"]
+        fronts = [("LUTs", "cycles_luts"), ("µJ", "cycles_joules")]
+        table.add_row(*cells, ", ".join(unit for unit, name in fronts if index in on[name]))
+    return table
+
+
+def _order(row: Mapping[str, Any]) -> tuple:
+    return row["recipe"], row["cycles_per_token"], row.get("all_luts") or 0.0
+
+
+def _number(value: float | None, unit: float) -> str:
+    return "–" if value is None else f"{value * unit:,.0f}"

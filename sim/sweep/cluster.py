@@ -1,0 +1,218 @@
+"""A sweep's Dask cluster: of this machine or an existing one, whose code must be this code."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from dask import config
+from distributed import Client, LocalCluster, wait
+from distributed.comm import CommClosedError
+
+from sim.cycle_model.library import library
+from sim.errors import ToolError
+from sim.verilog import ROOT, digest
+
+__all__ = ["CODE", "TIMEOUT_SECONDS", "code_digest", "connect", "each"]
+
+TIMEOUT_SECONDS = 10.0
+"""For a scheduler to answer, and for it to have a worker."""
+
+_PACKAGES = ("hw", "golden", "compiler", "sim")
+_SUFFIXES = (".py", ".h", ".cpp", ".json", ".toml")
+_LOOK_SECONDS = 1.0
+
+
+@cache
+def code_digest() -> str:
+    """Return the SHA-256, in hex, over everything that a row is computed by."""
+    files = (path for package in _PACKAGES for path in (ROOT / package).rglob("*"))
+    return digest(path for path in files if path.suffix in _SUFFIXES)
+
+
+CODE = code_digest()
+"""Of the code that this process has loaded: a file changed later does not change it."""
+
+
+def _code_of_worker() -> str:
+    """Return a worker's `CODE`; what is compiled once a machine is compiled now."""
+    library()
+    return CODE
+
+
+@contextmanager
+def connect(
+    scheduler: str | None, workers: int, timeout_seconds: float = TIMEOUT_SECONDS
+) -> Iterator[Client]:
+    """Connect to a scheduler, or start workers on this machine; all of it ends with the block.
+
+    Parameters
+    ----------
+    scheduler : str or None
+        Address of an existing one, such as ``tcp://127.0.0.1:8786``.
+    workers : int
+        How many processes are started where there is no `scheduler`.
+    timeout_seconds : float
+        For the scheduler to answer.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where no scheduler answers or it has no workers.
+    ToolError
+        Where a worker has not this code.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is said in sentences
+    with config.set({"distributed.comm.timeouts.connect": f"{timeout_seconds}s"}):
+        if scheduler is not None:
+            with _client(scheduler, timeout_seconds) as client:
+                _require_this_code(client)
+                yield client
+            return
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        with (
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            _require_this_code(client)
+            yield client
+
+
+@contextmanager
+def _client(scheduler: str, timeout_seconds: float) -> Iterator[Client]:
+    try:
+        client = Client(scheduler, timeout=timeout_seconds)
+    except (OSError, ValueError):  # of no answer; of an address that is none
+        raise ValueError(
+            f"no Dask scheduler answers at {scheduler} within {timeout_seconds:g} s: start one "
+            "with dask scheduler, or leave out --scheduler"
+        ) from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=timeout_seconds)
+        except TimeoutError:
+            raise ValueError(
+                f"the Dask scheduler at {scheduler} has no worker: start one in the project's "
+                f"root, with python -m distributed.cli.dask_worker {scheduler}"
+            ) from None
+        yield client
+
+
+def _require_this_code(client: Client) -> None:
+    """Raise ToolError naming the first worker that would compute by another Spikeloom."""
+    found = client.run(_code_of_worker, on_error="return")
+    for address, code in sorted(found.items()):
+        if isinstance(code, ToolError):
+            raise ToolError(f"the worker at {address} cannot simulate: {code}")
+        if isinstance(code, ImportError):
+            raise ToolError(
+                f"the worker at {address} does not find Spikeloom ({code}): start it in the "
+                "project's root"
+            )
+        if isinstance(code, Exception):
+            raise ToolError(f"the worker at {address} does not answer: {code!r}")
+        if code != CODE:
+            raise ToolError(_other_code(address, code))
+
+
+def _other_code(address: str, code: str) -> str:
+    return (
+        f"the worker at {address} has another version of Spikeloom ({code[:12]}, here "
+        f"{CODE[:12]}): start it anew from the same files"
+    )
+
+
+def _call(code: str, function: Callable[..., Any], *arguments: object) -> Any:
+    """Run on a worker, which may have joined after the others were asked."""
+    if code != CODE:
+        raise _OtherCode(CODE)
+    return function(*arguments)
+
+
+class _OtherCode(Exception):
+    """A worker has another version of Spikeloom."""
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def each(
+    client: Client,
+    function: Callable[..., Any],
+    arguments: Sequence[tuple],
+    shared: Sequence[object],
+) -> Iterator[tuple[int, Any]]:
+    """Call a function on the workers, once for each of `arguments`; yields results as they come.
+
+    A call whose worker dies is made again on another, a few times.
+
+    Parameters
+    ----------
+    client : Client
+        The cluster.
+    function : callable
+        Of one of `arguments`, and of what it says it shares.
+    arguments : sequence of tuple
+        First an index into `shared`, then whatever else.
+    shared : sequence
+        Objects that many calls need: sent once. They are tasks, not scattered data: those Dask
+        makes again when the worker that holds them dies.
+
+    Yields
+    ------
+    tuple of int and object
+        Index of the arguments, and what was returned, or the Exception that was raised.
+
+    Raises
+    ------
+    ToolError
+        Where the scheduler, or the last worker, goes away.
+    """
+    held = [client.submit(_same, value, pure=False) for value in shared]
+    futures = {}
+    for index, (which, *others) in enumerate(arguments):
+        future = client.submit(_call, CODE, function, held[which], *others, pure=False)
+        futures[future] = index
+    pending, lonely = set(futures), 0.0
+    try:
+        while pending:
+            try:
+                done, pending = wait(pending, _LOOK_SECONDS, "FIRST_COMPLETED")
+            except TimeoutError:
+                lonely = 0.0 if client.nthreads() else lonely + _LOOK_SECONDS
+                if lonely >= TIMEOUT_SECONDS:
+                    raise ToolError(
+                        "the cluster has lost all its workers: start some, and give the command "
+                        "again, which goes on where it stopped"
+                    ) from None
+                continue
+            for future in sorted(done, key=futures.__getitem__):
+                yield futures[future], _result(future)
+    except (CommClosedError, OSError) as error:
+        raise _gone() from error
+
+
+def _result(future: Any) -> Any:
+    """Return what a finished future holds, or its Exception."""
+    if future.status in ("cancelled", "lost"):
+        raise _gone()
+    error = future.exception()
+    if isinstance(error, _OtherCode):
+        raise ToolError(_other_code("the cluster that joined later", str(error)))
+    return future.result() if error is None else error
+
+
+def _gone() -> ToolError:
+    return ToolError(
+        "the Dask scheduler has gone away: start it again, and give the command again, which goes "
+        "on where it stopped"
+    )

@@ -1,0 +1,116 @@
+"""The plot of a sweep: cycles against LUTs, and against energy, with their fronts."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from sim.sweep.pareto import FRONTS
+
+__all__ = ["draw"]
+
+_INK, _QUIET = "#1f2933", "#9aa5b1"
+_COLOURS = ("#2f6690", "#e08e45", "#7a9e7e", "#b56576", "#6d597a", "#3a7d7c")  # of recipes
+_MARKERS = {"csd": "o", "bitwise": "s", "unary": "^"}
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "spikeloom",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _QUIET,
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "legend.frameon": False,
+}
+
+Row = Mapping[str, object]
+
+
+def draw(rows: Sequence[Row], summary: Mapping) -> str:
+    """Return the plot as SVG text, the same for the same rows.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        By `sim.sweep.table.SCHEMA`; those without figures are left out.
+    summary : mapping
+        Of `sim.sweep.run.sweep`: its fronts are drawn, its numbers of rows label them.
+    """
+    labels = {
+        "all_luts": (f"LUTs, estimated ({summary['fpga_family']})", 1),
+        "joules_per_token": ("energy of a token, µJ (ledger)", 1e6),
+    }
+    recipes = list(dict.fromkeys(str(row["recipe"]) for row in rows))
+    colours = {recipe: _COLOURS[i % len(_COLOURS)] for i, recipe in enumerate(recipes)}
+    with matplotlib.rc_context(_SETTINGS):
+        made = Figure(figsize=(9.6, 4.4), layout="constrained")
+        panels = made.subplots(1, 2, sharey=True)
+        for axes, (name, costs) in zip(panels, FRONTS.items(), strict=True):
+            label, unit = labels[costs[0]]
+            _panel(axes, rows, costs[0], unit, summary["pareto"][name], colours)
+            axes.set_xlabel(label)
+        panels[0].set_ylabel("cycles of a token")
+        made.suptitle(
+            f"{summary['model']} {','.join(summary['layers'])}: {summary['measured']} "
+            f"accelerators, {summary['prompt_tokens']} tokens",
+            fontsize=10.5,
+        )
+        made.legend(handles=_legend(rows, colours), loc="outside right center")
+        text = io.StringIO()
+        quiet = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        made.savefig(text, format="svg", metadata=quiet)
+    return text.getvalue()
+
+
+def _panel(
+    axes: Axes,
+    rows: Sequence[Row],
+    cost: str,
+    unit: float,
+    fronts: Mapping[str, Sequence[int]],
+    colours: Mapping[str, str],
+) -> None:
+    for row in rows:
+        if row.get(cost) is not None:
+            axes.plot(
+                row[cost] * unit,
+                row["cycles_per_token"],
+                _MARKERS[str(row["coding"])],
+                color=colours[str(row["recipe"])],
+                alpha=0.35,
+                markersize=4.5,
+                markeredgewidth=0,
+            )
+    for recipe, indices in fronts.items():
+        x = [rows[index][cost] * unit for index in indices]
+        y = [rows[index]["cycles_per_token"] for index in indices]
+        axes.plot(x, y, color=colours[recipe], linewidth=1.2, drawstyle="steps-post")
+        for index, *at in zip(indices, x, y, strict=True):
+            marker = _MARKERS[str(rows[index]["coding"])]
+            axes.plot(*at, marker, color=colours[recipe], markersize=5.5)
+            axes.annotate(str(index), at, xytext=(4, 4), textcoords="offset points", fontsize=7.5)
+    plain = FuncFormatter(lambda value, _: f"{value:,.0f}")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(plain)
+    axes.xaxis.set_minor_formatter(plain)
+    axes.tick_params(which="both", labelsize=7.5)
+    axes.tick_params(axis="x", which="both", rotation=35)
+
+
+def _legend(rows: Sequence[Row], colours: Mapping[str, str]) -> list[Line2D]:
+    lines = [
+        Line2D([], [], color=colour, label=f"{recipe}, front") for recipe, colour in colours.items()
+    ]
+    codings = dict.fromkeys(str(row["coding"]) for row in rows)
+    return lines + [
+        Line2D([], [], color=_QUIET, marker=_MARKERS[c], linestyle="", label=c) for c in codings
+    ]

@@ -1,0 +1,101 @@
+"""What all configurations of a recipe share: how the vectors of a prompt fire.
+
+Spike counts and thresholds follow from model, recipe and prompt; neither the hardware nor the
+coding changes them. Weights change no cycle, so workers need neither them nor the model's file.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from compiler.lower import Stage, lower
+from golden.checkpoints import Checkpoint
+from golden.fold import fold
+from golden.recipe import Recipe
+from golden.spiking import SpikingLinear, encode
+from sim.activations import prompt_vectors
+
+__all__ = ["Firing", "fire"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firing:
+    """The work of every configuration of a recipe.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+        Sites and the shapes of their matrices.
+    counts : tuple of ndarray
+        Spike counts of each stage, (prompt_tokens, channels) in int8.
+    thresholds : tuple of tuple of int
+        V of each token, for each stage.
+    """
+
+    stages: tuple[Stage, ...]
+    counts: tuple[np.ndarray, ...]
+    thresholds: tuple[tuple[int, ...], ...]
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Vectors that reach each stage."""
+        return len(self.counts[0])
+
+    def digest(self) -> str:
+        """Return the SHA-256, in hex, over all of it."""
+        whole = hashlib.sha256(repr((self.stages, self.thresholds)).encode())
+        for counts in self.counts:
+            whole.update(np.ascontiguousarray(counts).tobytes())
+        return whole.hexdigest()
+
+
+def fire(
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    layers: list[str],
+    prompt: str,
+    prompt_tokens: int,
+    say: Callable[[str], None] = lambda _doing: None,
+) -> Firing:
+    """Let the golden model make the vectors of a prompt, and encode them.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The model.
+    recipe : Recipe
+        How it becomes spike-driven.
+    layers : list of str
+        As `compiler.lower.lower` takes them.
+    prompt : str
+        Any text.
+    prompt_tokens : int
+        How many of its last tokens.
+    say : callable
+        Is told what is being done.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where something asked for does not exist or agree.
+    """
+    lower(checkpoint.config, layers, recipe)  # refuses before the fold takes its time
+    folded = fold(checkpoint, recipe.fold_text)
+    stages = tuple(lower(folded.config, layers, recipe))
+    linear = SpikingLinear(
+        folded.config,
+        folded.tensor,
+        recipe,
+        lambda site, _: say(f"golden model, recipe {recipe.name}: {site}"),
+    )
+    sites = [stage.name for stage in stages]
+    vectors = prompt_vectors(folded, linear, sites, prompt, prompt_tokens)
+    encoded = [encode(torch.from_numpy(vectors[stage.name]), stage.site) for stage in stages]
+    return Firing(
+        stages=stages,
+        counts=tuple(found.counts.numpy() for found in encoded),
+        thresholds=tuple(tuple(map(int, found.v)) for found in encoded),
+    )

@@ -1,0 +1,104 @@
+"""Rows of a sweep: their schema, the log that an interrupted sweep goes on from, and Parquet."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from compiler.plan.area import CELLS
+from hw.regs import COUNTERS
+from sim.sweep.grid import AXES
+
+__all__ = ["SCHEMA", "Log", "key", "replace_whole", "write_parquet"]
+
+_TEXT, _COUNT, _REAL = pa.string(), pa.int64(), pa.float64()
+_KINDS = {"array": _TEXT, "coding": _TEXT, "recipe": _TEXT, "skip_silent": pa.bool_()}
+
+SCHEMA = pa.schema(
+    [
+        pa.field("status", _TEXT, nullable=False),
+        pa.field("reason", _TEXT),
+        *(pa.field(name, _KINDS.get(name, _COUNT), nullable=False) for name in AXES),
+        pa.field("prompt_tokens", _COUNT, nullable=False),
+        *(pa.field(name, _COUNT, metadata={"doc": doc}) for name, doc in COUNTERS.items()),
+        pa.field("cycles_per_token", _REAL),
+        pa.field("fpga_family", _TEXT),
+        *(pa.field(cell, _REAL) for cell in CELLS),
+        pa.field("all_luts", _REAL),
+        pa.field("joules_per_token", _REAL),
+        pa.field("on_chip_joules_per_token", _REAL),
+        pa.field("dram_joules_per_token", _REAL),
+        pa.field("memory_words_per_cycle", _REAL),
+        pa.field("misfit", _TEXT),
+        pa.field("tokens_per_second", _REAL),
+        pa.field("key", _TEXT, nullable=False),
+    ]
+)
+"""Columns, in order; docs/sweeps.md says what they mean."""
+
+
+def key(request: Mapping[str, object]) -> str:
+    """Return what a row goes by: the SHA-256, in hex, over all that it follows from."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+class Log:
+    """Every row that was ever found in a directory, a line each, written as it comes.
+
+    Parameters
+    ----------
+    path : Path
+        ``rows.jsonl``; need not be there. A line that is not whole is as if it were not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.rows: dict[str, dict[str, object]] = {}
+        text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+        self._torn = bool(text) and not text.endswith("\n")  # where an older run was killed
+        for line in text.splitlines():
+            try:
+                row = json.loads(line)
+                self.rows[row["key"]] = row
+            except (ValueError, KeyError, TypeError):
+                continue
+
+    def add(self, row: Mapping[str, object]) -> None:
+        """Keep a row, by its ``key``."""
+        self.rows[str(row["key"])] = dict(row)
+        with self._path.open("a") as file:
+            file.write("\n" * self._torn + json.dumps(row) + "\n")
+        self._torn = False
+
+
+def write_parquet(
+    rows: Iterable[Mapping[str, object]], facts: Mapping[str, object], path: Path
+) -> None:
+    """Write rows by `SCHEMA`, whole or not at all.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        What a row lacks is null.
+    facts : mapping
+        What all rows have in common, as JSON in the file's metadata, key ``spikeloom``.
+    path : Path
+        The file.
+    """
+    schema = SCHEMA.with_metadata({"spikeloom": json.dumps(facts, sort_keys=True)})
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    replace_whole(path, lambda part: parquet.write_table(table, part))
+
+
+def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let a file be written beside `path`, and put it there when it is whole."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
