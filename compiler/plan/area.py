@@ -14,7 +14,17 @@ import numpy as np
 
 from hw.params import HwParams
 
-__all__ = ["CELLS", "POINTS", "VARIED", "Area", "Point", "estimate", "left_out_error", "points"]
+__all__ = [
+    "CELLS",
+    "POINTS",
+    "VARIED",
+    "Area",
+    "Point",
+    "estimate",
+    "extrapolated",
+    "left_out_error",
+    "points",
+]
 
 CELLS = ("luts", "flip_flops", "dsps", "block_rams", "ram_luts")
 """What is counted: LUTs of logic, flip-flops, DSPs, block RAMs of 18 kbit, LUTs as RAM."""
@@ -92,6 +102,15 @@ def estimate(params: HwParams, family: str) -> Area:
     dimensions = {name: getattr(params, name) for name in VARIED}
     of_family = [point for point in points() if point.family == family]
     return Area(**{cell: _estimate(dimensions, family, cell, of_family) for cell in CELLS})
+
+
+def extrapolated(params: HwParams, family: str) -> bool:
+    """Return whether one of `VARIED` is smaller, or larger, than that of every measured point."""
+    for name in VARIED:
+        measured = [point.dimensions[name] for point in points() if point.family == family]
+        if not min(measured) <= getattr(params, name) <= max(measured):
+            return True
+    return False
 
 
 def left_out_error(family: str, cell: str) -> float:

@@ -22,7 +22,7 @@ is not measured again. Writes sweep.parquet, pareto.svg and sweep.json. Exit sta
 configuration was measured or refused with a reason, 1 where one failed, 2 where the request is at
 fault."""
 
-_DIMENSIONS = ("tokens", "lanes", "banks", "axi_data_width")
+_NAMES = ("recipe", "coding", "array")  # axes whose values are words
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -46,9 +46,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     add("--board", metavar="B", help="of compiler boards: tokens a second, and whether it fits")
     where = command.add_mutually_exclusive_group()
-    where.add_argument(
-        "--workers", metavar="N", type=int, default=2, help="processes to start (default: 2)"
-    )
+    where.add_argument("--workers", metavar="N", type=int, help="processes to start (default: 2)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is there")
     add("-o", "--output", metavar="DIR", type=Path, help="(default: build/sweep/MODEL/LAYER)")
     add("--json", action="store_true", help="print the summary instead of a table")
@@ -56,10 +54,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, timing: Any) -> int:
     """Run the command; returns its exit status."""
-    from sim.sweep.run import FILES, SweepRequest, sweep  # imports of seconds
+    from sim.sweep.request import SweepRequest  # imports of seconds
+    from sim.sweep.run import FILES, sweep
 
     names = ("model", "layer", "preset", "coding", "recipe", "prompt", "prompt_tokens", "board")
-    names += ("workers", "scheduler", "output")
+    names += ("scheduler", "output") + ("workers",) * (options.workers is not None)
     request = SweepRequest(
         axes=tuple(options.grid),
         timing=timing,
@@ -114,29 +113,27 @@ def _fronts(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Ta
         name: {index for indices in of.values() for index in indices}
         for name, of in summary["pareto"].items()
     }
-    swept = [name for name in summary["grid"] if name not in (*_DIMENSIONS, "recipe", "coding")]
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("row", justify="right")
-    for heading in ("recipe", "coding"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("tokens", "lanes", "banks", "bus", *swept, "cycles", "stall", "LUTs", "µJ"):
-        table.add_column(heading, justify="right")
+    table.add_column("row", justify="right", no_wrap=True)
+    for name in summary["grid"]:
+        table.add_column(name, justify="left" if name in _NAMES else "right")
+    for heading in ("cycles", "stall", "LUTs", "µJ"):
+        table.add_column(heading, justify="right", no_wrap=True)
     if summary["board"]:
-        table.add_column("tokens/s", justify="right")
+        table.add_column("tokens/s", justify="right", no_wrap=True)
         table.add_column("fits")
-    table.add_column("fewest for its")
-    chosen = sorted(set().union(*on.values()), key=lambda i: _order(rows[i]))
-    for index in chosen:
+    table.add_column("front", no_wrap=True)
+    for index in sorted(set().union(*on.values()), key=lambda index: _order(rows[index])):
         row = rows[index]
-        cells = [str(index), row["recipe"], row["coding"]]
-        cells += [str(row[name]) for name in (*_DIMENSIONS, *swept)]
+        cells = [str(index), *(str(row[name]) for name in summary["grid"])]
         cells += [f"{row['cycles_per_token']:,.0f}", f"{row['stall_cycles'] / row['cycles']:.0%}"]
-        cells += [_number(row.get("all_luts"), 1), _number(row.get("joules_per_token"), 1e6)]
+        cells.append(_number(row.get("all_luts"), "{:,.0f}"))
+        cells.append(_number(row.get("joules_per_token"), "{:,.1f}", 1e6))
         if summary["board"]:
-            cells += [_number(row.get("tokens_per_second"), 1)]
-            cells += ["no" if row.get("misfit") else "yes"]
-        fronts = [("LUTs", "cycles_luts"), ("µJ", "cycles_joules")]
-        table.add_row(*cells, ", ".join(unit for unit, name in fronts if index in on[name]))
+            cells.append(_number(row.get("tokens_per_second"), "{:,.0f}"))
+            cells.append("no" if row.get("misfit") else "yes")
+        fronts = (("LUTs", "cycles_luts"), ("µJ", "cycles_joules"))
+        table.add_row(*cells, " ".join(cost for cost, name in fronts if index in on[name]))
     return table
 
 
@@ -144,5 +141,5 @@ def _order(row: Mapping[str, Any]) -> tuple:
     return row["recipe"], row["cycles_per_token"], row.get("all_luts") or 0.0
 
 
-def _number(value: float | None, unit: float) -> str:
-    return "–" if value is None else f"{value * unit:,.0f}"
+def _number(value: float | None, form: str, unit: float = 1.0) -> str:
+    return "–" if value is None else form.format(value * unit)

@@ -3,18 +3,17 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 from dask import config
-from distributed import Client, LocalCluster, wait
+from distributed import CancelledError, Client, LocalCluster, get_worker, wait
 from distributed.comm import CommClosedError
 
 from sim.cycle_model.library import library
 from sim.errors import ToolError
 from sim.verilog import ROOT, digest
 
-__all__ = ["CODE", "TIMEOUT_SECONDS", "code_digest", "connect", "each"]
+__all__ = ["CODE", "TIMEOUT_SECONDS", "connect", "each"]
 
 TIMEOUT_SECONDS = 10.0
 """For a scheduler to answer, and for it to have a worker."""
@@ -22,23 +21,24 @@ TIMEOUT_SECONDS = 10.0
 _PACKAGES = ("hw", "golden", "compiler", "sim")
 _SUFFIXES = (".py", ".h", ".cpp", ".json", ".toml")
 _LOOK_SECONDS = 1.0
+_HOW_TO_START = "python -m dask worker ADDRESS"
 
 
-@cache
-def code_digest() -> str:
-    """Return the SHA-256, in hex, over everything that a row is computed by."""
+def _code_digest() -> str:
     files = (path for package in _PACKAGES for path in (ROOT / package).rglob("*"))
     return digest(path for path in files if path.suffix in _SUFFIXES)
 
 
-CODE = code_digest()
-"""Of the code that this process has loaded: a file changed later does not change it."""
+CODE = _code_digest()
+"""SHA-256, in hex, over all that a row is computed by, as this process has loaded it."""
 
 
 def _code_of_worker() -> str:
-    """Return a worker's `CODE`; what is compiled once a machine is compiled now."""
-    library()
     return CODE
+
+
+def _prepare_worker() -> None:
+    library()  # compiled once a machine
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def _client(scheduler: str, timeout_seconds: float) -> Iterator[Client]:
     except (OSError, ValueError):  # of no answer; of an address that is none
         raise ValueError(
             f"no Dask scheduler answers at {scheduler} within {timeout_seconds:g} s: start one "
-            "with dask scheduler, or leave out --scheduler"
+            "with python -m dask scheduler, or leave out --scheduler"
         ) from None
     with client:
         try:
@@ -101,26 +101,26 @@ def _client(scheduler: str, timeout_seconds: float) -> Iterator[Client]:
         except TimeoutError:
             raise ValueError(
                 f"the Dask scheduler at {scheduler} has no worker: start one in the project's "
-                f"root, with python -m distributed.cli.dask_worker {scheduler}"
+                f"root, with {_HOW_TO_START}"
             ) from None
         yield client
 
 
 def _require_this_code(client: Client) -> None:
-    """Raise ToolError naming the first worker that would compute by another Spikeloom."""
-    found = client.run(_code_of_worker, on_error="return")
-    for address, code in sorted(found.items()):
-        if isinstance(code, ToolError):
-            raise ToolError(f"the worker at {address} cannot simulate: {code}")
-        if isinstance(code, ImportError):
+    """Raise ToolError naming the first worker that cannot compute as this process would."""
+    for address, code in sorted(client.run(_code_of_worker, on_error="return").items()):
+        if "ModuleNotFoundError" in repr(code):  # Dask passes it on as text
             raise ToolError(
-                f"the worker at {address} does not find Spikeloom ({code}): start it in the "
-                "project's root"
+                f"the worker at {address} does not find Spikeloom: start it in the project's root, "
+                f"with {_HOW_TO_START}"
             )
         if isinstance(code, Exception):
             raise ToolError(f"the worker at {address} does not answer: {code!r}")
         if code != CODE:
             raise ToolError(_other_code(address, code))
+    for address, error in sorted(client.run(_prepare_worker, on_error="return").items()):
+        if isinstance(error, Exception):
+            raise ToolError(f"the worker at {address} cannot simulate: {error}")
 
 
 def _other_code(address: str, code: str) -> str:
@@ -130,15 +130,14 @@ def _other_code(address: str, code: str) -> str:
     )
 
 
-def _call(code: str, function: Callable[..., Any], *arguments: object) -> Any:
-    """Run on a worker, which may have joined after the others were asked."""
-    if code != CODE:
-        raise _OtherCode(CODE)
-    return function(*arguments)
-
-
 class _OtherCode(Exception):
-    """A worker has another version of Spikeloom."""
+    """A worker, which may have joined after the others were asked, has another Spikeloom."""
+
+
+def _call(code: str, function: Callable[..., Any], *arguments: object) -> Any:
+    if code != CODE:
+        raise _OtherCode(get_worker().address, CODE)
+    return function(*arguments)
 
 
 def _same(value: object) -> object:
@@ -196,8 +195,13 @@ def each(
                     ) from None
                 continue
             for future in sorted(done, key=futures.__getitem__):
-                yield futures[future], _result(future)
-    except (CommClosedError, OSError) as error:
+                try:
+                    found = _result(future)
+                except TimeoutError:  # its worker died before it gave the result away
+                    pending.add(future)
+                    continue
+                yield futures[future], found
+    except (CancelledError, CommClosedError, OSError) as error:
         raise _gone() from error
 
 
@@ -205,10 +209,10 @@ def _result(future: Any) -> Any:
     """Return what a finished future holds, or its Exception."""
     if future.status in ("cancelled", "lost"):
         raise _gone()
-    error = future.exception()
+    error = future.exception(timeout=_LOOK_SECONDS)
     if isinstance(error, _OtherCode):
-        raise ToolError(_other_code("the cluster that joined later", str(error)))
-    return future.result() if error is None else error
+        raise ToolError(_other_code(*error.args))
+    return future.result(timeout=_LOOK_SECONDS) if error is None else error
 
 
 def _gone() -> ToolError:

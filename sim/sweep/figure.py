@@ -7,7 +7,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from sim.sweep.pareto import FRONTS
 
@@ -77,33 +77,44 @@ def _panel(
     fronts: Mapping[str, Sequence[int]],
     colours: Mapping[str, str],
 ) -> None:
-    for row in rows:
+    def dot(index: int, size: float, opacity: float) -> None:
+        row = rows[index]
+        guessed = cost == "all_luts" and row["area_is_extrapolated"]
+        axes.plot(
+            row[cost] * unit,
+            row["cycles_per_token"],
+            _MARKERS[str(row["coding"])],
+            color=colours[str(row["recipe"])],
+            alpha=opacity,
+            markersize=size,
+            markerfacecolor="white" if guessed else None,
+        )
+
+    for index, row in enumerate(rows):
         if row.get(cost) is not None:
-            axes.plot(
-                row[cost] * unit,
-                row["cycles_per_token"],
-                _MARKERS[str(row["coding"])],
-                color=colours[str(row["recipe"])],
-                alpha=0.35,
-                markersize=4.5,
-                markeredgewidth=0,
+            dot(index, 4.5, 0.35)
+    for nth, (recipe, indices) in enumerate(fronts.items()):
+        offset = ((4, 4), (-4, -11))[nth % 2]  # one recipe's numbers above, another's below
+        at = [(rows[i][cost] * unit, rows[i]["cycles_per_token"]) for i in indices]
+        axes.plot(*zip(*at, strict=True), color=colours[recipe], drawstyle="steps-post")
+        for index, place in zip(indices, at, strict=True):
+            dot(index, 5.5, 1.0)
+            axes.annotate(
+                str(index),
+                place,
+                xytext=offset,
+                textcoords="offset points",
+                ha=("left", "right")[nth % 2],
+                color=colours[recipe],
+                fontsize=7.5,
             )
-    for recipe, indices in fronts.items():
-        x = [rows[index][cost] * unit for index in indices]
-        y = [rows[index]["cycles_per_token"] for index in indices]
-        axes.plot(x, y, color=colours[recipe], linewidth=1.2, drawstyle="steps-post")
-        for index, *at in zip(indices, x, y, strict=True):
-            marker = _MARKERS[str(rows[index]["coding"])]
-            axes.plot(*at, marker, color=colours[recipe], markersize=5.5)
-            axes.annotate(str(index), at, xytext=(4, 4), textcoords="offset points", fontsize=7.5)
-    plain = FuncFormatter(lambda value, _: f"{value:,.0f}")
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(plain)
-    axes.xaxis.set_minor_formatter(plain)
-    axes.tick_params(which="both", labelsize=7.5)
-    axes.tick_params(axis="x", which="both", rotation=35)
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.tick_params(labelsize=8)
 
 
 def _legend(rows: Sequence[Row], colours: Mapping[str, str]) -> list[Line2D]:

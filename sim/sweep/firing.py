@@ -5,7 +5,7 @@ coding changes them. Weights change no cycle, so workers need neither them nor t
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from golden.recipe import Recipe
 from golden.spiking import SpikingLinear, encode
 from sim.activations import prompt_vectors
 
-__all__ = ["Firing", "fire"]
+__all__ = ["Firing", "fire", "fire_all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,6 @@ def fire(
     ValueError
         In one sentence, where something asked for does not exist or agree.
     """
-    lower(checkpoint.config, layers, recipe)  # refuses before the fold takes its time
     folded = fold(checkpoint, recipe.fold_text)
     stages = tuple(lower(folded.config, layers, recipe))
     linear = SpikingLinear(
@@ -99,3 +98,29 @@ def fire(
         counts=tuple(found.counts.numpy() for found in encoded),
         thresholds=tuple(tuple(map(int, found.v)) for found in encoded),
     )
+
+
+def fire_all(
+    checkpoint: Checkpoint,
+    recipes: Mapping[str, Recipe],
+    layers: list[str],
+    prompt: str,
+    prompt_tokens: int,
+    say: Callable[[str], None],
+) -> dict[str, Firing | str]:
+    """Return what each recipe's configurations share, or why it cannot be compiled.
+
+    Parameters and errors are those of `fire`; it is an error where no recipe can be compiled.
+    """
+    found: dict[str, Firing | str] = {}
+    for name, recipe in recipes.items():
+        try:
+            lower(checkpoint.config, layers, recipe)
+        except ValueError as error:
+            found[name] = str(error)
+    if len(found) == len(recipes):
+        raise ValueError(next(iter(found.values())))
+    for name, recipe in recipes.items():
+        if name not in found:
+            found[name] = fire(checkpoint, recipe, layers, prompt, prompt_tokens, say)
+    return found

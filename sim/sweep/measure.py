@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from compiler.place import place
-from compiler.plan.area import CELLS, VARIED, estimate
+from compiler.plan.area import CELLS, VARIED, estimate, extrapolated
 from compiler.plan.board import boards
 from compiler.plan.bounds import rate
 from compiler.plan.counts import Counts
@@ -119,7 +119,12 @@ def _cells(params: HwParams, board: str | None) -> dict[str, object]:
         return {"fpga_family": family}
     area = estimate(params, family)
     cells = {cell: getattr(area, cell) for cell in CELLS}
-    return {"fpga_family": family, **cells, "all_luts": area.all_luts}
+    return {
+        "fpga_family": family,
+        **cells,
+        "all_luts": area.all_luts,
+        "area_is_extrapolated": extrapolated(params, family),
+    }
 
 
 def _energy(

@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         pa.field("fpga_family", _TEXT),
         *(pa.field(cell, _REAL) for cell in CELLS),
         pa.field("all_luts", _REAL),
+        pa.field("area_is_extrapolated", pa.bool_()),
         pa.field("joules_per_token", _REAL),
         pa.field("on_chip_joules_per_token", _REAL),
         pa.field("dram_joules_per_token", _REAL),
