@@ -13,7 +13,7 @@ from sim.cycle_model.library import library
 from sim.errors import ToolError
 from sim.verilog import ROOT, digest
 
-__all__ = ["CODE", "TIMEOUT_SECONDS", "connect", "each"]
+__all__ = ["CODE", "TIMEOUT_SECONDS", "connect", "each", "worker_count"]
 
 TIMEOUT_SECONDS = 10.0
 """For a scheduler to answer, and for it to have a worker."""
@@ -63,7 +63,9 @@ def connect(
     ToolError
         Where a worker has not this code.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what fails is said in sentences
+    for name in logging.root.manager.loggerDict:  # what fails is said in sentences
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     with config.set({"distributed.comm.timeouts.connect": f"{timeout_seconds}s"}):
         if scheduler is not None:
             with _client(scheduler, timeout_seconds) as client:
@@ -176,47 +178,53 @@ def each(
     ToolError
         Where the scheduler, or the last worker, goes away.
     """
-    held = [client.submit(_same, value, pure=False) for value in shared]
-    futures = {}
-    for index, (which, *others) in enumerate(arguments):
-        future = client.submit(_call, CODE, function, held[which], *others, pure=False)
-        futures[future] = index
-    pending, lonely = set(futures), 0.0
-    try:
+    with _scheduler_there():
+        held = [client.submit(_same, value, pure=False) for value in shared]
+        futures = {
+            client.submit(_call, CODE, function, held[which], *others, pure=False): index
+            for index, (which, *others) in enumerate(arguments)
+        }
+        pending, lonely_seconds = set(futures), 0.0
         while pending:
             try:
                 done, pending = wait(pending, _LOOK_SECONDS, "FIRST_COMPLETED")
             except TimeoutError:
-                lonely = 0.0 if client.nthreads() else lonely + _LOOK_SECONDS
-                if lonely >= TIMEOUT_SECONDS:
+                done = ()
+                lonely_seconds = 0.0 if client.nthreads() else lonely_seconds + _LOOK_SECONDS
+                if lonely_seconds >= TIMEOUT_SECONDS:
                     raise ToolError(
                         "the cluster has lost all its workers: start some, and give the command "
                         "again, which goes on where it stopped"
                     ) from None
-                continue
             for future in sorted(done, key=futures.__getitem__):
                 try:
                     found = _result(future)
                 except TimeoutError:  # its worker died before it gave the result away
                     pending.add(future)
-                    continue
-                yield futures[future], found
-    except (CancelledError, CommClosedError, OSError) as error:
-        raise _gone() from error
+                else:
+                    yield futures[future], found
+
+
+def worker_count(client: Client) -> int:
+    """Return how many workers there are; raises as `each` does."""
+    with _scheduler_there():
+        return len(client.nthreads())
 
 
 def _result(future: Any) -> Any:
     """Return what a finished future holds, or its Exception."""
-    if future.status in ("cancelled", "lost"):
-        raise _gone()
     error = future.exception(timeout=_LOOK_SECONDS)
     if isinstance(error, _OtherCode):
         raise ToolError(_other_code(*error.args))
     return future.result(timeout=_LOOK_SECONDS) if error is None else error
 
 
-def _gone() -> ToolError:
-    return ToolError(
-        "the Dask scheduler has gone away: start it again, and give the command again, which goes "
-        "on where it stopped"
-    )
+@contextmanager
+def _scheduler_there() -> Iterator[None]:
+    try:
+        yield
+    except (CancelledError, CommClosedError, OSError) as error:
+        raise ToolError(
+            "the Dask scheduler has gone away: start it again, and give the command again, which "
+            "goes on where it stopped"
+        ) from error

@@ -90,7 +90,7 @@ def sweep(
             if client is None:
                 say(f"starting {request.workers} workers")
                 client = until_the_end.enter_context(cluster.connect(None, request.workers))
-            workers = len(client.nthreads())
+            workers = cluster.worker_count(client)
             say("cycle device")
             _measure(client, points, rows, missing, firings, conditions, log, failed, progress)
         finished = [(failed.get(row["key"]) or log.rows[row["key"]]) for row in rows]
