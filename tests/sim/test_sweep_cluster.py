@@ -133,6 +133,10 @@ def test_a_call_whose_worker_dies_is_made_again_until_no_worker_is_left(
         assert found == {0: "held a", 1: "held once", 2: "held b", 3: "held c"}
         assert len(client.nthreads()) == 1
         monkeypatch.setattr(cluster, "TIMEOUT_SECONDS", 1.0)
+        with monkeypatch.context() as elsewhere:  # as if the worker had joined since connecting
+            elsewhere.setattr(cluster, "CODE", "0" * 64)
+            with pytest.raises(ToolError, match="^the worker at tcp://.* has another version of"):
+                list(cluster.each(client, fragile, [(0, "d")], ["held "]))
         with pytest.raises(ToolError, match="the cluster has lost all its workers: start some"):
             list(cluster.each(client, fragile, [(0, "always")], ["held "]))
 
