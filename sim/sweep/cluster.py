@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from dask import config
-from distributed import CancelledError, Client, LocalCluster, get_worker, wait
+from distributed import CancelledError, Client, LocalCluster, get_worker
 from distributed.comm import CommClosedError
 
 from sim.cycle_model.library import library
@@ -180,35 +181,39 @@ def each(
     """
     with _scheduler_there():
         held = [client.submit(_same, value, pure=False) for value in shared]
-        futures = {
+        indices = {
             client.submit(_call, CODE, function, held[which], *others, pure=False): index
             for index, (which, *others) in enumerate(arguments)
         }
-        pending, lonely_seconds = set(futures), 0.0
-        while pending:
+        done: SimpleQueue = SimpleQueue()
+        for future in indices:
+            future.add_done_callback(done.put)
+        lonely_seconds = 0.0
+        while indices:
             try:
-                done, pending = wait(pending, _LOOK_SECONDS, "FIRST_COMPLETED")
-            except TimeoutError:
-                done = ()
-                lonely_seconds = 0.0 if client.nthreads() else lonely_seconds + _LOOK_SECONDS
+                future = done.get(timeout=_LOOK_SECONDS)
+            except Empty:
+                lonely_seconds = 0.0 if worker_count(client) else lonely_seconds + _LOOK_SECONDS
                 if lonely_seconds >= TIMEOUT_SECONDS:
                     raise ToolError(
                         "the cluster has lost all its workers: start some, and give the command "
                         "again, which goes on where it stopped"
                     ) from None
-            for future in sorted(done, key=futures.__getitem__):
-                try:
-                    found = _result(future)
-                except TimeoutError:  # its worker died before it gave the result away
-                    pending.add(future)
-                else:
-                    yield futures[future], found
+                continue
+            try:
+                found = _result(future)
+            except TimeoutError:  # its worker died before it gave the result away
+                future.add_done_callback(done.put)
+            else:
+                yield indices.pop(future), found
 
 
 def worker_count(client: Client) -> int:
     """Return how many workers there are; raises as `each` does."""
     with _scheduler_there():
-        return len(client.nthreads())
+        if client.status != "running":
+            raise CommClosedError(client.status)
+        return len(client.sync(client.scheduler.ncores, callback_timeout=TIMEOUT_SECONDS))
 
 
 def _result(future: Any) -> Any:

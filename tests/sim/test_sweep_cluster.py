@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,15 +143,14 @@ def test_a_call_whose_worker_dies_is_made_again_until_no_worker_is_left(
 
 
 def test_a_scheduler_that_goes_away(processes):
-    def slow(held, value):
-        time.sleep(value)
+    def endless(held):
+        time.sleep(600)
 
     processes.worker()
     with client_of(processes, 1) as client:
+        threading.Timer(0.5, processes.scheduler.kill).start()
         with pytest.raises(ToolError, match="the Dask scheduler has gone away: start it again"):
-            for index, _ in cluster.each(client, slow, [(0, 0), (0, 600)], [None]):
-                assert index == 0
-                processes.scheduler.kill()
+            list(cluster.each(client, endless, [(0,)], [None]))
 
 
 def test_what_kills_every_worker_is_a_failure_of_its_own():
