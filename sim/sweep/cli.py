@@ -115,8 +115,9 @@ def _fronts(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Ta
     }
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("row", justify="right", no_wrap=True)
-    for name in summary["grid"]:
-        table.add_column(name, justify="left" if name in _NAMES else "right")
+    for name, values in summary["grid"].items():
+        longest = max(len(str(value)) for value in values)
+        table.add_column(name, justify="left" if name in _NAMES else "right", min_width=longest)
     for heading in ("cycles", "stall", "LUTs", "µJ"):
         table.add_column(heading, justify="right", no_wrap=True)
     if summary["board"]:
@@ -131,7 +132,8 @@ def _fronts(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Ta
         cells.append(_number(row.get("joules_per_token"), "{:,.1f}", 1e6))
         if summary["board"]:
             cells.append(_number(row.get("tokens_per_second"), "{:,.0f}"))
-            cells.append("no" if row.get("misfit") else "yes")
+            known = row.get("all_luts") is not None
+            cells.append("?" if not known else "no" if row.get("misfit") else "yes")
         fronts = (("LUTs", "cycles_luts"), ("µJ", "cycles_joules"))
         table.add_row(*cells, " ".join(cost for cost, name in fronts if index in on[name]))
     return table

@@ -21,7 +21,12 @@ GRID = ("lanes=8,16,3", "tokens=1,2", "coding=csd,unary")
 @pytest.fixture(scope="module")
 def scheduler():
     """Return the address of a cluster inside this process."""
-    with LocalCluster(n_workers=2, processes=False, dashboard_address=None) as here:
+    with LocalCluster(
+        n_workers=2,
+        processes=False,
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
+    ) as here:
         yield here.scheduler_address
 
 
@@ -167,3 +172,13 @@ def test_a_failing_write_leaves_nothing(tmp_path):
     with pytest.raises(OSError):
         table.replace_whole(tmp_path / "there", fails)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("there", "old")]
+
+
+def test_a_board_s_table_says_what_fits_it(command, capsys):
+    assert sweep(*command, "array=spike,mac", "skip_silent=true", "--board", "kv260") == 0
+    shown = capsys.readouterr().out
+    assert "tokens/s" in shown
+    rows = [line.split() for line in shown.splitlines() if line.strip()[:1].isdigit()]
+    assert rows
+    for row in rows:
+        assert ("?" if "mac" in row else "yes") in row, row
