@@ -16,6 +16,7 @@ from compiler.tile import check
 from golden.checkpoints import Checkpoint
 from golden.fixed import to_fixed
 from golden.fold import fold
+from golden.fold_file import fold_entry
 from golden.names import bias_of
 from golden.quant import quantize_weight
 from golden.recipe import Recipe
@@ -88,7 +89,7 @@ def build(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     lower(checkpoint.config, layers, recipe, rows)  # refuses before the fold takes its time
-    origin, checkpoint = checkpoint, fold(checkpoint, recipe.fold_text)
+    origin, checkpoint = checkpoint, fold(checkpoint, recipe.fold)
     stages = lower(checkpoint.config, layers, recipe, rows)
     matrices = [matrix for stage in stages for matrix in stage.matrices]
     parts = [(matrix.name, matrix.first_row, matrix.outputs) for matrix in matrices]
@@ -172,7 +173,7 @@ def recipe_entry(recipe: Recipe) -> dict[str, object]:
     """Return every setting of a recipe as plain JSON values."""
     return {
         "name": recipe.name,
-        "fold": recipe.fold_text,
+        "fold": fold_entry(recipe.fold),
         "default": vars(recipe.default),
         "sites": {site: vars(settings) for site, settings in recipe.sites.items()},
         "layer_sites": {

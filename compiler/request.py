@@ -115,7 +115,7 @@ def request(
 
 def refuse_fold(wanted: Request, recipe: Recipe) -> None:
     """Raise ValueError where a recipe folds synthetic weights: it would have to run the model."""
-    if wanted.weights == "synthetic" and recipe.fold_text is not None:
+    if wanted.weights == "synthetic" and recipe.fold is not None:
         raise ValueError(
             f"recipe {recipe.name} has a [fold], which is found by running the trained model: "
             "choose another for synthetic weights"

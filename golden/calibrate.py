@@ -1,6 +1,6 @@
 """Calibration: from a text to the recipe that skips the most bytes within a budget of perplexity.
 
-1. A short text is put into the recipe, and the checkpoint folded with it (`golden.fold`).
+1. The checkpoint is folded (`golden.fold`) with what is found on a text.
 2. One pass forwards and back gives each site's vectors x and the loss's gradient g by them. Errors
    e in a token's vector change the loss by about (g . e)^2 / 2 =: c, in the mean; log(1 + c) is
    taken, lest a few tokens decide. e is known for each dead zone, so each site has a curve of loss
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from golden.checkpoints import Checkpoint
 from golden.fixed import to_fixed
-from golden.fold import fold
+from golden.fold import Fold, fold
 from golden.model import Model
 from golden.names import matrices, site_of
 from golden.neuron import fire, threshold
@@ -85,8 +85,8 @@ class Calibration:
     ----------
     checkpoint : Checkpoint
         The model.
-    fold_text : str or None
-        What its fold is found on; None: no fold.
+    source : str, Fold or None
+        What `golden.fold.fold` takes.
     slopes, checks : sequence of windows
         Tokens on which curves are found, and those on which a recipe is run.
     step : callable
@@ -96,14 +96,14 @@ class Calibration:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        fold_text: str | None,
+        source: str | Fold | None,
         slopes: Sequence[Sequence[int]],
         checks: Sequence[Sequence[int]],
         step: Callable[[str], None] = lambda doing: None,
     ) -> None:
-        self.text, self.checks, self.step = fold_text, checks, step
+        self.source, self.checks, self.step = source, checks, step
         step("folding")
-        self.checkpoint = fold(checkpoint, fold_text)
+        self.checkpoint = fold(checkpoint, source)
         self.fp32 = Loss()
         model = Model(checkpoint)
         for ids in checks:
@@ -131,7 +131,7 @@ class Calibration:
                 sites[kind] = settings
             else:
                 layer_sites[layer, kind] = settings
-        return Recipe("calibrated", default, sites, layer_sites, self.text)
+        return Recipe("calibrated", default, sites, layer_sites, self.source)
 
     def at(self, share: float) -> Point:
         """Measure the recipe that is predicted to skip a share of the weight bytes."""
@@ -265,8 +265,8 @@ def _digits(value: Tensor) -> float:
     return float(f"{float(value):.4g}")
 
 
-def to_toml(recipe: Recipe, head: Iterable[str] = ()) -> str:
-    """Return the file of a calibrated recipe; `head` are its comments."""
+def to_toml(recipe: Recipe, head: Iterable[str] = (), fold_file: str = "") -> str:
+    """Return the file of a calibrated recipe; `head` are its comments, `fold_file` its fold's."""
     lines = [f"# {line}".rstrip() for line in head]
     default = recipe.default
     lines += [f"weight_bits = {default.weight_bits}", f"max_count = {default.max_count}"]
@@ -279,7 +279,9 @@ def to_toml(recipe: Recipe, head: Iterable[str] = ()) -> str:
             lines += ["", f"[layer.{layer}]"]
             last = layer
         lines.append(f"{site}.dead_zone = {settings.dead_zone}")
-    if recipe.fold_text is not None:
-        text = recipe.fold_text.replace("\\", "\\\\").replace('"', '\\"')
+    if isinstance(recipe.fold, str):
+        text = recipe.fold.replace("\\", "\\\\").replace('"', '\\"')
         lines += ["", "[fold]", f'text = """\n{text}"""']
+    elif recipe.fold is not None:
+        lines += ["", "[fold]", f'file = "{fold_file}"']
     return "\n".join(lines) + "\n"

@@ -9,11 +9,11 @@ Three changes cancel out in real arithmetic and leave the hardware nothing new t
 - each channel k of a site is multiplied by some d_k by what makes it, which is the gain of a norm,
   the rows of `up` or those of `v`, and divided by it by what reads it (SmoothQuant, 2211.10438).
 
-Both are found on a short text that the recipe holds: the axes are those of the normed stream over
-all its readers; d_k = s_k / (s_k * m_k)^a with a from 0.3 to 0.5, where s_k is the root mean
-square of the loss's gradient by the channel and m_k its largest magnitude. So a magnitude says how
-much a channel matters, and small ones may fall silent; outliers, which set the threshold, are held
-back.
+Both are found on a text: the axes are those of the normed stream over all its readers;
+d_k = s_k / (s_k * m_k)^a with a from 0.3 to 0.5, where s_k is the root mean square of the loss's
+gradient by the channel and m_k its largest magnitude. So a magnitude says how much a channel
+matters, and small ones may fall silent; outliers, which set the threshold, are held back. A recipe
+holds the text, or what was found (`golden.fold_file`).
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from golden.checkpoints import Checkpoint
+from golden.config import ModelConfig
 from golden.last import Last
 from golden.model import Model
 from golden.names import MATRICES, tensor_shapes
@@ -41,7 +42,7 @@ _NORMS = {"attn_norm": "qkv", "ffn_norm": "gate_up"}
 _FEEDS = {"v": "o", "up": "down"}  # matrices whose outputs are another site's channels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fold:
     """What is folded into a checkpoint, beside the gains of its norms.
 
@@ -136,17 +137,44 @@ class FoldedCheckpoint:
 
 
 @lru_cache(maxsize=1)  # it takes a while, and compiler and golden model want the same one
-def fold(checkpoint: Checkpoint, text: str | None) -> "Checkpoint | FoldedCheckpoint":
-    """Return a checkpoint with what is found on `text` folded in; itself where there is no text."""
-    if text is None:
+def fold(checkpoint: Checkpoint, source: "str | Fold | None") -> "Checkpoint | FoldedCheckpoint":
+    """Return a checkpoint with a fold in it: `source`, or what is found on this text, or none.
+
+    Raises
+    ------
+    ValueError
+        If the fold is another model's, or the text has less than 2 tokens.
+    """
+    if source is None:
         return checkpoint
-    ids = checkpoint.tokenizer.encode(text)
-    return FoldedCheckpoint(checkpoint, find_fold(checkpoint, ids))
+    if isinstance(source, str):
+        return FoldedCheckpoint(
+            checkpoint, find_fold(checkpoint, checkpoint.tokenizer.encode(source))
+        )
+    _require_shapes(checkpoint, source)
+    return FoldedCheckpoint(checkpoint, source)
+
+
+def _require_shapes(checkpoint: Checkpoint, found: Fold) -> None:
+    config = checkpoint.config
+    wanted = {site: tuple(d.shape) for site, d in _gains_only(config).scales.items()}
+    given = {site: tuple(d.shape) for site, d in found.scales.items()}
+    for site in sorted(wanted.keys() | given.keys()):
+        if wanted.get(site) != given.get(site):
+            raise ValueError(
+                f"the recipe's fold must be of this model, {config.name}, whose site {site} has "
+                f"scales of shape {wanted.get(site)}, not {given.get(site)}"
+            )
+    if found.axes is not None and len(found.axes) != config.hidden_size:
+        raise ValueError(
+            f"the recipe's fold must be of this model, {config.name}, whose stream has "
+            f"{config.hidden_size} channels, not {len(found.axes)}"
+        )
 
 
 def find_fold(checkpoint: Checkpoint, ids: Sequence[int]) -> Fold:
     """Find axes and scales on a text's tokens, in windows of 512 that do not overlap."""
-    plain = Model(FoldedCheckpoint(checkpoint, _gains_only(checkpoint)))
+    plain = Model(FoldedCheckpoint(checkpoint, _gains_only(checkpoint.config)))
     window = min(_WINDOW, plain.config.max_positions)
     vectors: dict[str, list[Tensor]] = {}
     slopes: dict[str, Tensor] = {}  # sums of g g^T of a site on the stream, of g^2 elsewhere
@@ -189,8 +217,7 @@ def _scales(slope: Tensor, largest: Tensor, outliers: float) -> Tensor:
     return torch.where(known, log - mean, 0).clamp(-8, 8).exp()
 
 
-def _gains_only(checkpoint: Checkpoint) -> Fold:
-    config = checkpoint.config
+def _gains_only(config: ModelConfig) -> Fold:
     widths = {"qkv": config.hidden_size, "gate_up": config.hidden_size, "down": config.ffn_size}
     widths["o"] = config.heads * config.head_dim
     scales = {

@@ -210,7 +210,7 @@ def measure(
     """
     found = Measurement(arithmetic=arithmetic)
     fp32 = Model(checkpoint)
-    folded = fold(checkpoint, recipe.fold_text)
+    folded = fold(checkpoint, recipe.fold)
     if arithmetic == "integer":
         spiking = IntegerModel(folded, recipe, observe_site=found.observe)
     else:

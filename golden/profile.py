@@ -15,6 +15,7 @@ from golden.checkpoints import Checkpoint
 from golden.encoding import CODINGS
 from golden.errors import ProfileError
 from golden.firing import FiringStatistics
+from golden.fold_file import fold_entry
 from golden.names import tensor_shapes
 from golden.recipe import Recipe
 
@@ -235,6 +236,6 @@ def recipe_digest(recipe: Recipe) -> str:
             f"{layer}.{site}": vars(settings)
             for (layer, site), settings in recipe.layer_sites.items()
         },
-        "fold": recipe.fold_text,
+        "fold": fold_entry(recipe.fold),
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

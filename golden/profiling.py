@@ -141,7 +141,7 @@ def record(
         if site.startswith(f"layers.{raster_layer}.") and site not in raster:
             raster[site] = encoded.counts[:_RASTER_TOKENS].numpy()
 
-    model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe, observe_site=observe)
+    model = IntegerModel(fold(checkpoint, recipe.fold), recipe, observe_site=observe)
     head = recipe.site(None, "head", config.hidden_size)
     for ids in windows:
         x = model.norm("final_norm", model.hidden(ids))

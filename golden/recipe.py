@@ -20,7 +20,8 @@ A recipe states each setting once for the whole model, and again where a site di
     peak = 40.0            # calibrated largest magnitude
 
     [fold]                 # change the checkpoint first, exactly: see golden.fold
-    text = "Once upon..."  # on which that is found
+    text = "Once upon..."  # on which that is found, each time; or
+    file = "x.fold.npz"    # what was found, in a file beside the recipe
 
 A site inherits what it does not state. With another rule it inherits none of the settings of the
 old one, and with one kind of dead zone not the other.
@@ -37,6 +38,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from golden import names
+from golden.fold_file import StoredFold, unpack_fold
 from golden.neuron import Site
 from golden.settings import SiteSettings
 
@@ -74,7 +76,7 @@ class Recipe:
         Settings by site.
     layer_sites : dict
         Settings by (layer, site).
-    fold_text : str or None
+    fold : str, StoredFold or None
         What `golden.fold.fold` takes: the settings are for the checkpoint it returns.
     """
 
@@ -82,7 +84,7 @@ class Recipe:
     default: SiteSettings
     sites: dict[str, SiteSettings]
     layer_sites: dict[tuple[int, str], SiteSettings]
-    fold_text: str | None = None
+    fold: str | StoredFold | None = None
 
     def settings(self, layer: int | None, site: str) -> SiteSettings:
         """Return the settings of a site; the head has no layer."""
@@ -167,16 +169,16 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     except RecursionError:
         raise RecipeError(_TOO_DEEP.format(name)) from None
     try:
-        return _parse(name, table)
+        return _parse(name, table, path.parent)
     except RecursionError:  # a value's own tables, in a sentence about it
         raise RecipeError(_TOO_DEEP.format(name)) from None
 
 
-def _parse(name: str, table: dict) -> Recipe:
+def _parse(name: str, table: dict, folder: Path) -> Recipe:
     """Make a recipe of a TOML document: three levels, each inheriting from the one before."""
     site_tables = _tables(name, "[site]", table.pop("site", {}), SITES)
     layer_tables = _tables(name, "[layer]", table.pop("layer", {}))
-    fold_text = _fold_text(name, table.pop("fold", None))
+    fold = _fold(name, table.pop("fold", None), folder)
     default = _settings(name, "", table)
     sites, layer_sites = {}, {}
     for site, own in site_tables.items():
@@ -190,17 +192,28 @@ def _parse(name: str, table: dict) -> Recipe:
             base = {} if site in _ATTENTION_SITES else table
             merged = _inherit(_inherit(base, site_tables.get(site, {})), own)
             layer_sites[int(layer), site] = _settings(name, f"[layer.{layer}.{site}]", merged, site)
-    return Recipe(name, default, sites, layer_sites, fold_text)
+    return Recipe(name, default, sites, layer_sites, fold)
 
 
-def _fold_text(name: str, fold: object) -> str | None:
+def _fold(name: str, fold: object, folder: Path) -> str | StoredFold | None:
     if fold is None:
         return None
-    if not isinstance(fold, dict) or fold.keys() != {"text"} or not isinstance(fold["text"], str):
-        raise RecipeError(f"recipe {name}: [fold] must hold a text and nothing else")
-    if not fold["text"].strip():
-        raise RecipeError(f"recipe {name}: [fold] must have a text that is not blank")
-    return fold["text"]
+    if not isinstance(fold, dict) or len(fold) != 1 or not fold.keys() <= {"text", "file"}:
+        raise RecipeError(f"recipe {name}: [fold] must hold a text or a file and nothing else")
+    ((kind, value),) = fold.items()
+    if not isinstance(value, str) or not value.strip():
+        raise RecipeError(f"recipe {name}: [fold] must have a {kind} that is not blank")
+    if kind == "text":
+        return value
+    path = folder / value
+    try:
+        return unpack_fold(path.read_bytes())
+    except OSError as error:
+        raise RecipeError(
+            f"recipe {name}: its fold {path} cannot be read: {error.strerror}"
+        ) from None
+    except ValueError as error:
+        raise RecipeError(f"recipe {name}: its fold {path} {error}") from None
 
 
 def _tables(name: str, where: str, value: object, keys: tuple[str, ...] | None = None) -> dict:

@@ -12,6 +12,7 @@ from compiler.origin import checksum
 from golden import checkpoints
 from golden.checkpoints import Checkpoint
 from golden.fold import fold
+from golden.fold_file import fold_of
 from golden.recipe import Recipe, load_recipe
 from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
@@ -193,9 +194,9 @@ def load_checkpoint(model: str, say: Say) -> Checkpoint:
 
 
 def _fold(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> Checkpoint:
-    if recipe.fold_text is not None:
+    if recipe.fold is not None:
         say("folding")
-    return fold(checkpoint, recipe.fold_text)
+    return fold(checkpoint, recipe.fold)
 
 
 def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:
@@ -219,7 +220,7 @@ def recipe_of(compiled: program.Compiled) -> Recipe:
         default=SiteSettings(**entry["default"]),
         sites={site: SiteSettings(**settings) for site, settings in entry["sites"].items()},
         layer_sites=layer_sites,
-        fold_text=entry["fold"],
+        fold=fold_of(entry["fold"]),
     )
 
 

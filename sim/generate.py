@@ -95,7 +95,7 @@ def generate(
             say("golden model")
             with clock.part("golden"):
                 recipe = cases.recipe_of(compiled)
-                model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe)
+                model = IntegerModel(fold(checkpoint, recipe.fold), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
             failures += difference(want, made, len(ids), request.device)
             if request.device != "functional":

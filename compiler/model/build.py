@@ -114,7 +114,7 @@ def build_model(
     if profile is not None:
         profile.identity.require(checkpoint, recipe)
     lower(checkpoint.config, recipe, params, context)  # refuses before the fold takes its time
-    origin, checkpoint = checkpoint, fold_checkpoint(checkpoint, recipe.fold_text)
+    origin, checkpoint = checkpoint, fold_checkpoint(checkpoint, recipe.fold)
     model = lower(checkpoint.config, recipe, params, context)
     chosen: Measured | None = None
     order: ChannelOrder | None = None

@@ -119,7 +119,7 @@ def build_devices(
     """
     check_coding(coding)
     lower_devices(checkpoint.config, recipe, params, context, devices)  # before the fold's time
-    origin, checkpoint = checkpoint, fold(checkpoint, recipe.fold_text)
+    origin, checkpoint = checkpoint, fold(checkpoint, recipe.fold)
     models = lower_devices(checkpoint.config, recipe, params, context, devices)
     parts = [_planned(model, params, Coding[coding.upper()], memory) for model in models]
     about = {

@@ -10,15 +10,17 @@ from golden import calibrate
 from golden.calibrate import split
 from golden.checkpoints import load
 from golden.commands.options import progress_bar
+from golden.fold import find_fold
+from golden.fold_file import pack_fold, unpack_fold
 from golden.perplexity import read_text
 
 __all__ = ["add"]
 
 _ABOUT = """\
 The end of the text is used, so that its beginning remains for measurements. The checkpoint is
-folded on a part of it, which the recipe then holds; the dead zone of each site of each layer is
-chosen by what it costs in loss and saves in bytes, and the integer model is run to keep to the
-budget. See docs/quality.md.
+folded with what is found on a part of it, which is kept beside the recipe; the dead zone of each
+site of each layer is chosen by what it costs in loss and saves in bytes, and the integer model is
+run to keep to the budget. See docs/quality.md.
 """
 
 
@@ -53,7 +55,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--fold-text",
         metavar="FILE",
         type=Path,
-        help="what the fold is found on, and the recipe will hold (default: the end of the text)",
+        help="what the fold is found on, whenever the recipe is used, which will hold it (default: "
+        "it is found on the end of the text, and kept as numbers beside the recipe)",
     )
     parser.add_argument("-o", "--output", required=True, type=Path, help="the recipe, a TOML file")
     parser.add_argument("--report", type=Path, help="a JSON file for all points that were measured")
@@ -65,12 +68,13 @@ def _run(options: argparse.Namespace) -> None:
         raise ValueError(f"--budget must be above 1, not {options.budget}")
     if options.skip is not None and not 0 < options.skip < 1:
         raise ValueError(f"--skip must be between 0 and 1, not {options.skip}")
+    if options.output.suffix != ".toml":
+        raise ValueError(f"--output must end in .toml, not {options.output.name!r}")
+    own = None if options.fold_text is None else "\n".join(read_text(options.fold_text))
     documents = read_text(options.text)
     checkpoint = load(options.model)
     context = min(1024, checkpoint.config.max_positions)
     text, slopes, checks = split(documents, checkpoint.tokenizer.encode, context, options.tokens)
-    if options.fold_text is not None:
-        text = "\n".join(read_text(options.fold_text))
     if not (slopes and checks):
         raise ValueError(
             f"text {options.text} and --tokens must leave two windows to calibrate on: give more"
@@ -79,7 +83,11 @@ def _run(options: argparse.Namespace) -> None:
         total = 1 + len(slopes) + len(checks) * (1 + calibrate.LAPS)
         task = progress.add_task("calibrating", total=total)
         step = lambda doing: progress.update(task, description=doing, advance=1)  # noqa: E731
-        found = calibrate.Calibration(checkpoint, text, slopes, checks, step)
+        packed = b""
+        if own is None:
+            packed = pack_fold(find_fold(checkpoint, checkpoint.tokenizer.encode(text)))
+        source = own or unpack_fold(packed)  # as it will be read again
+        found = calibrate.Calibration(checkpoint, source, slopes, checks, step)
         points = found.search(options.budget, options.skip)
     for point in sorted(points, key=lambda point: point.skipped):
         print(f"perplexity {point.ratio:.4f} x fp32, {point.skipped:.1%} of bytes skipped")
@@ -101,5 +109,10 @@ def _run(options: argparse.Namespace) -> None:
         f"Perplexity {chosen.ratio:.4f} x fp32, {chosen.skipped:.1%} of all weight bytes skipped,",
         f"on the {sum(map(len, checks))} tokens that it was chosen on.",
     ]
-    options.output.write_text(calibrate.to_toml(chosen.recipe, head), encoding="utf-8")
+    beside = options.output.with_suffix(".fold.npz")
+    if packed:
+        beside.write_bytes(packed)
+        print(beside)
+    toml = calibrate.to_toml(chosen.recipe, head, beside.name)
+    options.output.write_text(toml, encoding="utf-8")
     print(options.output)

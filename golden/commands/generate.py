@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> None:
             f"--prompt and --tokens must be at most {limit} tokens for this model, not "
             f"{len(ids)} and {options.tokens}"
         )
-    model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe)
+    model = IntegerModel(fold(checkpoint, recipe.fold), recipe)
     print(options.prompt, end="", flush=True)
     shown = len(tokenizer.decode(ids))
     for token in model.stream(ids, options.tokens, tokenizer.eos_ids):

@@ -121,7 +121,7 @@ def of_model(
     def golden() -> Source:
         recipe = cases.recipe_of(compiled)
         side = GoldenModel(checkpoint.config, TensorOrder(compiled, checkpoint.config))
-        model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe, observe=side.observe)
+        model = IntegerModel(fold(checkpoint, recipe.fold), recipe, observe=side.observe)
         side.run(model, ids, tokens, stop)
         return side
 

@@ -127,7 +127,7 @@ def generate(
             say("golden model")
             with clock.part("golden"):
                 recipe = cases.recipe_of(shards_[0])
-                model = IntegerModel(fold(checkpoint, recipe.fold_text), recipe)
+                model = IntegerModel(fold(checkpoint, recipe.fold), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
             failures += difference(want, made, len(ids), f"{len(shards_)} devices")
         whole = report_of(

@@ -82,7 +82,7 @@ def fire(
     ValueError
         In one sentence, where something asked for does not exist or agree.
     """
-    folded = fold(checkpoint, recipe.fold_text)
+    folded = fold(checkpoint, recipe.fold)
     stages = tuple(lower(folded.config, layers, recipe))
     linear = SpikingLinear(
         folded.config,

@@ -32,14 +32,16 @@ def calibrate(capsys, *arguments: object) -> tuple[int, str, str]:
 
 
 def test_it_keeps_to_the_budget_and_reruns_to_the_same(stories260k, short_text, tmp_path, capsys):
-    paths = [tmp_path / "first.toml", tmp_path / "again.toml"]
+    paths = [tmp_path / "first" / "recipe.toml", tmp_path / "again" / "recipe.toml"]
     for path in paths:
+        path.parent.mkdir()
         status, out, err = calibrate(
             capsys, "--text", short_text, "--tokens", 2048, "--skip", 0.2, "-o", path
         )
         assert (status, err) == (0, "")
         assert out.endswith(f"{path}\n")
-    assert paths[0].read_bytes() == paths[1].read_bytes()
+    for name in ("recipe.toml", "recipe.fold.npz"):
+        assert len({(path.parent / name).read_bytes() for path in paths}) == 1
     checkpoint = load(stories260k)
     _, _, checks = split(read_text(short_text), checkpoint.tokenizer.encode, 512, 2048)
     found = measure(checkpoint, load_recipe(paths[0]), checks)
@@ -100,8 +102,8 @@ def test_a_recipe_survives_its_file(tmp_path):
     path = tmp_path / "recipe.toml"
     path.write_text(to_toml(recipe, ["a comment"]))
     again = load_recipe(path)
-    assert (again.default, again.sites, again.layer_sites, again.fold_text) == (
-        recipe.default, recipe.sites, recipe.layer_sites, recipe.fold_text,
+    assert (again.default, again.sites, again.layer_sites, again.fold) == (
+        recipe.default, recipe.sites, recipe.layer_sites, recipe.fold,
     )  # fmt: skip
 
 

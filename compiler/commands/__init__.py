@@ -1,0 +1,1 @@
+"""The commands of `python -m compiler`, a file each."""

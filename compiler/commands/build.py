@@ -1,0 +1,232 @@
+"""`python -m compiler build`."""
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from compiler.build import build, coding_names
+from compiler.commands.summary import summarize, summarize_prediction
+from compiler.lower import LAYER_KINDS
+from compiler.model import devices_cli
+from compiler.model.build import ALL_LAYERS, build_model
+from compiler.named import NAMED
+from compiler.plan.activity import profiled
+from compiler.plan.plan import Plan, make_plan, write_plan
+from compiler.program import Compiled
+from compiler.request import WEIGHTS, Request, refuse_fold, request
+from golden.profile import Profile
+from golden.profile_file import load_profile
+from golden.recipe import known_recipes, load_recipe
+from hw.presets import PRESETS, preset
+
+__all__ = ["OUTPUT_ROOT", "add"]
+
+OUTPUT_ROOT = Path("build/compiled")
+"""Where a model goes, under its name, unless another directory is asked for."""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    command = commands.add_parser("build", help="compile layers of a trained model")
+    command.add_argument(
+        "model",
+        help=f"one of {', '.join(NAMED)}, or a checkpoint: a Hugging Face "
+        "directory, a .gguf file or a llama2.c .bin file",
+    )
+    command.add_argument(
+        "--checkpoint", metavar="PATH", help="the weights of a named model, of the same shapes"
+    )
+    command.add_argument(
+        "--weights",
+        metavar="W",
+        help=f"{', '.join(WEIGHTS)}: random ones for load tests, none for a plan (default: real, "
+        "or none where a named model comes without)",
+    )
+    command.add_argument("--seed", type=int, metavar="N", help="of synthetic weights")
+    command.add_argument(
+        "--layers",
+        default=ALL_LAYERS,
+        metavar="L[,L...]",
+        help=f"{', '.join(f'{kind}N' for kind in LAYER_KINDS)} or lm_head; or {ALL_LAYERS}, the "
+        f"whole model in one program (default: {ALL_LAYERS})",
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help=f"where it goes (default: {OUTPUT_ROOT}/NAME)",
+    )
+    command.add_argument(
+        "--preset", help=f"hardware: {', '.join(PRESETS)} (default: the named model's, or edge)"
+    )
+    command.add_argument(
+        "--recipe",
+        default="w8",
+        help=f"{', '.join(known_recipes())} or a TOML file (default: w8)",
+    )
+    command.add_argument(
+        "--coding",
+        help=f"{', '.join(coding_names())} (default: csd, or what a profile says of each site)",
+    )
+    command.add_argument(
+        "--tokens",
+        type=int,
+        metavar="M",
+        help="vectors of each input (default: as many as share a weight in this hardware)",
+    )
+    command.add_argument(
+        "--rows",
+        metavar="A:B",
+        help="output channels of a single matrix, or how many from the first on",
+    )
+    command.add_argument(
+        "--context",
+        type=int,
+        metavar="N",
+        help="positions of a whole model (default: all that model and hardware have)",
+    )
+    command.add_argument(
+        "--memory",
+        type=int,
+        metavar="BYTES",
+        help="that a whole model must fit in (default: all that the hardware addresses)",
+    )
+    command.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        default=1,
+        help="that share a whole model's output channels (default: 1)",
+    )
+    command.add_argument(
+        "--profile",
+        metavar="FILE",
+        help="how a whole model spikes, from python -m golden profile: channels are ordered and "
+        "codings chosen by it",
+    )
+    command.add_argument(
+        "--position",
+        type=int,
+        metavar="P",
+        help="of the token that a whole model's report looks at (default: 1023, or the last)",
+    )
+    command.set_defaults(run=_build)
+
+
+def _build(options: argparse.Namespace) -> None:
+    begin = time.monotonic()
+    together = options.devices != 1
+    if together:
+        devices_cli.require_options(options)
+    make = _maker(options)
+    recipe = load_recipe(options.recipe)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("reading", total=None)
+
+        def say(doing: str) -> None:
+            progress.update(task, description=doing)
+
+        wanted = request(
+            options.model,
+            checkpoint=options.checkpoint,
+            weights=options.weights,
+            seed=options.seed,
+        )
+        refuse_fold(wanted, recipe)
+        params = preset(options.preset or wanted.preset)
+        directory = options.output or OUTPUT_ROOT / wanted.name
+        if together:
+            shares = devices_cli.build(options, wanted, directory, params, recipe, say)
+            devices_cli.summarize(shares, options.json, time.monotonic() - begin)
+            return
+        plan = _plan(options, wanted, params=params, recipe=recipe, coding=options.coding or "csd")
+        if wanted.checkpoint is None:
+            assert plan is not None  # _plan refuses layers without weights
+            compiled = write_plan(plan, directory)
+        else:
+            compiled = make(
+                wanted.checkpoint,
+                directory=directory,
+                params=params,
+                recipe=recipe,
+                weights=wanted.entry,
+                progress=lambda matrix: say(f"compiled {matrix}"),
+            )
+        report = None
+        if plan is not None:
+            from compiler.report.write import write_reports  # matplotlib takes its time
+
+            say("drawing the report")
+            about: dict[str, object] = {"source": wanted.source, "weights": wanted.weights}
+            if wanted.seed is not None:
+                about["seed"] = wanted.seed
+            raster = None
+            if options.profile is not None:
+                profile = load_profile(Path(options.profile))
+                raster = profile.raster
+                plan = _plan(
+                    options,
+                    wanted,
+                    params=params,
+                    recipe=recipe,
+                    coding=_codings(compiled.manifest["schedule"], profile),
+                    activities=profiled(profile),
+                )
+            report = write_reports(plan, directory, about=about, raster=raster)
+    summarize(compiled, options, time.monotonic() - begin)
+    if report is not None and not options.json:
+        summarize_prediction(report, directory)
+
+
+def _plan(options: argparse.Namespace, wanted: Request, **choices: object) -> Plan | None:
+    """Return the plan of a whole model; None of single layers."""
+    if options.layers != ALL_LAYERS:
+        if options.position is not None:
+            raise ValueError(
+                f"--position must be left out: {options.layers} has no report of a whole model"
+            )
+        if wanted.checkpoint is None:
+            raise ValueError(
+                f"a plan without weights is of the whole model, not of {options.layers}: leave out "
+                "--layers, or give a --checkpoint or --weights synthetic"
+            )
+        return None
+    if wanted.checkpoint is None and options.profile is not None:
+        raise ValueError("--profile must be left out: a plan has no weights that it could be of")
+    return make_plan(
+        wanted.config,
+        context=options.context,
+        memory=options.memory,
+        position=options.position,
+        **choices,
+    )
+
+
+def _codings(schedule: dict, profile: Profile) -> dict[str, str]:
+    """Return each site's coding as the manifest has it."""
+    return {site: schedule["codings"].get(site, schedule["coding"]) for site in profile.sites}
+
+
+def _maker(options: argparse.Namespace) -> Callable[..., Compiled]:
+    """Return what compiles, with the options that only one of the two kinds has."""
+    only = {"layers": ("tokens", "rows"), "model": ("context", "memory", "profile")}
+    kind = "model" if options.layers == ALL_LAYERS else "layers"
+    (other,) = only.keys() - {kind}
+    for name in only[other]:
+        if getattr(options, name) is not None:
+            of_all = f"--layers {ALL_LAYERS}" if kind == "model" else options.layers
+            raise ValueError(f"--{name} must be left out: {of_all} does not have it")
+    choices = {name: getattr(options, name) for name in only[kind]}
+    if kind == "model":
+        if options.profile is not None:
+            choices["profile"] = load_profile(Path(options.profile))
+        return partial(build_model, coding=options.coding, **choices)
+    names = [layer for layer in options.layers.split(",") if layer]
+    return partial(build, layers=names, coding=options.coding or "csd", **choices)

@@ -1,0 +1,104 @@
+"""What the commands print of a compiled model."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from compiler.balance import balance
+from compiler.plan.measured import told
+from compiler.program import Compiled
+
+__all__ = ["summarize", "summarize_prediction"]
+
+
+def summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) -> None:
+    """Print what a directory holds, as tables or as JSON."""
+    manifest = compiled.manifest
+    matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]
+    if options.json:
+        keys = ("layers", "coding", "fingerprint", "tokens", "memory_bytes", "weights")
+        keys += ("context",) if compiled.is_model else ()
+        measured = manifest.get("schedule", {})
+        report = {
+            "directory": str(compiled.directory),
+            "model": manifest["model"]["name"],
+            "recipe": manifest["recipe"]["name"],
+            **{key: manifest[key] for key in keys},
+            "matrices": matrices,
+            **(
+                {"schedule": {k: v for k, v in measured.items() if k != "order"}}
+                if measured
+                else {}
+            ),
+            "balance": [entry.as_dict() for entry in balance(compiled)],
+            "seconds": round(seconds, 3),
+        }
+        print(json.dumps(report, indent=1))
+        return
+    if compiled.is_model:
+        matrices = _alike(matrices)
+    table = Table(title=f"{manifest['model']['name']}: {', '.join(manifest['layers'])}")
+    table.add_column("matrix")
+    for heading in ("K", "N", "bits", "tiles", "weight bytes", "dense cycles, at least"):
+        table.add_column(heading, justify="right")
+    for step in matrices:
+        keys = ("channels", "outputs", "weight_width", "tiles", "weight_bytes", "dense_cycles")
+        table.add_row(step["matrix"], *(f"{step[key]:,}" for key in keys))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{compiled.directory}: {len(compiled.regions)} regions, {compiled.memory_bytes:,} bytes "
+        f"of memory, {manifest['recipe']['name']}, {manifest['coding']}, "
+        f"{_extent(compiled)}, {seconds:.1f} s",
+        f"hardware {compiled.fingerprint}",
+        sep="\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if "schedule" in manifest:
+        console.print(*told(manifest["schedule"]), sep="\n", highlight=False, soft_wrap=True)
+    for entry in balance(compiled):
+        if entry.finding:
+            console.print(f"balance: {entry.finding}", highlight=False, soft_wrap=True)
+
+
+def _extent(compiled: Compiled) -> str:
+    if compiled.is_model:
+        return f"{compiled.context:,} positions"
+    return f"{compiled.tokens} tokens"
+
+
+def _alike(matrices: list[dict]) -> list[dict]:
+    """Return a model's matrices with those that differ in their layer only as one."""
+    shown: dict[tuple, dict] = {}
+    for step in matrices:
+        layer, _, kind = step["matrix"].rpartition(".")
+        key = (kind, step["channels"], step["outputs"], step["weight_width"])
+        if key in shown:
+            step = {**shown[key], "matrix": f"layers.*.{kind}"}
+        shown[key] = step
+    return [*shown.values()]
+
+
+def summarize_prediction(report: dict, directory: Path) -> None:
+    """Print how long tokens take, and where the reports are."""
+    table = Table(title="one token, predicted")
+    for heading in ("position", "cycles", "bytes read", "weights, keys, values", "of the dense"):
+        table.add_column(heading, justify="right")
+    for token in report["tokens"]:
+        share = token["weight_bytes"] / token["dense_weight_bytes"]
+        figures = (token[key] for key in ("position", "cycles", "bytes_read", "weight_bytes"))
+        table.add_row(*(f"{figure:,}" for figure in figures), f"{share:.1%}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"firing: {report['activity_source']}",
+        f"KV cache: {report['memory']['kv_cache_bytes']:,} bytes, {report['context']:,} positions",
+        f"report: {directory / 'report.html'}, report.json, trace.json",
+        sep="\n",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,117 @@
+"""A fold's file: exact for the model that it is of, refused in one sentence where it is not."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from golden.checkpoints import load
+from golden.fold import find_fold, fold
+from golden.fold_file import fold_entry, fold_of, pack_fold, unpack_fold
+from golden.model import Model
+from golden.profile import recipe_digest
+from golden.recipe import RecipeError, load_recipe
+from tests.golden.make_checkpoints import SHAPE, random_model
+
+IDS = [(7 * i * i + 3 * i) % SHAPE["vocab_size"] for i in range(100)]
+
+
+@pytest.fixture
+def checkpoint(seed, tmp_path):
+    random_model("qwen3", seed).save_pretrained(tmp_path)
+    return load(tmp_path)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Return the path of a recipe whose fold is `x.fold.npz`, to be written."""
+    path = tmp_path / "recipe.toml"
+    path.write_text('weight_bits = 8\n[fold]\nfile = "x.fold.npz"\n')
+    return path
+
+
+def test_what_is_read_cancels_out_as_what_was_found(checkpoint, recipe):
+    raw = pack_fold(find_fold(checkpoint, IDS))
+    (recipe.parent / "x.fold.npz").write_bytes(raw)
+    read = load_recipe(recipe).fold
+    unit = torch.eye(SHAPE["hidden_size"], dtype=torch.float64)
+    assert (read.axes.T @ read.axes - unit).abs().max() < 1e-12
+    assert read.raw == raw
+    expected, got = Model(checkpoint).forward(IDS), Model(fold(checkpoint, read)).forward(IDS)
+    assert (got - expected).abs().max() < 2e-4 * expected.abs().max()
+
+
+def test_it_passes_through_json(checkpoint):
+    for source in (None, "a text", unpack_fold(pack_fold(find_fold(checkpoint, IDS)))):
+        again = fold_of(json.loads(json.dumps(fold_entry(source))))
+        assert fold_entry(again) == fold_entry(source)
+        assert type(again) is type(source)
+
+
+def test_a_recipe_is_another_with_another_fold(checkpoint, recipe):
+    digests = set()
+    for ids in (IDS, IDS[:50]):
+        (recipe.parent / "x.fold.npz").write_bytes(pack_fold(find_fold(checkpoint, ids)))
+        digests.add(recipe_digest(load_recipe(recipe)))
+    assert len(digests) == 2
+
+
+def test_another_models_is_refused(checkpoint, tmp_path, seed):
+    found = find_fold(checkpoint, IDS)
+    other = tmp_path / "other"
+    random_model("qwen3", seed, num_hidden_layers=1).save_pretrained(other)
+    with pytest.raises(ValueError, match="^the recipe's fold must be of this model, other, whose"):
+        fold(load(other), found)
+
+
+def _archive(path, **arrays):
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda path: None, "cannot be read: No such file or directory"),
+        (lambda path: path.write_bytes(b"no archive"), "is no archive of arrays: "),
+        (lambda path: _archive(path, axes=np.eye(4)), "must have axes and scales/SITE, and no"),
+        (
+            lambda path: _archive(path, **{"scales/head": np.ones(4), "more": np.ones(4)}),
+            "must have axes and scales/SITE, and nothing else",
+        ),
+        (
+            lambda path: _archive(path, **{"scales/head": np.array([1, 0.0])}),
+            "must have positive scales, of one dimension, for head",
+        ),
+        (
+            lambda path: _archive(path, **{"scales/head": np.ones(4), "axes": np.ones((4, 4))}),
+            "must have orthogonal axes",
+        ),
+        (
+            lambda path: _archive(path, **{"scales/head": np.ones(4), "axes": np.ones((4, 3))}),
+            "must have square axes, not of shape (4, 3)",
+        ),
+    ],
+)
+def test_a_bad_file_is_one_sentence(recipe, write, said):
+    path = recipe.parent / "x.fold.npz"
+    write(path)
+    with pytest.raises(RecipeError) as error:
+        load_recipe(recipe)
+    assert str(error.value).startswith(f"recipe {recipe}: its fold {path} {said}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("text = 'a'\nfile = 'b'", "must hold a text or a file and nothing else"),
+        ("axes = 'a'", "must hold a text or a file and nothing else"),
+        ("file = ' '", "must have a file that is not blank"),
+        ("text = 3", "must have a text that is not blank"),
+    ],
+)
+def test_a_fold_is_a_text_or_a_file(recipe, table, said):
+    recipe.write_text(f"[fold]\n{table}\n")
+    with pytest.raises(RecipeError, match=rf"\[fold\] {said}$"):
+        load_recipe(recipe)
