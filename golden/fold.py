@@ -162,14 +162,18 @@ def _require_shapes(checkpoint: Checkpoint, found: Fold) -> None:
     for site in sorted(wanted.keys() | given.keys()):
         if wanted.get(site) != given.get(site):
             raise ValueError(
-                f"the recipe's fold must be of this model, {config.name}, whose site {site} has "
-                f"scales of shape {wanted.get(site)}, not {given.get(site)}"
+                f"the recipe's fold must be of this model, {config.name}, which it is not at the "
+                f"site {site}: channels {_channels(wanted, site)}, not {_channels(given, site)}"
             )
     if found.axes is not None and len(found.axes) != config.hidden_size:
         raise ValueError(
             f"the recipe's fold must be of this model, {config.name}, whose stream has "
             f"{config.hidden_size} channels, not {len(found.axes)}"
         )
+
+
+def _channels(shapes: dict[str, tuple[int, ...]], site: str) -> int:
+    return shapes[site][0] if site in shapes else 0
 
 
 def find_fold(checkpoint: Checkpoint, ids: Sequence[int]) -> Fold:

@@ -6,13 +6,13 @@ hold at any precision, as what is multiplied is divided by the same; axes are ma
 
 import base64
 import io
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from golden.archive import read_archive
 from golden.fold import Fold
 
 __all__ = ["StoredFold", "fold_entry", "fold_of", "pack_fold", "unpack_fold"]
@@ -49,11 +49,11 @@ def unpack_fold(raw: bytes) -> StoredFold:
     ValueError
         Where the bytes are no fold's.
     """
-    try:
-        with np.load(io.BytesIO(raw), allow_pickle=False) as file:
-            arrays = {name: torch.from_numpy(file[name].astype(np.float64)) for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"is no archive of arrays: {error}") from None
+    arrays = {}
+    for name, values in read_archive(io.BytesIO(raw)).items():
+        if not np.issubdtype(values.dtype, np.floating):
+            raise ValueError(f"must have arrays of floating point, and {name} is {values.dtype}")
+        arrays[name] = torch.from_numpy(values.astype(np.float64))
     axes = arrays.pop("axes", None)
     scales = {name.removeprefix("scales/"): values for name, values in arrays.items()}
     if not scales or any(name == site for name, site in zip(arrays, scales, strict=True)):

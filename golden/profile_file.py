@@ -7,14 +7,13 @@
 import hashlib
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 
+from golden.archive import read_archive
 from golden.encoding import MAX_COUNT
 from golden.errors import ProfileError
 from golden.profile import BATCHES, SPIKE_CODINGS, Identity, Profile, SiteProfile
@@ -66,8 +65,7 @@ def load_profile(path: Path) -> Profile:
         In one sentence, where there is none, it is damaged, or of another format.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_archive(path)
     except FileNotFoundError:
         raise ProfileError(
             f"there is no profile {path}: record one with python -m golden profile"
@@ -76,7 +74,7 @@ def load_profile(path: Path) -> Profile:
         raise ProfileError(f"profile {path} must be a file, not a directory") from None
     except PermissionError as error:
         raise ProfileError(f"profile {path} cannot be read: {error.strerror}") from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError):
         raise _damaged(path) from None
     try:
         header = json.loads(arrays.pop("header").tobytes())

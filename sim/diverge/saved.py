@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from compiler.program import Compiled
+from golden.archive import read_archive
 from sim.diverge.record import Record
 
 __all__ = ["Saved", "load", "save"]
@@ -48,10 +49,9 @@ def load(path: Path, compiled: Compiled, about: dict[str, Any]) -> Saved:
     if not zipfile.is_zipfile(path):
         return Saved(None, *_image(path, compiled))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, EOFError, zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"{path} is damaged ({error}): save it again") from None
+        arrays = read_archive(path)
+    except (ValueError, OSError):
+        raise ValueError(f"{path} is damaged: save it again") from None
     if _ABOUT not in arrays:
         return Saved(None, *_regions(path, arrays, compiled))
     try:

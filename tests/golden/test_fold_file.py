@@ -61,7 +61,9 @@ def test_another_models_is_refused(checkpoint, tmp_path, seed):
     found = find_fold(checkpoint, IDS)
     other = tmp_path / "other"
     random_model("qwen3", seed, num_hidden_layers=1).save_pretrained(other)
-    with pytest.raises(ValueError, match="^the recipe's fold must be of this model, other, whose"):
+    with pytest.raises(
+        ValueError, match="^the recipe.s fold must be of this model, other"
+    ):
         fold(load(other), found)
 
 
@@ -73,7 +75,11 @@ def _archive(path, **arrays):
     ("write", "said"),
     [
         (lambda path: None, "cannot be read: No such file or directory"),
-        (lambda path: path.write_bytes(b"no archive"), "is no archive of arrays: "),
+        (lambda path: path.write_bytes(b"no archive"), "is no archive of arrays, or a damaged one"),
+        (
+            lambda path: _archive(path, **{"scales/head": np.ones(4) * 1j}),
+            "must have arrays of floating point, and scales/head is complex128",
+        ),
         (lambda path: _archive(path, axes=np.eye(4)), "must have axes and scales/SITE, and no"),
         (
             lambda path: _archive(path, **{"scales/head": np.ones(4), "more": np.ones(4)}),
@@ -100,6 +106,23 @@ def test_a_bad_file_is_one_sentence(recipe, write, said):
         load_recipe(recipe)
     assert str(error.value).startswith(f"recipe {recipe}: its fold {path} {said}")
     assert "\n" not in str(error.value)
+
+
+def test_any_damage_is_one_sentence(checkpoint, recipe, seed):
+    path = recipe.parent / "x.fold.npz"
+    raw = pack_fold(find_fold(checkpoint, IDS))
+    rng = np.random.default_rng(seed)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(raw)
+        for at in rng.integers(len(raw) - 1200, len(raw), 3):  # the archive's directory
+            damaged[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            load_recipe(recipe)
+        except RecipeError:
+            refused += 1
+    assert refused > 100
 
 
 @pytest.mark.parametrize(
