@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         return _refuse(str(error))
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else "a file cannot be written: "
         return _refuse(f"{where}{error.strerror or error}")
     except KeyboardInterrupt as stop:
         if sentence := str(stop):

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"python -m golden: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else "a file cannot be written: "
         print(f"python -m golden: {where}{error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

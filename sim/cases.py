@@ -158,8 +158,8 @@ def checkpoint_of(compiled: program.Compiled, model: str | None, say: Say) -> Ch
     manifest = compiled.manifest
     if manifest["weights"] != "real":
         raise ValueError(
-            f"{compiled.directory} holds {manifest['weights']} weights, of which the golden model "
-            "knows nothing: compile a trained model"
+            f"{compiled.directory} must be compiled from a trained model, and its weights are "
+            f"{manifest['weights']}"
         )
     checkpoint = load_checkpoint(model or manifest["model"]["name"], say)
     if checkpoint.config.name != manifest["model"]["name"]:

@@ -17,6 +17,8 @@ from hw.presets import PRESETS, preset
 
 __all__ = ["register"]
 
+_TABLE_WIDTH = 120
+
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the commands to the parser."""
@@ -79,8 +81,8 @@ def _energy(options: argparse.Namespace) -> None:
     for row in report["designs"]:
         name = row["design"] + ("" if row["firing"] == "assumed" else " (as published)")
         values = [*row["groups"].values(), row["joules"]]
-        shown.add_row(name, *(f"{1e3 * value:.3g}" for value in values))
-    console = Console()
+        shown.add_row(name, *(_millijoules(value) for value in values))
+    console = _console()
     console.print(shown)
     console.print(f"firing: {report['firing']}", highlight=False, soft_wrap=True)
     console.print("counts, constants, sources: --json; see docs/energy.md", highlight=False)
@@ -94,7 +96,8 @@ def _boards(options: argparse.Namespace) -> None:
         return
     shown = Table(title=f"{config.name}, {recipe.name}: predicted, see docs/boards.md")
     shown.add_column("board")
-    for heading in ("cores", "tokens", "lanes", "banks", "port", "tokens/s", "limited by"):
+    headings = ("cores", "tokens", "lanes", "banks", "port", "tokens/s", "limited by")
+    for heading in (*headings, f"{options.prompt:,} tokens, s", "J a token"):
         shown.add_column(heading, justify="right")
     for row in report["boards"]:
         if "params" in row:
@@ -102,8 +105,19 @@ def _boards(options: argparse.Namespace) -> None:
             keys = ("tokens", "lanes", "banks", "axi_data_width")
             cells = [row["cores"], *(params[key] for key in keys)]
             cells += [f"{row['tokens_per_second']:.3g}", row["bound"]]
+            cells += [f"{row[key]:.3g}" for key in ("prompt_seconds", "joules_per_token")]
             shown.add_row(row["board"], *map(str, cells))
-    console = Console()
+    console = _console()
     console.print(shown)
     for row in report["boards"]:
         console.print(f"{row['board']}: {row['reason']}", highlight=False, soft_wrap=True)
+
+
+def _millijoules(joules: float) -> str:
+    value = 1e3 * joules
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _console() -> Console:
+    """Return a console that is wide enough: a figure that is cut off is none."""
+    return Console(width=max(Console().width, _TABLE_WIDTH))
