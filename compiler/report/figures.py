@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from compiler.plan.cycles import CAUSES
 from compiler.plan.plan import Plan
+from compiler.report.style import INK, PALETTE, SETTINGS
 from compiler.report.trace import UNITS, unit_of
 from golden.encoding import encode, time_steps_for
 from golden.neuron import MAX_COUNT
@@ -17,29 +18,12 @@ from hw.isa import Opcode
 
 __all__ = ["bytes_moved", "causes", "firing", "memory", "raster", "roofline", "timeline"]
 
-_INK, _QUIET = "#1f2933", "#9aa5b1"
-_PALETTE = ("#2f6690", "#81b1cc", "#e08e45", "#7a9e7e", "#b56576", "#c9c5ba", "#6d597a", "#3a7d7c")
-_SETTINGS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "spikeloom",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _QUIET,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "text.color": _INK,
-    "legend.frameon": False,
-}
 _BATCHES = 3  # of heads, in the picture of attention
 _KINDS = ("q", "k", "v", "o", "gate", "up", "down", "keys", "values", "lm_head")
 
 
 def _svg(draw: Callable[[Figure], None], width: float, height: float) -> str:
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         text = io.StringIO()
@@ -67,14 +51,14 @@ def roofline(plan: Plan, report: Mapping) -> str:
         )
         x = {kind: additions[kind] / touched[kind] for kind in additions}
         span = np.geomspace(min(x.values()) / 2, max(adders / word, *x.values()) * 3, 100)
-        axes.loglog(span, np.minimum(span * word, adders), color=_INK, linewidth=1.2)
+        axes.loglog(span, np.minimum(span * word, adders), color=INK, linewidth=1.2)
         bend = 0.7 * adders / word
         axes.annotate(f"{word} bytes a cycle  ", (bend, bend * word), ha="right")
         axes.annotate(f"{adders} adders", (span[-1], adders * 1.1), ha="right")
         for number, kind in enumerate(additions):
-            shade = _PALETTE[number % len(_PALETTE)]
+            shade = PALETTE[number % len(PALETTE)]
             reached = additions[kind] / cycles[kind]
-            marker = "o" if number < len(_PALETTE) else "s"
+            marker = "o" if number < len(PALETTE) else "s"
             axes.plot(x[kind], reached, marker, color=shade, markersize=7, label=kind)
         axes.set_xlabel("additions for each byte that is fetched")
         axes.set_ylabel("additions a cycle")
@@ -95,7 +79,7 @@ def causes(plan: Plan, report: Mapping) -> str:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         bottom = np.zeros(len(layers))
-        for cause, shade in zip(CAUSES, _PALETTE, strict=False):
+        for cause, shade in zip(CAUSES, PALETTE, strict=False):
             height = np.array([entry["cycles"][cause] for entry in layers], float)
             if height.any():
                 numbers = [entry["layer"] for entry in layers]
@@ -120,7 +104,7 @@ def bytes_moved(plan: Plan, report: Mapping) -> str:
         kinds = list(dense)[::-1]
         unit, name = _unit(max(dense.values()))
         axes.barh(kinds, [dense[k] / unit for k in kinds], color="#dfe3e8", label="dense")
-        axes.barh(kinds, [touched[k] / unit for k in kinds], 0.45, color=_PALETTE[0],
+        axes.barh(kinds, [touched[k] / unit for k in kinds], 0.45, color=PALETTE[0],
                   label="touched")  # fmt: skip
         for at, kind in enumerate(kinds):
             axes.annotate(f" {touched[kind] / dense[kind]:.0%}", (dense[kind] / unit, at),
@@ -165,7 +149,7 @@ def memory(plan: Plan, report: Mapping) -> str:
         kinds = [kind for kind, size in report["memory"]["by_kind"].items() if size]
         for number, kind in enumerate(kinds):
             runs = [(r["address"] / unit, r["bytes"] / unit) for r in regions if r["kind"] == kind]
-            shade = _PALETTE[number % len(_PALETTE)]
+            shade = PALETTE[number % len(PALETTE)]
             axes.broken_barh(_merged(runs), (0, 1), color=shade, linewidth=0, label=kind)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)

@@ -88,7 +88,7 @@ def model_config(
             rope_interleaved=False,
             rope_scaling=_rope_scaling(directory, rope, field("max_position_embeddings")),
             tied_head=bool(fields.get("tie_word_embeddings", False)),
-            qkv_bias="layers.0.q_bias" in tensors,
+            qkv_bias=fields.get("model_type") == "qwen2" or "layers.0.q_bias" in tensors,
             qk_norm="layers.0.q_norm" in tensors,
             **_windows(fields),
         )

@@ -14,7 +14,7 @@ from sim.cycle_model.library import library
 from sim.errors import ToolError
 from sim.verilog import ROOT, digest
 
-__all__ = ["CODE", "TIMEOUT_SECONDS", "connect", "each", "worker_count"]
+__all__ = ["CODE", "TIMEOUT_SECONDS", "connect", "each", "require_workers", "worker_count"]
 
 TIMEOUT_SECONDS = 10.0
 """For a scheduler to answer, and for it to have a worker."""
@@ -40,6 +40,12 @@ def _code_of_worker() -> str:
 
 def _prepare_worker() -> None:
     library()  # compiled once a machine
+
+
+def require_workers(scheduler: str | None, workers: int) -> None:
+    """Refuse, with a ValueError, to start no workers where there is no cluster."""
+    if scheduler is None and workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
 
 
 @contextmanager
@@ -73,8 +79,7 @@ def connect(
                 _require_this_code(client)
                 yield client
             return
-        if workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
+        require_workers(scheduler, workers)
         with (
             LocalCluster(
                 n_workers=workers,

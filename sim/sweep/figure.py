@@ -9,26 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from compiler.report.style import QUIET, SETTINGS
 from sim.sweep.pareto import FRONTS
 
 __all__ = ["draw"]
 
-_INK, _QUIET = "#1f2933", "#9aa5b1"
 _COLOURS = ("#2f6690", "#e08e45", "#7a9e7e", "#b56576", "#6d597a", "#3a7d7c")  # of recipes
 _MARKERS = {"csd": "o", "bitwise": "s", "unary": "^"}
-_SETTINGS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "spikeloom",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _QUIET,
-    "axes.labelcolor": _INK,
-    "text.color": _INK,
-    "legend.frameon": False,
-}
 
 Row = Mapping[str, object]
 
@@ -49,7 +36,7 @@ def draw(rows: Sequence[Row], summary: Mapping) -> str:
     }
     recipes = list(dict.fromkeys(str(row["recipe"]) for row in rows))
     colours = {recipe: _COLOURS[i % len(_COLOURS)] for i, recipe in enumerate(recipes)}
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         made = Figure(figsize=(9.6, 4.4), layout="constrained")
         panels = made.subplots(1, 2, sharey=True)
         for axes, (name, costs) in zip(panels, FRONTS.items(), strict=True):
@@ -123,5 +110,5 @@ def _legend(rows: Sequence[Row], colours: Mapping[str, str]) -> list[Line2D]:
     ]
     codings = dict.fromkeys(str(row["coding"]) for row in rows)
     return lines + [
-        Line2D([], [], color=_QUIET, marker=_MARKERS[c], linestyle="", label=c) for c in codings
+        Line2D([], [], color=QUIET, marker=_MARKERS[c], linestyle="", label=c) for c in codings
     ]

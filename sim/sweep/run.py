@@ -67,17 +67,18 @@ def sweep(
     conditions = Conditions(timing=request.timing, board=request.board)
     with ExitStack() as until_the_end:
         client = None
+        cluster.require_workers(request.scheduler, request.workers)
         if request.scheduler is not None:  # what does not answer is refused at once
             say(f"connecting to {request.scheduler}")
             client = until_the_end.enter_context(cluster.connect(request.scheduler, 0))
         checkpoint = cases.load_checkpoint(request.model or _MODEL, say)
         directory = _directory(request, checkpoint, layers)
-        until_the_end.enter_context(alone(directory))
-        for file in FILES.values():  # an older sweep's must not stand for this one's
-            (directory / file).unlink(missing_ok=True)
         prompt, tokens = prompt_of(request, checkpoint, points)
         firings = fire_all(checkpoint, recipes, layers, prompt, tokens, say)
         rows = [_begun(point, tokens, firings[point.recipe], conditions) for point in points]
+        until_the_end.enter_context(alone(directory))
+        for file in FILES.values():  # an older sweep's must not stand for this one's
+            (directory / file).unlink(missing_ok=True)
         log = table.Log(directory / "rows.jsonl")
         missing = [index for index, row in enumerate(rows) if row["key"] not in log.rows]
         for index in list(missing):
@@ -97,10 +98,11 @@ def sweep(
         if not _count(finished, "measured"):
             reason = finished[0]["reason"]
             raise ValueError(f"none of {len(finished)} configurations can be measured: {reason}")
+        simulated = _count([finished[index] for index in missing], "measured")
         facts = _facts(request, checkpoint, layers, prompt, tokens)
         seconds = round(time.monotonic() - begin, 3)
         summary = _summary(
-            facts, finished, simulated=len(missing), workers=workers, seconds=seconds
+            facts, finished, simulated=simulated, workers=workers, seconds=seconds
         )
         table.write_parquet(finished, facts, directory / FILES["rows"])
         drawn = figure.draw(finished, summary)

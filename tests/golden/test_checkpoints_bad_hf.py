@@ -105,6 +105,10 @@ def test_directory_with_a_damaged_configuration(text, reason, directory):
             ),
         ),
         (
+            {"model_type": "qwen2"},
+            "{path} lacks the tensor layers.0.q_bias: it is incomplete, get it again",
+        ),
+        (
             {"num_hidden_layers": 4},
             "{path} lacks the tensor layers.3.attn_norm: it is incomplete, get it again",
         ),

@@ -155,6 +155,8 @@ def test_refusals_are_one_sentence(command, tmp_path, capsys, arguments, sentenc
     assert printed.err.count("\n") == 1
     assert printed.err.startswith(f"python -m sim: {sentence}")
     assert not (tmp_path / "out" / "sweep.parquet").exists()
+    if "configurations can be measured" not in sentence:  # that comes once all were tried
+        assert not (tmp_path / "out").exists()
 
 
 def test_workers_to_start_and_a_scheduler_exclude_each_other(command, capsys):
