@@ -53,9 +53,9 @@ def write_half(real, file, raw, at):
 
 
 def half_a_line(_, values):
-    """Leave half a line at the end of the newest journal."""
-    (path,) = Path(TARGET.parent).glob(f".{TARGET.name}.partial/journal")
-    with path.open("ab") as file:
+    """Leave half a line at the end of the journal, whose first line is written beside it."""
+    path = partial.partial_of(TARGET) / "journal"
+    with (path if path.exists() else path.with_suffix(".new")).open("ab") as file:
         line = LINE(values)
         file.write(line[: len(line) // 2])
 
