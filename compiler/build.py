@@ -13,11 +13,12 @@ from compiler.place import place
 from compiler.program import Compiled, load
 from compiler.schedule import instruction_count, schedule
 from compiler.tile import check
+from golden.adapter import adapter_entry
 from golden.checkpoints import Checkpoint
 from golden.fixed import to_fixed
-from golden.fold import fold
 from golden.fold_file import fold_entry
 from golden.names import bias_of
+from golden.prepare import prepare
 from golden.quant import quantize_weight
 from golden.recipe import Recipe
 from hw.fingerprint import fingerprint
@@ -71,7 +72,7 @@ def build(
     params : HwParams
         The hardware.
     recipe : Recipe
-        How the model becomes spike-driven; its fold is applied to the checkpoint first.
+        How the model becomes spike-driven; its fold and adapter go into the checkpoint first.
     coding : str
         ``unary``, ``bitwise`` or ``csd``.
     tokens : int, optional
@@ -89,7 +90,7 @@ def build(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     lower(checkpoint.config, layers, recipe, rows)  # refuses before the fold takes its time
-    origin, checkpoint = checkpoint, fold(checkpoint, recipe.fold)
+    origin, checkpoint = checkpoint, prepare(checkpoint, recipe)
     stages = lower(checkpoint.config, layers, recipe, rows)
     matrices = [matrix for stage in stages for matrix in stage.matrices]
     parts = [(matrix.name, matrix.first_row, matrix.outputs) for matrix in matrices]
@@ -174,6 +175,7 @@ def recipe_entry(recipe: Recipe) -> dict[str, object]:
     return {
         "name": recipe.name,
         "fold": fold_entry(recipe.fold),
+        "adapter": adapter_entry(recipe.adapter),
         "default": vars(recipe.default),
         "sites": {site: vars(settings) for site, settings in recipe.sites.items()},
         "layer_sites": {

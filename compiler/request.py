@@ -114,10 +114,11 @@ def request(
 
 
 def refuse_fold(wanted: Request, recipe: Recipe) -> None:
-    """Raise ValueError where a recipe folds synthetic weights: it would have to run the model."""
-    if wanted.weights == "synthetic" and recipe.fold is not None:
+    """Raise ValueError where a recipe folds or adapts synthetic weights: it is of trained ones."""
+    part = "fold" if recipe.fold is not None else "adapter" if recipe.adapter is not None else None
+    if wanted.weights == "synthetic" and part is not None:
         raise ValueError(
-            f"recipe {recipe.name} has a [fold], which is found by running the trained model: "
+            f"recipe {recipe.name} has a [{part}], which is found by running the trained model: "
             "choose another for synthetic weights"
         )
 

@@ -11,13 +11,15 @@
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from golden.adapter import Adapter, adapt, pack_adapter, unpack_adapter
 from golden.checkpoints import Checkpoint
+from golden.distil import distil
 from golden.fixed import to_fixed
 from golden.fold import Fold, fold
 from golden.model import Model
@@ -29,11 +31,13 @@ from golden.sensitivity import reached
 from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
 
-__all__ = ["LAPS", "Calibration", "Curve", "Point", "best", "split", "to_toml"]
+__all__ = ["LAPS", "Calibration", "Curve", "Point", "best", "Parts", "split", "to_toml"]
 
 _SHARES = [0.025 * i for i in range(1, 37)]  # of the channels, that dead zones are tried at
 LAPS = 6  # recipes that are run
-_FOLD_CHARACTERS = 8192
+_FOLD_CHARACTERS = 32768
+_RANK = 2  # of an adapter
+_MILDER = 0.65  # of a share: a third of the lessons, so that an adapter serves milder recipes too
 
 
 @dataclass
@@ -101,7 +105,8 @@ class Calibration:
         checks: Sequence[Sequence[int]],
         step: Callable[[str], None] = lambda doing: None,
     ) -> None:
-        self.source, self.checks, self.step = source, checks, step
+        self.original, self.source, self.checks, self.step = checkpoint, source, checks, step
+        self.adapter: Adapter | None = None
         step("folding")
         self.checkpoint = fold(checkpoint, source)
         self.fp32 = Loss()
@@ -131,18 +136,41 @@ class Calibration:
                 sites[kind] = settings
             else:
                 layer_sites[layer, kind] = settings
-        return Recipe("calibrated", default, sites, layer_sites, self.source)
+        return Recipe("calibrated", default, sites, layer_sites, self.source, self.adapter)
 
-    def at(self, share: float) -> Point:
-        """Measure the recipe that is predicted to skip a share of the weight bytes."""
+    def distil(self, lessons: Sequence[Sequence[int]], share: float) -> bytes:
+        """Adapt the model to the dead zones of about a share, and some to fewer; returns the file.
+
+        `lessons` are windows of tokens; see `golden.distil`.
+        """
+        shares = (share, share, _MILDER * share)
+        zones = [self.zones(s) for s in shares]
+        step = lambda divergence: self.step(f"distilling: {divergence:.3f} nats")  # noqa: E731
+        factors = distil(self.original, self.checkpoint, zones, lessons, _RANK, step)
+        packed = pack_adapter(factors)
+        self.adapt(unpack_adapter(packed))  # as it will be read again
+        return packed
+
+    def adapt(self, adapter: Adapter) -> None:
+        """Go on with an adapter in the model."""
+        self.adapter = adapter
+        self.model = Model(adapt(self.checkpoint, adapter))
+        self.linear = SpikingLinear(self.model.config, self.model.tensor, self.recipe({}))
+        self.model.linear = self.linear
+
+    def zones(self, share: float) -> dict[str, float]:
+        """Return the dead zones, by site, that are predicted to skip a share of weight bytes."""
         low, high = -60.0, 0.0  # of the price's logarithm, in nats a token for a byte
         for _ in range(50):
             middle = (low + high) / 2
             chosen = {site: curve.best(math.exp(middle)) for site, curve in self.curves.items()}
             skipped = sum(float(self.curves[site].skipped[i]) for site, i in chosen.items())
             low, high = (middle, high) if skipped < share * self.bytes else (low, middle)
-        zones = {site: _digits(self.curves[site].dead_zones[i]) for site, i in chosen.items()}
-        return self.measure(self.recipe(zones))
+        return {site: _digits(self.curves[site].dead_zones[i]) for site, i in chosen.items()}
+
+    def at(self, share: float) -> Point:
+        """Measure the recipe that is predicted to skip a share of the weight bytes."""
+        return self.measure(self.recipe(self.zones(share)))
 
     def measure(self, recipe: Recipe) -> Point:
         """Run a recipe on the tokens kept for that."""
@@ -206,14 +234,34 @@ def best(points: Iterable[Point], budget: float, skip: float | None = None) -> P
     return max(meets, key=order, default=None)
 
 
-def split(
-    documents: Sequence[str], encode: Callable[[str], list[int]], context: int, tokens: int
-) -> tuple[str, list[list[int]], list[list[int]]]:
-    """Part the end of a text: what a fold is found on, and windows for curves and for checks.
+@dataclass
+class Parts:
+    """Parts of a text that calibration uses, from its end backwards.
 
-    The fold's text is the last 8192 characters, of whole documents but for the first of them. Of
-    the `tokens` before those, every other window is for checks.
+    Attributes
+    ----------
+    fold : str
+        The last 32,768 characters, of whole documents but for the first of them.
+    slopes, checks : list of windows
+        Of the tokens before those every other window, for curves and for running recipes.
+    lessons : list of windows
+        The tokens before those, for distillation.
     """
+
+    fold: str
+    slopes: list[list[int]]
+    checks: list[list[int]]
+    lessons: list[list[int]]
+
+
+def split(
+    documents: Sequence[str],
+    encode: Callable[[str], list[int]],
+    context: int,
+    tokens: int,
+    lessons: int = 0,
+) -> Parts:
+    """Part the end of a text: `tokens` for slopes and checks, and at most so many for lessons."""
     documents, tail = list(documents), ""
     while documents and len(tail) < _FOLD_CHARACTERS:
         rest = documents.pop()
@@ -221,13 +269,24 @@ def split(
         tail = rest[cut:].strip() + "\n" + tail
         if cut:
             documents.append(rest[:cut])
-    found: list[list[int]] = []
-    while documents and sum(map(len, found)) < tokens:
-        ids = encode(documents.pop())
-        ids = ids[-(tokens - sum(map(len, found))) :]
-        parts = [ids[start : start + context] for start in range(0, len(ids), context)]
-        found += [part for part in parts if len(part) > 1]
-    return tail, found[::2], found[1::2]
+    backwards = (encode(document) for document in reversed(documents))
+    rest: list[int] = []
+
+    def windows(wanted: int) -> list[list[int]]:
+        """Cut windows off the end; each document's are in order."""
+        nonlocal rest
+        found: list[list[int]] = []
+        while (left := wanted - sum(map(len, found))) > 0:
+            if not rest:
+                rest = next(backwards, [])
+                if not rest:
+                    break
+            ids, rest = rest[-left:], rest[:-left]
+            found += [ids[start : start + context] for start in range(0, len(ids), context)]
+        return [window for window in found if len(window) > 1]
+
+    found = windows(tokens)
+    return Parts(tail, found[::2], found[1::2], windows(lessons))
 
 
 def _errors(x: Tensor, g: Tensor, fan_out: int, before: Curve | None) -> Curve:
@@ -265,8 +324,11 @@ def _digits(value: Tensor) -> float:
     return float(f"{float(value):.4g}")
 
 
-def to_toml(recipe: Recipe, head: Iterable[str] = (), fold_file: str = "") -> str:
-    """Return the file of a calibrated recipe; `head` are its comments, `fold_file` its fold's."""
+def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] = {}) -> str:
+    """Return the file of a calibrated recipe; `head` are its comments.
+
+    `files` names what holds its fold and adapter, where they are in files.
+    """
     lines = [f"# {line}".rstrip() for line in head]
     default = recipe.default
     lines += [f"weight_bits = {default.weight_bits}", f"max_count = {default.max_count}"]
@@ -282,6 +344,6 @@ def to_toml(recipe: Recipe, head: Iterable[str] = (), fold_file: str = "") -> st
     if isinstance(recipe.fold, str):
         text = recipe.fold.replace("\\", "\\\\").replace('"', '\\"')
         lines += ["", "[fold]", f'text = """\n{text}"""']
-    elif recipe.fold is not None:
-        lines += ["", "[fold]", f'file = "{fold_file}"']
+    for kind, name in files.items():
+        lines += ["", f"[{kind}]", f'file = "{name}"']
     return "\n".join(lines) + "\n"

@@ -25,9 +25,9 @@ from torch import Tensor
 
 from golden.checkpoints import Checkpoint
 from golden.config import ModelConfig
-from golden.last import Last
+from golden.derived import DerivedCheckpoint
 from golden.model import Model
-from golden.names import MATRICES, tensor_shapes
+from golden.names import MATRICES
 from golden.sensitivity import reached
 
 __all__ = ["Fold", "FoldedCheckpoint", "find_fold", "fold"]
@@ -59,45 +59,12 @@ class Fold:
     scales: dict[str, Tensor]
 
 
-class FoldedCheckpoint:
-    """A checkpoint with a fold in its tensors; a tied output head becomes its own.
-
-    It is used as `golden.checkpoints.Checkpoint` is. A tensor is folded whenever it is read.
-    """
+class FoldedCheckpoint(DerivedCheckpoint):
+    """A checkpoint with a fold in its tensors; a tied output head becomes its own."""
 
     def __init__(self, checkpoint: Checkpoint, found: Fold) -> None:
-        self._checkpoint, self._fold = checkpoint, found
-        self.path = checkpoint.path
-        self.config = replace(checkpoint.config, tied_head=False)
-        self._shapes = tensor_shapes(self.config)
-        self._last = Last()
-
-    @property
-    def tokenizer(self):
-        """The checkpoint's tokenizer."""
-        return self._checkpoint.tokenizer
-
-    def names(self) -> list[str]:
-        """Return the canonical names of the tensors."""
-        return list(self._shapes)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a tensor."""
-        if name not in self._shapes:
-            raise ValueError(f"{self.config.name} has no tensor {name}")
-        return self._shapes[name]
-
-    @property
-    def stamp(self) -> list[list[str | int]]:
-        """The checkpoint's stamp; what is folded in follows from it and the text."""
-        return self._checkpoint.stamp
-
-    def rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Return rows of a folded tensor, which is folded as a whole: a part may round otherwise.
-
-        It is kept until the same thread asks for another.
-        """
-        return self._last.get(name, self.tensor)[start:stop]
+        super().__init__(checkpoint, replace(checkpoint.config, tied_head=False))
+        self._fold = found
 
     def tensor(self, name: str) -> Tensor:
         """Return a folded tensor, float32; errors are those of `Checkpoint.tensor`."""
@@ -180,7 +147,8 @@ def find_fold(checkpoint: Checkpoint, ids: Sequence[int]) -> Fold:
     """Find axes and scales on a text's tokens, in windows of 512 that do not overlap."""
     plain = Model(FoldedCheckpoint(checkpoint, _gains_only(checkpoint.config)))
     window = min(_WINDOW, plain.config.max_positions)
-    vectors: dict[str, list[Tensor]] = {}
+    vectors: dict[str, list[Tensor]] = {}  # of sites on the stream
+    peaks: dict[str, Tensor] = {}  # of the others
     slopes: dict[str, Tensor] = {}  # sums of g g^T of a site on the stream, of g^2 elsewhere
     for start in range(0, len(ids), window):
         part = ids[start : start + window]
@@ -188,19 +156,27 @@ def find_fold(checkpoint: Checkpoint, ids: Sequence[int]) -> Fold:
             break
         for site, (x, g) in reached(plain, part).items():
             g = g.double()
-            vectors.setdefault(site, []).append(x)
+            if _on_stream(site):
+                vectors.setdefault(site, []).append(x)
+            else:
+                peak = x.abs().amax(dim=0).double()
+                peaks[site] = torch.maximum(peaks.get(site, peak), peak)
             total = g.T @ g if _on_stream(site) else g.square().sum(dim=0)
             slopes[site] = slopes.get(site, 0) + total
     if not vectors:
         raise ValueError("the text of a fold must have at least 2 tokens")
-    merged = {site: torch.cat(parts).double() for site, parts in vectors.items()}
-    axes = torch.linalg.eigh(sum(x.T @ x for s, x in merged.items() if _on_stream(s)))[1].flip(1)
+    spread: Tensor | int = 0  # of the stream, (hidden_size, hidden_size)
+    for parts in vectors.values():
+        x = torch.cat(parts).double()
+        spread = spread + x.T @ x
+    axes = torch.linalg.eigh(spread)[1].flip(1)
     scales = {}
-    for site, x in merged.items():
-        slope = slopes[site]
+    for site, slope in slopes.items():
         if _on_stream(site):
-            x, slope = x @ axes, (slope @ axes * axes).sum(dim=0)
-        largest = x.abs().amax(dim=0)
+            slope = (slope @ axes * axes).sum(dim=0)
+            largest = (torch.cat(vectors[site]).double() @ axes).abs().amax(dim=0)
+        else:
+            largest = peaks[site]
         if site.endswith(".o"):  # query heads that share values share their scales
             by_head = _of_values(slope, plain.config)
             slope = by_head.mean(dim=1, keepdim=True).expand_as(by_head).flatten()

@@ -12,10 +12,10 @@ from golden.checkpoints import Checkpoint
 from golden.encoding import CODINGS
 from golden.firing import FiringStatistics
 from golden.fixed import from_fixed
-from golden.fold import fold
 from golden.integer import IntegerModel
 from golden.model import Model
 from golden.names import matrices, site_of
+from golden.prepare import prepare
 from golden.recipe import Recipe
 from golden.spiking import Encoded, SpikingLinear
 from hw.params import FRACTION_BITS
@@ -210,7 +210,7 @@ def measure(
     """
     found = Measurement(arithmetic=arithmetic)
     fp32 = Model(checkpoint)
-    folded = fold(checkpoint, recipe.fold)
+    folded = prepare(checkpoint, recipe)
     if arithmetic == "integer":
         spiking = IntegerModel(folded, recipe, observe_site=found.observe)
     else:

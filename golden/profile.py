@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from golden.adapter import adapter_entry
 from golden.checkpoints import Checkpoint
 from golden.encoding import CODINGS
 from golden.errors import ProfileError
@@ -238,4 +239,6 @@ def recipe_digest(recipe: Recipe) -> str:
         },
         "fold": fold_entry(recipe.fold),
     }
+    if recipe.adapter is not None:
+        said["adapter"] = adapter_entry(recipe.adapter)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -11,8 +11,8 @@ from torch import Tensor
 from golden.checkpoints import Checkpoint
 from golden.encoding import encode, time_steps_for
 from golden.firing import FiringStatistics
-from golden.fold import fold
 from golden.integer import IntegerModel
+from golden.prepare import prepare
 from golden.profile import (
     BATCHES,
     SPIKE_CODINGS,
@@ -141,7 +141,7 @@ def record(
         if site.startswith(f"layers.{raster_layer}.") and site not in raster:
             raster[site] = encoded.counts[:_RASTER_TOKENS].numpy()
 
-    model = IntegerModel(fold(checkpoint, recipe.fold), recipe, observe_site=observe)
+    model = IntegerModel(prepare(checkpoint, recipe), recipe, observe_site=observe)
     head = recipe.site(None, "head", config.hidden_size)
     for ids in windows:
         x = model.norm("final_norm", model.hidden(ids))

@@ -23,6 +23,9 @@ A recipe states each setting once for the whole model, and again where a site di
     text = "Once upon..."  # on which that is found, each time; or
     file = "x.fold.npz"    # what was found, in a file beside the recipe
 
+    [adapter]              # and then its matrices, by a correction of low rank: golden.adapter
+    file = "x.adapter.npz" # beside the recipe
+
 A site inherits what it does not state. With another rule it inherits none of the settings of the
 old one, and with one kind of dead zone not the other.
 
@@ -34,10 +37,13 @@ measured in; what depends on their number, the rule mean and `dead_quantile`, th
 """
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 from golden import names
+from golden.adapter import Adapter, unpack_adapter
 from golden.fold_file import StoredFold, unpack_fold
 from golden.neuron import Site
 from golden.settings import SiteSettings
@@ -56,6 +62,8 @@ _WITHOUT = {  # settings that a site does not have
     "query": ("weight_bits",),
     "probabilities": ("weight_bits", "kappa", "dead_quantile"),
 }
+
+_T = TypeVar("_T")
 
 
 class RecipeError(ValueError):
@@ -77,7 +85,9 @@ class Recipe:
     layer_sites : dict
         Settings by (layer, site).
     fold : str, StoredFold or None
-        What `golden.fold.fold` takes: the settings are for the checkpoint it returns.
+        What `golden.fold.fold` takes.
+    adapter : Adapter or None
+        What is then added to the matrices: the settings are for what `golden.prepare` returns.
     """
 
     name: str
@@ -85,6 +95,7 @@ class Recipe:
     sites: dict[str, SiteSettings]
     layer_sites: dict[tuple[int, str], SiteSettings]
     fold: str | StoredFold | None = None
+    adapter: Adapter | None = None
 
     def settings(self, layer: int | None, site: str) -> SiteSettings:
         """Return the settings of a site; the head has no layer."""
@@ -179,6 +190,7 @@ def _parse(name: str, table: dict, folder: Path) -> Recipe:
     site_tables = _tables(name, "[site]", table.pop("site", {}), SITES)
     layer_tables = _tables(name, "[layer]", table.pop("layer", {}))
     fold = _fold(name, table.pop("fold", None), folder)
+    adapter = _adapter(name, table.pop("adapter", None), folder)
     default = _settings(name, "", table)
     sites, layer_sites = {}, {}
     for site, own in site_tables.items():
@@ -192,7 +204,7 @@ def _parse(name: str, table: dict, folder: Path) -> Recipe:
             base = {} if site in _ATTENTION_SITES else table
             merged = _inherit(_inherit(base, site_tables.get(site, {})), own)
             layer_sites[int(layer), site] = _settings(name, f"[layer.{layer}.{site}]", merged, site)
-    return Recipe(name, default, sites, layer_sites, fold)
+    return Recipe(name, default, sites, layer_sites, fold, adapter)
 
 
 def _fold(name: str, fold: object, folder: Path) -> str | StoredFold | None:
@@ -205,15 +217,28 @@ def _fold(name: str, fold: object, folder: Path) -> str | StoredFold | None:
         raise RecipeError(f"recipe {name}: [fold] must have a {kind} that is not blank")
     if kind == "text":
         return value
-    path = folder / value
+    return _read(name, "fold", folder / value, unpack_fold)
+
+
+def _adapter(name: str, adapter: object, folder: Path) -> Adapter | None:
+    if adapter is None:
+        return None
+    if not isinstance(adapter, dict) or adapter.keys() != {"file"}:
+        raise RecipeError(f"recipe {name}: [adapter] must hold a file and nothing else")
+    if not isinstance(adapter["file"], str) or not adapter["file"].strip():
+        raise RecipeError(f"recipe {name}: [adapter] must have a file that is not blank")
+    return _read(name, "adapter", folder / adapter["file"], unpack_adapter)
+
+
+def _read(name: str, what: str, path: Path, unpack: Callable[[bytes], _T]) -> _T:
     try:
-        return unpack_fold(path.read_bytes())
+        return unpack(path.read_bytes())
     except OSError as error:
         raise RecipeError(
-            f"recipe {name}: its fold {path} cannot be read: {error.strerror}"
+            f"recipe {name}: its {what} {path} cannot be read: {error.strerror}"
         ) from None
     except ValueError as error:
-        raise RecipeError(f"recipe {name}: its fold {path} {error}") from None
+        raise RecipeError(f"recipe {name}: its {what} {path} {error}") from None
 
 
 def _tables(name: str, where: str, value: object, keys: tuple[str, ...] | None = None) -> dict:

@@ -10,9 +10,10 @@ import numpy as np
 from compiler import build, lower, program
 from compiler.origin import checksum
 from golden import checkpoints
+from golden.adapter import adapter_of
 from golden.checkpoints import Checkpoint
-from golden.fold import fold
 from golden.fold_file import fold_of
+from golden.prepare import prepare
 from golden.recipe import Recipe, load_recipe
 from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
@@ -196,7 +197,7 @@ def load_checkpoint(model: str, say: Say) -> Checkpoint:
 def _fold(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> Checkpoint:
     if recipe.fold is not None:
         say("folding")
-    return fold(checkpoint, recipe.fold)
+    return prepare(checkpoint, recipe)
 
 
 def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:
@@ -221,6 +222,7 @@ def recipe_of(compiled: program.Compiled) -> Recipe:
         sites={site: SiteSettings(**settings) for site, settings in entry["sites"].items()},
         layer_sites=layer_sites,
         fold=fold_of(entry["fold"]),
+        adapter=adapter_of(entry.get("adapter")),
     )
 
 

@@ -10,8 +10,8 @@ import torch
 
 from compiler.program import Compiled
 from golden.checkpoints import Checkpoint
-from golden.fold import fold
 from golden.integer import IntegerModel
+from golden.prepare import prepare
 from hw.regs import Error
 from sim import cases, report
 from sim.activations import default_prompt
@@ -95,7 +95,7 @@ def generate(
             say("golden model")
             with clock.part("golden"):
                 recipe = cases.recipe_of(compiled)
-                model = IntegerModel(fold(checkpoint, recipe.fold), recipe)
+                model = IntegerModel(prepare(checkpoint, recipe), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
             failures += difference(want, made, len(ids), request.device)
             if request.device != "functional":

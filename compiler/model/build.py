@@ -24,7 +24,7 @@ from compiler.place import Region
 from compiler.plan.measured import Measured, measured, predicted_cycles
 from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
-from golden.fold import fold as fold_checkpoint
+from golden.prepare import prepare
 from golden.profile import Profile
 from golden.recipe import Recipe
 from hw.fingerprint import fingerprint
@@ -88,7 +88,7 @@ def build_model(
     params : HwParams
         The hardware.
     recipe : Recipe
-        How the model becomes spike-driven; its fold is applied to the checkpoint first.
+        How the model becomes spike-driven; its fold and adapter go into the checkpoint first.
     coding : str, optional
         ``unary``, ``bitwise`` or ``csd``; by default csd, or what the profile says of each site.
     context : int, optional
@@ -114,7 +114,7 @@ def build_model(
     if profile is not None:
         profile.identity.require(checkpoint, recipe)
     lower(checkpoint.config, recipe, params, context)  # refuses before the fold takes its time
-    origin, checkpoint = checkpoint, fold_checkpoint(checkpoint, recipe.fold)
+    origin, checkpoint = checkpoint, prepare(checkpoint, recipe)
     model = lower(checkpoint.config, recipe, params, context)
     chosen: Measured | None = None
     order: ChannelOrder | None = None

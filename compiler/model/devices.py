@@ -21,7 +21,7 @@ from compiler.partial import resuming
 from compiler.place import Region
 from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
-from golden.fold import fold
+from golden.prepare import prepare
 from golden.recipe import Recipe
 from hw import isa
 from hw.fingerprint import fingerprint
@@ -119,7 +119,7 @@ def build_devices(
     """
     check_coding(coding)
     lower_devices(checkpoint.config, recipe, params, context, devices)  # before the fold's time
-    origin, checkpoint = checkpoint, fold(checkpoint, recipe.fold)
+    origin, checkpoint = checkpoint, prepare(checkpoint, recipe)
     models = lower_devices(checkpoint.config, recipe, params, context, devices)
     parts = [_planned(model, params, Coding[coding.upper()], memory) for model in models]
     about = {

@@ -2,19 +2,26 @@
 
 import argparse
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from rich.progress import MofNCompleteColumn
 
 from golden import calibrate
+from golden.adapter import unpack_adapter
 from golden.calibrate import split
 from golden.checkpoints import load
 from golden.commands.options import progress_bar
 from golden.fold import find_fold
-from golden.fold_file import pack_fold, unpack_fold
+from golden.fold_file import StoredFold, pack_fold, unpack_fold
 from golden.perplexity import read_text
 
 __all__ = ["add"]
+
+_T = TypeVar("_T")
+_DISTILLED = 0.4  # the share of bytes that an adapter is for where none is asked for
 
 _ABOUT = """\
 The end of the text is used, so that its beginning remains for measurements. The checkpoint is
@@ -58,61 +65,123 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="what the fold is found on, whenever the recipe is used, which will hold it (default: "
         "it is found on the end of the text, and kept as numbers beside the recipe)",
     )
+    parser.add_argument(
+        "--fold",
+        metavar="FILE",
+        type=Path,
+        help="a fold found before, RECIPE.fold.npz, in place of a new one",
+    )
+    learn = parser.add_mutually_exclusive_group()
+    learn.add_argument(
+        "--distil",
+        metavar="TOKENS",
+        type=int,
+        default=0,
+        help="learn an adapter from so many tokens, those before what calibration uses, and keep "
+        "it beside the recipe: takes some 10 s for 1,024 tokens of SmolLM2-135M (default: none)",
+    )
+    learn.add_argument(
+        "--adapter", metavar="FILE", type=Path, help="an adapter learnt before, of the same fold"
+    )
     parser.add_argument("-o", "--output", required=True, type=Path, help="the recipe, a TOML file")
     parser.add_argument("--report", type=Path, help="a JSON file for all points that were measured")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
-    if not options.budget > 1:
-        raise ValueError(f"--budget must be above 1, not {options.budget}")
-    if options.skip is not None and not 0 < options.skip < 1:
-        raise ValueError(f"--skip must be between 0 and 1, not {options.skip}")
-    if options.output.suffix != ".toml":
-        raise ValueError(f"--output must end in .toml, not {options.output.name!r}")
+    _require_sense(options)
     own = None if options.fold_text is None else "\n".join(read_text(options.fold_text))
+    source: str | StoredFold | None = own
+    if options.fold is not None:
+        source = _unpacked("fold", options.fold, unpack_fold)
+    adapter = None
+    if options.adapter is not None:
+        adapter = _unpacked("adapter", options.adapter, unpack_adapter)
     documents = read_text(options.text)
     checkpoint = load(options.model)
     context = min(1024, checkpoint.config.max_positions)
-    text, slopes, checks = split(documents, checkpoint.tokenizer.encode, context, options.tokens)
-    if not (slopes and checks):
+    encode = checkpoint.tokenizer.encode
+    parts = split(documents, encode, context, options.tokens, options.distil)
+    if not (parts.slopes and parts.checks):
         raise ValueError(
             f"text {options.text} and --tokens must leave two windows to calibrate on: give more"
         )
+    if options.distil and not parts.lessons:
+        raise ValueError(
+            f"text {options.text} must be longer than what --tokens takes, for --distil: give more"
+        )
     with progress_bar(MofNCompleteColumn()) as progress:
-        total = 1 + len(slopes) + len(checks) * (1 + calibrate.LAPS)
-        task = progress.add_task("calibrating", total=total)
+        total = 1 + len(parts.slopes) + len(parts.checks) * (1 + calibrate.LAPS)
+        task = progress.add_task("calibrating", total=total + len(parts.lessons))
         step = lambda doing: progress.update(task, description=doing, advance=1)  # noqa: E731
-        packed = b""
-        if own is None:
-            packed = pack_fold(find_fold(checkpoint, checkpoint.tokenizer.encode(text)))
-        source = own or unpack_fold(packed)  # as it will be read again
-        found = calibrate.Calibration(checkpoint, source, slopes, checks, step)
+        if source is None:
+            packed = pack_fold(find_fold(checkpoint, encode(parts.fold)))
+            options.fold = options.output.with_suffix(".fold.npz")
+            options.fold.write_bytes(packed)
+            source = unpack_fold(packed)  # as it will be read again
+        found = calibrate.Calibration(checkpoint, source, parts.slopes, parts.checks, step)
+        if parts.lessons:
+            packed = found.distil(parts.lessons, options.skip or _DISTILLED)
+            options.adapter = options.output.with_suffix(".adapter.npz")
+            options.adapter.write_bytes(packed)
+        elif adapter is not None:
+            found.adapt(adapter)
         points = found.search(options.budget, options.skip)
     for point in sorted(points, key=lambda point: point.skipped):
         print(f"perplexity {point.ratio:.4f} x fp32, {point.skipped:.1%} of bytes skipped")
     if options.report:
         rows = [{"skipped": point.skipped, "ratio": point.ratio} for point in points]
         options.report.write_text(json.dumps({"model": options.model, "points": rows}) + "\n")
+    kept = {"fold": options.fold, "adapter": options.adapter}
+    kept = {kind: path for kind, path in kept.items() if path is not None}
     chosen = calibrate.best(points, options.budget, options.skip)
     if chosen is None:
         raise ValueError(
             f"no recipe was found within the budget of {options.budget}"
             + (f" that skips {options.skip:.0%}" if options.skip else "")
             + ": ask for less"
+            + "".join(f", with --{kind} {path}" for kind, path in kept.items())
         )
     head = [
-        f"Calibrated: python -m golden calibrate --model {Path(options.model).name} "
-        f"--text {options.text.name} --budget {options.budget}"
-        + (f" --skip {options.skip}" if options.skip else "")
-        + f" --tokens {options.tokens}",
+        f"Calibrated: python -m golden calibrate {_repeated(options)}",
         f"Perplexity {chosen.ratio:.4f} x fp32, {chosen.skipped:.1%} of all weight bytes skipped,",
-        f"on the {sum(map(len, checks))} tokens that it was chosen on.",
+        f"on the {sum(map(len, parts.checks))} tokens that it was chosen on.",
     ]
-    beside = options.output.with_suffix(".fold.npz")
-    if packed:
-        beside.write_bytes(packed)
-        print(beside)
-    toml = calibrate.to_toml(chosen.recipe, head, beside.name)
-    options.output.write_text(toml, encoding="utf-8")
-    print(options.output)
+    names = {
+        kind: os.path.relpath(path, options.output.absolute().parent) for kind, path in kept.items()
+    }
+    options.output.write_text(calibrate.to_toml(chosen.recipe, head, names), encoding="utf-8")
+    for path in (*kept.values(), options.output):
+        print(path)
+
+
+def _require_sense(options: argparse.Namespace) -> None:
+    if not options.budget > 1:
+        raise ValueError(f"--budget must be above 1, not {options.budget}")
+    if options.skip is not None and not 0 < options.skip < 1:
+        raise ValueError(f"--skip must be between 0 and 1, not {options.skip}")
+    if options.distil < 0:
+        raise ValueError(f"--distil must be a number of tokens, not {options.distil}")
+    if options.fold is not None and options.fold_text is not None:
+        raise ValueError("--fold and --fold-text both say what to fold: give one of them")
+    if options.output.suffix != ".toml":
+        raise ValueError(f"--output must end in .toml, not {options.output.name!r}")
+
+
+def _unpacked(kind: str, path: Path, unpack: Callable[[bytes], _T]) -> _T:
+    try:
+        return unpack(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{kind} {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{kind} {path} {error}") from None
+
+
+def _repeated(options: argparse.Namespace) -> str:
+    """Return the options that find the recipe again, without the folders of files."""
+    said = [f"--model {Path(options.model).name} --text {options.text.name}"]
+    said += [f"--budget {options.budget} --tokens {options.tokens}"]
+    for name in ("skip", "distil"):
+        if value := getattr(options, name):
+            said.append(f"--{name} {value}")
+    return " ".join(said)

@@ -4,8 +4,8 @@ import argparse
 
 from golden.checkpoints import load
 from golden.commands.options import MODEL, add_recipe
-from golden.fold import fold
 from golden.integer import IntegerModel
+from golden.prepare import prepare
 from golden.recipe import load_recipe
 
 __all__ = ["add"]
@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> None:
             f"--prompt and --tokens must be at most {limit} tokens for this model, not "
             f"{len(ids)} and {options.tokens}"
         )
-    model = IntegerModel(fold(checkpoint, recipe.fold), recipe)
+    model = IntegerModel(prepare(checkpoint, recipe), recipe)
     print(options.prompt, end="", flush=True)
     shown = len(tokenizer.decode(ids))
     for token in model.stream(ids, options.tokens, tokenizer.eos_ids):

@@ -12,8 +12,8 @@ import numpy as np
 
 from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
-from golden.fold import fold
 from golden.integer import IntegerModel
+from golden.prepare import prepare
 from hw.presets import preset
 from sim import cases
 from sim.activations import default_prompt, prompt_ids
@@ -121,7 +121,7 @@ def of_model(
     def golden() -> Source:
         recipe = cases.recipe_of(compiled)
         side = GoldenModel(checkpoint.config, TensorOrder(compiled, checkpoint.config))
-        model = IntegerModel(fold(checkpoint, recipe.fold), recipe, observe=side.observe)
+        model = IntegerModel(prepare(checkpoint, recipe), recipe, observe=side.observe)
         side.run(model, ids, tokens, stop)
         return side
 

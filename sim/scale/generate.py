@@ -13,8 +13,8 @@ from compiler.model.lower import lower
 from compiler.model.shard import shards
 from compiler.program import Compiled
 from golden.checkpoints import Checkpoint
-from golden.fold import fold
 from golden.integer import IntegerModel
+from golden.prepare import prepare
 from golden.recipe import load_recipe
 from hw.presets import preset
 from hw.regs import Error
@@ -127,7 +127,7 @@ def generate(
             say("golden model")
             with clock.part("golden"):
                 recipe = cases.recipe_of(shards_[0])
-                model = IntegerModel(fold(checkpoint, recipe.fold), recipe)
+                model = IntegerModel(prepare(checkpoint, recipe), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
             failures += difference(want, made, len(ids), f"{len(shards_)} devices")
         whole = report_of(

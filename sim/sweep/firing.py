@@ -13,7 +13,7 @@ import torch
 
 from compiler.lower import Stage, lower
 from golden.checkpoints import Checkpoint
-from golden.fold import fold
+from golden.prepare import prepare
 from golden.recipe import Recipe
 from golden.spiking import SpikingLinear, encode
 from sim.activations import prompt_vectors
@@ -82,7 +82,7 @@ def fire(
     ValueError
         In one sentence, where something asked for does not exist or agree.
     """
-    folded = fold(checkpoint, recipe.fold)
+    folded = prepare(checkpoint, recipe)
     stages = tuple(lower(folded.config, layers, recipe))
     linear = SpikingLinear(
         folded.config,

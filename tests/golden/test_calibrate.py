@@ -43,7 +43,7 @@ def test_it_keeps_to_the_budget_and_reruns_to_the_same(stories260k, short_text, 
     for name in ("recipe.toml", "recipe.fold.npz"):
         assert len({(path.parent / name).read_bytes() for path in paths}) == 1
     checkpoint = load(stories260k)
-    _, _, checks = split(read_text(short_text), checkpoint.tokenizer.encode, 512, 2048)
+    checks = split(read_text(short_text), checkpoint.tokenizer.encode, 512, 2048).checks
     found = measure(checkpoint, load_recipe(paths[0]), checks)
     ratio = found.spiking.perplexity / found.fp32.perplexity
     assert ratio < 1.05 and f"Perplexity {ratio:.4f} x fp32" in paths[0].read_text()

@@ -1,0 +1,147 @@
+"""Distillation: an adapter that makes a model with dead zones answer as it did without.
+
+The teacher is the checkpoint in float. The student has dead zones and counts of D = 127 before
+each matrix, all else in float, and its adapter is what learns: Adam on the divergence of the
+student's next-token distributions from the teacher's, a window a step. No label is seen, only what
+the teacher makes of the text: so the student can come near it, but is not fitted to the text.
+
+Factors are learnt relative to the weights: an element of up times one of down changes a weight by
+its part of the root mean square of its row and column, so that one rate suits all matrices.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import kl_div
+from torch.nn.functional import linear as matmul
+
+from golden.checkpoints import Checkpoint
+from golden.derived import DerivedCheckpoint
+from golden.model import FloatLinear, Model, Span, rms_norm
+from golden.names import bias_of, matrices
+
+__all__ = ["distil"]
+
+_RATE = 1.5e-3  # of Adam, falling to 0 as half a cosine; 8e-3 learns nothing on SmolLM2-135M
+_WARMUP = 10  # steps
+_BETAS = (0.9, 0.99)
+_LARGEST_COUNT = 127
+
+
+class _Fire(torch.autograd.Function):
+    """What a site's counts stand for; the gradient passes where a channel fires."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, dead_zone: float) -> Tensor:
+        fires = x.abs() >= dead_zone
+        ctx.save_for_backward(fires)
+        v = (x.abs().amax(dim=1, keepdim=True) / _LARGEST_COUNT).clamp(min=1e-9)
+        return (x / v).round() * v * fires
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        (fires,) = ctx.saved_tensors
+        return grad * fires, None
+
+
+class _Student(FloatLinear):
+    """Matrices behind dead zones, with factors that learn."""
+
+    def __init__(self, model: Model, rank: int) -> None:
+        super().__init__(model.config, model.tensor)
+        self.dead_zones: Mapping[str, float] = {}
+        self._input: Tensor | None = None
+        self._fired: Tensor | None = None
+        self.learnt: dict[str, tuple[Tensor, Tensor]] = {}  # up and down, relative
+        self._units: dict[str, tuple[Tensor, Tensor]] = {}
+        self._halves: dict[str, Tensor] = {}  # what does not learn: bfloat16 is fine enough
+        generator = torch.Generator().manual_seed(0)
+        for name in matrices(model.config):
+            w = model.tensor(name)
+            column = w.square().mean(dim=0).sqrt() + 1e-9
+            row = (w / column).square().mean(dim=1).sqrt() / rank**0.5
+            up = torch.zeros(len(w), rank, requires_grad=True)
+            down = torch.randn(rank, w.shape[1], generator=generator).requires_grad_()
+            self.learnt[name], self._units[name] = (up, down), (row[:, None], column)
+            self._halves[name] = w.bfloat16()
+
+    def factors(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return a matrix's up, (outputs, rank), and down, (rank, inputs)."""
+        (up, down), (row, column) = self.learnt[name], self._units[name]
+        return up * row, down * column
+
+    def __call__(self, site: str, name: str, x: Tensor) -> Tensor:
+        if x is not self._input:  # the matrices of a site share one encoding
+            self._input, self._fired = x, _Fire.apply(x, self.dead_zones.get(site, 0.0))
+        up, down = self.factors(name)
+        y = matmul(self._fired.bfloat16(), self._halves[name]).float()
+        bias = bias_of(name, self.config)
+        y = y if bias is None else y + self.tensor(bias)
+        return y + matmul(matmul(self._fired, down), up)
+
+
+def distil(
+    teacher: Checkpoint,
+    student: Checkpoint | DerivedCheckpoint,
+    dead_zones: Sequence[Mapping[str, float]],
+    windows: Sequence[Sequence[int]],
+    rank: int,
+    step: Callable[[float], None] = lambda divergence: None,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Learn the factors of an adapter; memory is some four times that of the model's weights.
+
+    Parameters
+    ----------
+    teacher : Checkpoint
+        The model as it was trained.
+    student : Checkpoint or DerivedCheckpoint
+        The same, folded: what the adapter is for.
+    dead_zones : sequence of mappings of str to float
+        By site, in the units of the student's vectors; the windows take them in turn.
+    windows : sequence of windows
+        Tokens, a step each, in the order they are learnt from.
+    rank : int
+        Of the factors.
+    step : callable
+        Called after each window with its divergence, in nats a token.
+
+    Returns
+    -------
+    dict of str to (Tensor, Tensor)
+        By matrix, what `golden.adapter.pack_adapter` takes.
+    """
+    knows, learns = Model(teacher), Model(student)
+    learns.linear = linear = _Student(learns, rank)
+    parameters = [part for pair in linear.learnt.values() for part in pair]
+    optimizer = torch.optim.Adam(parameters, lr=_RATE, betas=_BETAS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: _share(i, len(windows)))
+    for i, ids in enumerate(windows):
+        linear.dead_zones = dead_zones[i % len(dead_zones)]
+        target = knows.forward(ids).log_softmax(dim=1)
+        with torch.enable_grad():
+            logits = _forward(learns, ids).log_softmax(dim=1)
+            loss = kl_div(logits, target, reduction="sum", log_target=True) / len(ids)
+            loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+        step(float(loss.detach()))
+    with torch.no_grad():
+        return {name: linear.factors(name) for name in linear.learnt}
+
+
+def _share(step: int, steps: int) -> float:
+    """Return the share of the rate that a step learns by."""
+    return min(1, (step + 1) / _WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def _forward(model: Model, ids: Sequence[int]) -> Tensor:
+    """Return a window's logits, with what their gradients need."""
+    span = Span(0, *model.rotations(torch.arange(len(ids))), None)
+    x = model.embed(torch.tensor(ids))
+    for layer in range(model.config.layers):
+        x = model.block(layer, x, span)
+    normed = rms_norm(x, model.tensor("final_norm"), model.config.norm_eps)
+    return model.matrix("lm_head", normed)
