@@ -9,7 +9,7 @@ from rich.progress import MofNCompleteColumn
 from golden import calibrate
 from golden.calibrate import split
 from golden.checkpoints import load
-from golden.commands.options import progress_bar
+from golden.commands.options import progress_bar, require_place
 from golden.fold import find_fold
 from golden.fold_file import pack_fold, unpack_fold
 from golden.perplexity import read_text
@@ -70,6 +70,9 @@ def _run(options: argparse.Namespace) -> None:
         raise ValueError(f"--skip must be between 0 and 1, not {options.skip}")
     if options.output.suffix != ".toml":
         raise ValueError(f"--output must end in .toml, not {options.output.name!r}")
+    require_place(options.output, "--output")
+    if options.report is not None:
+        require_place(options.report, "--report")
     own = None if options.fold_text is None else "\n".join(read_text(options.fold_text))
     documents = read_text(options.text)
     checkpoint = load(options.model)

@@ -56,6 +56,14 @@ def test_what_cannot_be_had_is_one_sentence(stories260k, short_text, tmp_path, c
     for arguments, said in (
         (("--budget", 1), "--budget must be above 1, not 1.0"),
         (("--skip", 1), "--skip must be between 0 and 1, not 1.0"),
+        (
+            ("-o", tmp_path / "none" / "r.toml"),
+            f"--output must lie in a directory that exists, not {tmp_path / 'none' / 'r.toml'}",
+        ),
+        (
+            ("--report", tmp_path / "none" / "r.json"),
+            f"--report must lie in a directory that exists, not {tmp_path / 'none' / 'r.json'}",
+        ),
         (("--tokens", 20), f"text {short_text} and --tokens must leave two windows to calibrate"),
         (
             ("--tokens", 1024, "--budget", 1.001, "--skip", 0.5),
