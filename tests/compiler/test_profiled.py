@@ -278,8 +278,11 @@ def test_energy_and_boards_take_a_profile(stories260k, tmp_path, capsys):
     assert added["count"] == pytest.approx(sum(product.additions("csd") for product in spikes))
     assumed_, measured_ = report("boards"), report("boards", "--profile", str(path))
     assert assumed_["firing"].startswith("assumed") and measured_["firing"] == said["firing"]
-    cycles = [[row["cycles"] for row in r["boards"]] for r in (assumed_, measured_)]
-    assert all(a != b for a, b in zip(*cycles, strict=True))
+    cycles = [
+        [row["cycles"] for row in report["boards"] if "cycles" in row]
+        for report in (assumed_, measured_)
+    ]
+    assert cycles[0] and all(a != b for a, b in zip(*cycles, strict=True))
     for command in ("energy", "boards"):
         for wrong, sentence in (
             ([*common, "--recipe", "w4", "--profile", str(path)], "the profile is of the recipe"),

@@ -182,10 +182,11 @@ def test_an_unknown_recipe(stories, capsys):
 
 def test_a_place_that_cannot_be_written(stories, tmp_path, capsys):
     (tmp_path / "file").touch()
-    sentence = refusal(capsys, *stories, "--layer", "k0", "-o", str(tmp_path / "file" / "out"))
+    place = tmp_path / "file" / "out"
+    sentence = refusal(capsys, *stories, "--layer", "k0", "-o", str(place))
     assert sentence == (
-        f"{tmp_path / 'file' / 'out'} cannot be used (Not a directory): name a place in a "
-        "directory, not in a file"
+        f"{place / 'report.json'} cannot be used (Not a directory): name a place in a directory, "
+        "not in a file"
     )
 
 
