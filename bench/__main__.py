@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench.reports import OUTPUT_ROOT
+from golden.errors import sentence_of
 from hw.presets import PRESETS
 
 __all__ = ["BENCHES", "main"]
@@ -54,8 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     except RuntimeError as error:  # a result is wrong
         return _complain(error, 1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", 2)
+        return _complain(sentence_of(error), 2)
     except KeyboardInterrupt:
         return 130
     return 0

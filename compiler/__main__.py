@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from compiler.commands import build, stored
 from compiler.plan import cli
+from golden.errors import sentence_of
 
 __all__ = ["main"]
 
@@ -26,8 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         return _refuse(str(error))
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else "a file cannot be written: "
-        return _refuse(f"{where}{error.strerror or error}")
+        return _refuse(sentence_of(error))
     except KeyboardInterrupt as stop:
         if sentence := str(stop):
             _refuse(sentence)

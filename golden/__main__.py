@@ -5,6 +5,7 @@ import sys
 from typing import NoReturn
 
 from golden.commands import calibrate, fetch, generate, perplexity, profile
+from golden.errors import sentence_of
 
 
 class _Parser(argparse.ArgumentParser):
@@ -28,8 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"python -m golden: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else "a file cannot be written: "
-        print(f"python -m golden: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"python -m golden: {sentence_of(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

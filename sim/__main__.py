@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from golden.errors import sentence_of
 from hw.presets import PRESETS
 from sim.diverge import cli as diverge_cli
 from sim.sweep import cli as sweep_cli
@@ -62,8 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:  # each is one sentence
         return _refuse(str(error))
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _refuse(f"{where}{error.strerror or error}")
+        return _refuse(sentence_of(error))
     except KeyboardInterrupt:
         return 130
 

@@ -1,11 +1,13 @@
 """Runs one layer on a device and holds it against the golden model."""
 
 import fcntl
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 import numpy
 import torch
@@ -26,13 +28,26 @@ from sim.functional import Functional
 from sim.rtl import Rtl, Run, Timing
 from sim.verilog import ROOT, tool_versions, wave_format
 
-__all__ = ["DEVICES", "OUTPUT_ROOT", "Clock", "Request", "alone", "forget", "preset_name", "run"]
+__all__ = [
+    "DEVICES",
+    "LOCK",
+    "OUTPUT_ROOT",
+    "Clock",
+    "Request",
+    "alone",
+    "forget",
+    "preset_name",
+    "run",
+]
 
 DEVICES = ("rtl", "cycle", "functional")
 """What a program can be run on."""
 
 OUTPUT_ROOT = ROOT / "build" / "sim"
 """Where reports go, by model and layer."""
+
+LOCK = ".lock"
+"""What `alone` leaves in a directory."""
 
 _MODEL, _REPORT = "smollm2-135m", "report.json"
 
@@ -206,10 +221,21 @@ def _run(
 @contextmanager
 def alone(directory: Path):
     """Wait until no other run works in `directory`, and keep others out."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, by whatever end of this process
+    with _locked(directory):  # until it is closed, by whatever end of this process
         yield
+
+
+def _locked(directory: Path) -> TextIO:
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / LOCK).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(directory / LOCK)):
+                return lock
+        except FileNotFoundError:
+            pass
+        lock.close()  # whoever had it has removed it
 
 
 def _case(request: Request, say: Callable[[str], None], until_the_end: ExitStack) -> Case:

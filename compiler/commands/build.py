@@ -93,7 +93,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument(
         "--memory",
-        type=int,
+        type=_bytes,
         metavar="BYTES",
         help="that a whole model must fit in (default: all that the hardware addresses)",
     )
@@ -117,6 +117,14 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="of the token that a whole model's report looks at (default: 1023, or the last)",
     )
     command.set_defaults(run=_build)
+
+
+def _bytes(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number of bytes, at least 1, not {text!r}"
+        )
+    return int(text)
 
 
 def _build(options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from golden.recipe import Recipe
 from golden.settings import SiteSettings
 from hw.isa import Coding
 
-__all__ = ["REFERENCE", "assumed", "profiled"]
+__all__ = ["REFERENCE", "assumed", "known", "profiled"]
 
 REFERENCE = Path(__file__).with_name("reference.json")
 """What `bench.firing` measured: shares of the magnitudes of counts, by kind of site."""
@@ -53,6 +53,7 @@ def profiled(profile: Profile) -> Callable[[int], Activities]:
     """Return, for any position, how sites fired in a profile: means over its tokens."""
     identity = profile.identity
 
+    @cache
     def activity(layer: int | None, site: str) -> Activity:
         found = profile.site(layer, site)
         return Activity(
@@ -62,6 +63,13 @@ def profiled(profile: Profile) -> Callable[[int], Activities]:
         )
 
     return lambda position: activity
+
+
+def known(
+    config: ModelConfig, recipe: Recipe, profile: Profile | None = None
+) -> Callable[[int], Activities]:
+    """Return, for any position, how sites fire: as a profile says, or else as is `assumed`."""
+    return profiled(profile) if profile is not None else partial(assumed, config, recipe)
 
 
 @cache

@@ -18,9 +18,10 @@ _ABOUT_BOARDS = (
     "What the picker (`python -m compiler boards MODEL`) chooses for each board, and what it "
     "would do there. **Nothing on this page has run on an FPGA**: cells are from a model of "
     "Yosys' figures, of LUTs at most {routable:.0%} are used (an estimate), clocks are "
-    "assumptions, firing is borrowed from SmolLM2-135M. More than one core is a projection: there "
-    "is no such top yet. Versal and UltraScale+ are taken as if they were Xilinx 7. Energy is the "
-    "ledger's (45 nm silicon with the board's memory), not an FPGA's."
+    "assumptions, firing is borrowed from SmolLM2-135M (with `--profile FILE`, recorded by "
+    "`python -m golden profile`, it is as measured of the checkpoint). More than one core is a "
+    "projection: there is no such top yet. Versal and UltraScale+ are taken as if they were "
+    "Xilinx 7. Energy is the ledger's (45 nm silicon with the board's memory), not an FPGA's."
 )
 
 

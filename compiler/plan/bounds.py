@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from compiler.plan.activity import assumed
+from compiler.plan.activity import known
 from compiler.plan.board import Board
 from compiler.plan.counts import count, product_counts
 from compiler.plan.workload import Product, products
 from golden.config import ModelConfig
+from golden.profile import Profile
 from golden.recipe import Recipe
 from hw.params import HwParams
 
@@ -31,9 +32,11 @@ def bound(
     position: int,
     batch: int = 1,
     head: bool = True,
+    profile: Profile | None = None,
 ) -> float:
     """Return cycles that a token takes at least: the slower of bytes and steps in each product."""
-    activities, words_a_cycle = assumed(config, recipe, position), rate(board, params, cores)
+    activities = known(config, recipe, profile)(position)
+    words_a_cycle = rate(board, params, cores)
     found = products(config, recipe, activities, position)
     total = 0.0
     for product, times in _alike(p for p in found if head or p.name != "lm_head"):

@@ -10,9 +10,12 @@ from rich.table import Table
 from compiler.named import NAMED
 from compiler.plan.energy import GROUPS
 from compiler.plan.reports import boards_report, energy_report
+from compiler.request import request
 from golden.checkpoints import load
 from golden.config import ModelConfig
-from golden.recipe import known_recipes, load_recipe
+from golden.profile import Profile
+from golden.profile_file import load_profile
+from golden.recipe import Recipe, known_recipes, load_recipe
 from hw.presets import PRESETS, preset
 
 __all__ = ["register"]
@@ -45,6 +48,12 @@ def register(commands: argparse._SubParsersAction) -> None:
         command.add_argument(
             "--prompt", type=int, default=1024, metavar="N", help="tokens of it (default: 1024)"
         )
+        command.add_argument(
+            "--profile",
+            metavar="FILE",
+            type=Path,
+            help="how the model spikes, from python -m golden profile (default: as is assumed)",
+        )
         if name == "energy":
             command.add_argument(
                 "--preset", help=f"hardware: {', '.join(PRESETS)} (default: the model's)"
@@ -66,11 +75,25 @@ def _config(options: argparse.Namespace) -> ModelConfig:
     return config
 
 
+def _profile(options: argparse.Namespace, recipe: Recipe) -> Profile | None:
+    """Return the profile that is asked for, if it is of the model and the recipe."""
+    if options.profile is None:
+        return None
+    profile, checkpoint = load_profile(options.profile), request(options.model).checkpoint
+    if checkpoint is None:
+        raise ValueError(
+            f"--profile must be left out: {options.model} has no weights that it could be of"
+        )
+    profile.identity.require(checkpoint, recipe)
+    return profile
+
+
 def _energy(options: argparse.Namespace) -> None:
     config, recipe = _config(options), load_recipe(options.recipe)
     named = NAMED.get(options.model)
     params = preset(options.preset or (named.preset if named is not None else "edge"))
-    report = energy_report(config, recipe, params, options.position, options.prompt)
+    profile = _profile(options, recipe)
+    report = energy_report(config, recipe, params, options.position, options.prompt, profile)
     if options.json:
         print(json.dumps(report, indent=1))
         return
@@ -79,7 +102,7 @@ def _energy(options: argparse.Namespace) -> None:
     for heading in (*GROUPS, "all"):
         shown.add_column(heading, justify="right")
     for row in report["designs"]:
-        name = row["design"] + ("" if row["firing"] == "assumed" else " (as published)")
+        name = row["design"] + (" (as published)" if row["firing"] == "published" else "")
         values = [*row["groups"].values(), row["joules"]]
         shown.add_row(name, *(_millijoules(value) for value in values))
     console = _console()
@@ -90,7 +113,8 @@ def _energy(options: argparse.Namespace) -> None:
 
 def _boards(options: argparse.Namespace) -> None:
     config, recipe = _config(options), load_recipe(options.recipe)
-    report = boards_report(config, recipe, options.position, options.prompt)
+    profile = _profile(options, recipe)
+    report = boards_report(config, recipe, options.position, options.prompt, profile)
     if options.json:
         print(json.dumps(report, indent=1))
         return
@@ -111,6 +135,7 @@ def _boards(options: argparse.Namespace) -> None:
     console.print(shown)
     for row in report["boards"]:
         console.print(f"{row['board']}: {row['reason']}", highlight=False, soft_wrap=True)
+    console.print(f"firing: {report['firing']}", highlight=False, soft_wrap=True)
 
 
 def _millijoules(joules: float) -> str:

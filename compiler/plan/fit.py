@@ -9,6 +9,7 @@ from compiler.plan.area import Area, estimate
 from compiler.plan.board import Board
 from compiler.plan.bounds import bound
 from golden.config import ModelConfig
+from golden.profile import Profile
 from golden.recipe import Recipe
 from hw.params import HwParams
 from hw.presets import preset
@@ -85,8 +86,17 @@ def misfit(area: Area, board: Board) -> str | None:
     return " and ".join(lacks) or None
 
 
-def fit(board: Board, config: ModelConfig, recipe: Recipe, position: int) -> Choice:
-    """Return the fastest accelerator for a model that fits a board, the smallest of equals."""
+def fit(
+    board: Board,
+    config: ModelConfig,
+    recipe: Recipe,
+    position: int,
+    profile: Profile | None = None,
+) -> Choice:
+    """Return the fastest accelerator for a model that fits a board, the smallest of equals.
+
+    Its sites fire as a profile says, or else as is assumed (`compiler.plan.activity.known`).
+    """
     channels = max(config.hidden_size, config.heads * config.head_dim, config.ffn_size, 64)
     max_channels = 1 << (max(channels, position + 2) - 1).bit_length()
     if max_channels > 1 << 15:
@@ -100,7 +110,8 @@ def fit(board: Board, config: ModelConfig, recipe: Recipe, position: int) -> Cho
             short.append((area.all_luts, lack))
             continue
         cores = _cores(area, board)
-        found.append((bound(board, config, recipe, params, cores, position), params, cores, area))
+        cycles = bound(board, config, recipe, params, cores, position, profile=profile)
+        found.append((cycles, params, cores, area))
     if not found:
         least = min(short)[1]
         return Choice(params=None, reason=f"no array fits {board.name}: the smallest needs {least}")

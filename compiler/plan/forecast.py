@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from compiler.model.build import program_of
 from compiler.model.lower import lower
-from compiler.plan.activity import assumed
+from compiler.plan.activity import known
 from compiler.plan.board import Board
 from compiler.plan.bounds import CODING, bound, rate
 from compiler.plan.costs import Cost, costs
@@ -18,6 +18,7 @@ from compiler.plan.energy import designs, joules, ledger
 from compiler.plan.fit import Choice
 from compiler.plan.workload import products
 from golden.config import ModelConfig
+from golden.profile import Profile
 from golden.recipe import Recipe
 from hw.isa import Opcode
 
@@ -63,8 +64,9 @@ def forecast(
     recipe: Recipe,
     position: int,
     prompt: int,
+    profile: Profile | None = None,
 ) -> Forecast:
-    """Predict what a choice does: a token at a position, and a prompt."""
+    """Predict what a choice does: a token at a position, and a prompt; sites fire as in `fit`."""
     params, cores = choice.params, choice.cores
     if params is None:
         raise ValueError(choice.reason)
@@ -72,8 +74,10 @@ def forecast(
     model = lower(config, recipe, params, min(max(position + 1, prompt), config.max_positions))
     program, _ = program_of(model, params, CODING)
 
+    activities = known(config, recipe, profile)
+
     def steps_at(at: int) -> list[Cost]:
-        of_token = costs(model, program, params, assumed(config, recipe, at), at)
+        of_token = costs(model, program, params, activities(at), at)
         return [_shared(cost, cores, words_a_cycle) for cost in of_token]
 
     token = steps_at(position)
@@ -88,10 +92,10 @@ def forecast(
     head = whole[-1].layers[None]
     layers = [p.cycles - sum(p.layers[None].values()) for p in whole]
     middle = (prompt - 1) // 2
-    batched = bound(board, config, recipe, params, cores, middle, params.tokens, False)
+    batched = bound(board, config, recipe, params, cores, middle, params.tokens, False, profile)
     counts = count(
         config,
-        products(config, recipe, assumed(config, recipe, position), position),
+        products(config, recipe, activities(position), position),
         params,
         CODING,
         position,

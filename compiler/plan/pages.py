@@ -23,9 +23,11 @@ _ABOUT_ENERGY = (
     "measurements: `python -m compiler energy MODEL --json` lists each count, constant and "
     "source. Additions, bytes of weights and of vectors are held against the simulators' counters "
     "by tests; what a batch of tokens or of heads shares is estimated as if they fired "
-    "independently. How LLaMA-2-7B fires is not measured but borrowed from SmolLM2-135M. Not "
-    "counted, for any design: clock, control, wires, leakage, refresh, registers inside a "
-    "processing element, and the shifter of a spike array."
+    "independently. How LLaMA-2-7B fires is not measured but borrowed from SmolLM2-135M; with "
+    "`--profile FILE`, recorded by `python -m golden profile`, the figures rest on how a trained "
+    "checkpoint was measured to fire, in the mean of a text. Not counted, for any design: clock, "
+    "control, wires, leakage, refresh, registers inside a processing element, and the shifter of "
+    "a spike array."
 )
 _ABOUT_PAPER = (
     "The paper's figures (arXiv 2604.16475, LLaMA-2-7B, {prompt:,} tokens) are arithmetic alone: "

@@ -1,8 +1,10 @@
 """What the ledger and the boards come to for one model, as plain JSON values."""
 
+from collections.abc import Callable
+
 from compiler.model.build import program_of
 from compiler.model.lower import lower
-from compiler.plan.activity import assumed
+from compiler.plan.activity import assumed, known
 from compiler.plan.area import CELLS, estimate
 from compiler.plan.board import Board, boards
 from compiler.plan.bounds import CODING
@@ -17,6 +19,7 @@ from compiler.plan.forecast import forecast
 from compiler.plan.paper import PROMPT, macs, memory_joules, methods
 from compiler.plan.workload import Activities, products
 from golden.config import ModelConfig
+from golden.profile import Profile
 from golden.recipe import Recipe
 from hw.params import HwParams
 from hw.presets import preset
@@ -27,16 +30,28 @@ _RANGES = [{"dram": "low"}, {"dram": "high"}, {"sram": "low"}, {"sram": "high"}]
 
 
 def energy_report(
-    config: ModelConfig, recipe: Recipe, params: HwParams, position: int, prompt: int
+    config: ModelConfig,
+    recipe: Recipe,
+    params: HwParams,
+    position: int,
+    prompt: int,
+    profile: Profile | None = None,
 ) -> dict[str, object]:
-    """Return each design's joules for a token at a position, and for a token of a prompt."""
+    """Return each design's joules for a token at a position, and for a token of a prompt.
+
+    Sites fire as a profile says (``measured``) or else as is ``assumed``; and for comparison, in
+    unary, as is ``published``.
+    """
     width = recipe.default.weight_bits
+    activities = known(config, recipe, profile)
+    here = "assumed" if profile is None else "measured"
     rows = []
-    for firing in ("assumed", "published"):
+    for firing, at in ((here, activities), ("published", lambda _position: published())):
         for design in designs(width):
             if firing == "published" and (design.coding != "unary"):
                 continue
-            rows.append(_row(config, recipe, params, position, prompt, design, firing))
+            row = _row(config, recipe, params, position, prompt, design, at)
+            rows.append({"design": design.name, "firing": firing, **row})
     return {
         "model": config.name,
         "recipe": recipe.name,
@@ -44,7 +59,7 @@ def energy_report(
         "position": position,
         "prompt": prompt,
         "batches": _batches(params, prompt),
-        "firing": assumed(config, recipe, position)(0, "qkv").source,
+        "firing": activities(position)(0, "qkv").source,
         "designs": rows,
         "constants": {name: vars(constant) for name, constant in constants().items()},
     }
@@ -61,11 +76,8 @@ def _row(
     position: int,
     prompt: int,
     design: Design,
-    firing: str,
+    activities: Callable[[int], Activities],
 ) -> dict[str, object]:
-    def activities(at: int) -> Activities:
-        return published() if firing == "published" else assumed(config, recipe, at)
-
     def counted(at: int, batch: int, head: bool) -> Counts:
         found = products(config, recipe, activities(at), at)
         found = [product for product in found if head or product.name != "lm_head"]
@@ -77,8 +89,6 @@ def _row(
         of_prompt = counted((prompt - 1) // 2, batch, False)
         by_batch[str(batch)] = joules(ledger(design, of_prompt, params, rows=batch))
     return {
-        "design": design.name,
-        "firing": firing,
         "joules": joules(entries),
         "groups": {group: joules(entries, [group]) for group in GROUPS},
         "range": {" ".join(*levels.items()): joules(entries, levels=levels) for levels in _RANGES},
@@ -104,23 +114,35 @@ def paper_report(config: ModelConfig, recipe: Recipe, params: HwParams) -> dict[
 
 
 def boards_report(
-    config: ModelConfig, recipe: Recipe, position: int, prompt: int
+    config: ModelConfig,
+    recipe: Recipe,
+    position: int,
+    prompt: int,
+    profile: Profile | None = None,
 ) -> dict[str, object]:
-    """Return what is picked for each board, and what it would do."""
+    """Return what is picked for each board, and what it would do; sites fire as in `fit`."""
     return {
         "model": config.name,
         "recipe": recipe.name,
         "coding": CODING,
         "position": position,
         "prompt": prompt,
-        "boards": [_board(board, config, recipe, position, prompt) for board in boards().values()],
+        "firing": known(config, recipe, profile)(position)(0, "qkv").source,
+        "boards": [
+            _board(board, config, recipe, position, prompt, profile) for board in boards().values()
+        ],
     }
 
 
 def _board(
-    board: Board, config: ModelConfig, recipe: Recipe, position: int, prompt: int
+    board: Board,
+    config: ModelConfig,
+    recipe: Recipe,
+    position: int,
+    prompt: int,
+    profile: Profile | None,
 ) -> dict[str, object]:
-    choice = fit(board, config, recipe, max(position, prompt - 1))
+    choice = fit(board, config, recipe, max(position, prompt - 1), profile)
     row: dict[str, object] = {
         "board": board.name,
         "values": {name: vars(value) for name, value in board.values.items()},
@@ -129,7 +151,7 @@ def _board(
     }
     if choice.params is None or choice.area is None:
         return row
-    found = forecast(board, choice, config, recipe, position, prompt)
+    found = forecast(board, choice, config, recipe, position, prompt, profile)
     return row | {
         "params": choice.params.as_dict(),
         "cores": choice.cores,

@@ -1,5 +1,6 @@
 """What a report holds, as plain JSON values."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -67,6 +68,7 @@ def _memory(plan: Plan) -> dict[str, object]:
         "bytes": plan.memory_bytes,
         "alignment_bytes": REGION_ALIGNMENT,
         "by_kind": {kind: plan.bytes_of(kind) for kind in kinds},
+        "padding_bytes": plan.memory_bytes - sum(map(plan.bytes_of, kinds)),
         "kv_cache_bytes": plan.bytes_of("cache"),
         "kv_cache_bytes_a_position": plan.bytes_of("cache") / plan.model.context,
         "regions": [
@@ -91,7 +93,14 @@ def _token(found: Prediction, position: int, word: int) -> dict[str, object]:
 
 
 def _rounded(causes: Mapping[str, float]) -> dict[str, int]:
-    return {cause: round(causes[cause]) for cause in CAUSES}
+    """Return whole cycles by cause whose sum is that of all, rounded.
+
+    All are rounded down, but for those with the largest fractions, as many as the sum needs.
+    """
+    found = {cause: math.floor(causes[cause]) for cause in CAUSES}
+    left = round(sum(causes[cause] for cause in CAUSES)) - sum(found.values())
+    fractions = sorted(CAUSES, key=lambda cause: found[cause] - causes[cause])
+    return found | {cause: found[cause] + 1 for cause in fractions[:left]}
 
 
 def _matrices(plan: Plan) -> list[dict[str, object]]:

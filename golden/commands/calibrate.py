@@ -13,7 +13,7 @@ from golden import calibrate
 from golden.adapter import unpack_adapter
 from golden.calibrate import split
 from golden.checkpoints import load
-from golden.commands.options import progress_bar
+from golden.commands.options import progress_bar, require_place
 from golden.fold import find_fold
 from golden.fold_file import StoredFold, pack_fold, unpack_fold
 from golden.perplexity import read_text
@@ -166,6 +166,9 @@ def _require_sense(options: argparse.Namespace) -> None:
         raise ValueError("--fold and --fold-text both say what to fold: give one of them")
     if options.output.suffix != ".toml":
         raise ValueError(f"--output must end in .toml, not {options.output.name!r}")
+    require_place(options.output, "--output")
+    if options.report is not None:
+        require_place(options.report, "--report")
 
 
 def _unpacked(kind: str, path: Path, unpack: Callable[[bytes], _T]) -> _T:

@@ -18,7 +18,7 @@ from golden.checkpoints import Checkpoint, load
 from golden.perplexity import read_text, windows
 from golden.recipe import Recipe, known_recipes, load_recipe
 
-__all__ = ["MODEL", "add_recipe", "add_windows", "progress_bar", "read_windows"]
+__all__ = ["MODEL", "add_recipe", "add_windows", "progress_bar", "read_windows", "require_place"]
 
 MODEL = (
     f"{', '.join(fetch.KNOWN)}, or the path of a Hugging Face directory, a .gguf or a "
@@ -69,6 +69,12 @@ def read_windows(options: argparse.Namespace) -> tuple[Recipe, Checkpoint, int, 
     if not batches:
         raise ValueError(f"text {options.text} must have at least 2 tokens to predict one")
     return recipe, checkpoint, context, batches
+
+
+def require_place(path: Path, option: str) -> None:
+    """Refuse, before any work is done for it, an output for which there is no directory."""
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{option} must lie in a directory that exists, not {path}")
 
 
 def progress_bar(amount: MofNCompleteColumn | DownloadColumn) -> Progress:

@@ -9,7 +9,13 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn
 from rich.table import Table
 
-from golden.commands.options import add_recipe, add_windows, progress_bar, read_windows
+from golden.commands.options import (
+    add_recipe,
+    add_windows,
+    progress_bar,
+    read_windows,
+    require_place,
+)
 from golden.intact import sha256_of
 from golden.profile import Profile
 from golden.profile_file import save_profile
@@ -53,8 +59,7 @@ def _run(options: argparse.Namespace) -> None:
         raise ValueError(f"--keep must be at least 1, not {options.keep}")
     if options.output.suffix != ".npz":
         raise ValueError(f"--output must end in .npz, not {options.output.name!r}")
-    if not options.output.absolute().parent.is_dir():
-        raise ValueError(f"--output must lie in a directory that exists, not {options.output}")
+    require_place(options.output, "--output")
     recipe, checkpoint, context, batches = read_windows(options)
     with progress_bar(MofNCompleteColumn()) as progress:
         task = progress.add_task("windows", total=len(batches))

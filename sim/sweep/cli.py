@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sim.sweep.words import many
+
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
 DESCRIPTION = """\
@@ -55,7 +57,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, timing: Any) -> int:
     """Run the command; returns its exit status."""
     from sim.sweep.request import SweepRequest  # imports of seconds
-    from sim.sweep.run import FILES, sweep
+    from sim.sweep.run import FILES, LOG, sweep
 
     names = ("model", "layer", "preset", "coding", "recipe", "prompt", "prompt_tokens", "board")
     names += ("scheduler", "output") + ("workers",) * (options.workers is not None)
@@ -86,20 +88,27 @@ def run(options: argparse.Namespace, timing: Any) -> int:
     else:
         _show(summary, rows)
         print(f"{', '.join(FILES.values())} in {directory}")
+    if lines := summary["ignored_lines"]:
+        print(
+            f"python -m sim: {directory / LOG} holds {many(len(lines), 'line')} without a whole "
+            f"row, the first at line {lines[0]}: ignored, and measured anew where asked for",
+            file=sys.stderr,
+        )
     for entry in summary["reasons"]:
         if entry["status"] == "failed":
-            many = entry["configurations"]
-            print(f"python -m sim: {many} failed: {entry['reason']}", file=sys.stderr)
+            failed = entry["configurations"]
+            print(f"python -m sim: {failed} failed: {entry['reason']}", file=sys.stderr)
     return 1 if summary["failed"] else 0
 
 
 def _show(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     console = Console(highlight=False)
     console.print(
-        f"{summary['model']} {','.join(summary['layers'])}: {summary['measured']} configurations "
-        f"measured, {summary['refused']} refused, {summary['failed']} failed; "
-        f"{summary['prompt_tokens']} tokens, latency {summary['latency']}; "
-        f"{summary['simulated']} simulated on {summary['workers']} workers, "
+        f"{summary['model']} {','.join(summary['layers'])}: "
+        f"{many(summary['measured'], 'configuration')} measured, {summary['refused']} refused, "
+        f"{summary['failed']} failed; {many(summary['prompt_tokens'], 'token')}, "
+        f"latency {summary['latency']}; "
+        f"{summary['simulated']} simulated on {many(summary['workers'], 'worker')}, "
         f"{summary['wall_seconds']:.1f} s"
     )
     console.print(_fronts(summary, rows))

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from compiler.report.style import QUIET, SETTINGS
 from sim.sweep.pareto import FRONTS
+from sim.sweep.words import many
 
 __all__ = ["draw"]
 
@@ -45,8 +46,9 @@ def draw(rows: Sequence[Row], summary: Mapping) -> str:
             axes.set_xlabel(label)
         panels[0].set_ylabel("cycles of a token")
         made.suptitle(
-            f"{summary['model']} {','.join(summary['layers'])}: {summary['measured']} "
-            f"accelerators, {summary['prompt_tokens']} tokens",
+            f"{summary['model']} {','.join(summary['layers'])}: "
+            f"{many(summary['measured'], 'accelerator')}, "
+            f"{many(summary['prompt_tokens'], 'token')}",
             fontsize=10.5,
         )
         made.legend(handles=_legend(rows, colours), loc="outside right center")

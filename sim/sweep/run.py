@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from golden.checkpoints import Checkpoint
 from golden.recipe import load_recipe
 from sim import cases
 from sim.errors import HardwareFault, ToolError
-from sim.run import alone
+from sim.run import LOCK, alone
 from sim.sweep import cluster, figure, grid, pareto, table
 from sim.sweep.firing import Firing, fire_all
 from sim.sweep.grid import Configuration
@@ -23,10 +23,12 @@ from sim.sweep.measure import FAMILY, Conditions, measure
 from sim.sweep.request import SweepRequest, configurations, prompt_of
 from sim.verilog import ROOT
 
-__all__ = ["FILES", "sweep"]
+__all__ = ["FILES", "LOG", "sweep"]
 
 FILES = {"rows": "sweep.parquet", "plot": "pareto.svg", "summary": "sweep.json"}
-"""What a sweep leaves in its directory, beside the log ``rows.jsonl``."""
+"""What a sweep leaves in its directory, beside the log."""
+LOG = "rows.jsonl"
+"""Every row that was ever found in a directory."""
 
 _MODEL, _LAYERS = "smollm2-135m", "attn0,mlp0"
 
@@ -76,10 +78,10 @@ def sweep(
         prompt, tokens = prompt_of(request, checkpoint, points)
         firings = fire_all(checkpoint, recipes, layers, prompt, tokens, say)
         rows = [_begun(point, tokens, firings[point.recipe], conditions) for point in points]
-        until_the_end.enter_context(alone(directory))
+        until_the_end.enter_context(_alone(directory))
         for file in FILES.values():  # an older sweep's must not stand for this one's
             (directory / file).unlink(missing_ok=True)
-        log = table.Log(directory / "rows.jsonl")
+        log = table.Log(directory / LOG)
         missing = [index for index, row in enumerate(rows) if row["key"] not in log.rows]
         for index in list(missing):
             if isinstance(reason := firings[points[index].recipe], str):
@@ -97,19 +99,39 @@ def sweep(
         finished = [(failed.get(row["key"]) or log.rows[row["key"]]) for row in rows]
         if not _count(finished, "measured"):
             reason = finished[0]["reason"]
-            raise ValueError(f"none of {len(finished)} configurations can be measured: {reason}")
+            which = f"none of {len(finished):,} configurations can"
+            if len(finished) == 1:
+                which = "the only configuration cannot"
+            raise ValueError(f"{which} be measured: {reason}")
         simulated = _count([finished[index] for index in missing], "measured")
         facts = _facts(request, checkpoint, layers, prompt, tokens)
         seconds = round(time.monotonic() - begin, 3)
         summary = _summary(
             facts, finished, simulated=simulated, workers=workers, seconds=seconds
-        )
+        ) | {"ignored_lines": log.ignored}
         table.write_parquet(finished, facts, directory / FILES["rows"])
         drawn = figure.draw(finished, summary)
         table.replace_whole(directory / FILES["plot"], lambda part: part.write_text(drawn))
         text = json.dumps(summary, indent=1) + "\n"
         table.replace_whole(directory / FILES["summary"], lambda part: part.write_text(text))
     return summary, finished, directory
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Work alone in a directory; where that fails before any row is measured, leave nothing."""
+    made = not directory.exists()
+    with alone(directory):
+        try:
+            yield
+        except BaseException:
+            log = table.Log(directory / LOG)
+            if not log.ignored and not _count([*log.rows.values()], "measured"):
+                (directory / LOG).unlink(missing_ok=True)
+                (directory / LOCK).unlink(missing_ok=True)
+                if made and not any(directory.iterdir()):
+                    directory.rmdir()
+            raise
 
 
 def _directory(request: SweepRequest, checkpoint: Checkpoint, layers: list[str]) -> Path:

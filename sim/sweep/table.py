@@ -47,13 +47,26 @@ def key(request: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
+_NEEDED = [field.name for field in SCHEMA if not field.nullable]
+_FIGURES = [*COUNTERS, "cycles_per_token"]  # of a row that was measured
+_PYTHON = {_TEXT: str, _COUNT: int, _REAL: (int, float), pa.bool_(): bool}
+_KIND_OF = {field.name: _PYTHON[field.type] for field in SCHEMA}
+
+
 class Log:
     """Every row that was ever found in a directory, a line each, written as it comes.
 
     Parameters
     ----------
     path : Path
-        ``rows.jsonl``; need not be there. A line that is not whole is as if it were not there.
+        ``rows.jsonl``; need not be there.
+
+    Attributes
+    ----------
+    rows : dict
+        By their ``key``.
+    ignored : list of int
+        Numbers, from 1, of the lines that are no whole rows: as if they were not there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,12 +74,18 @@ class Log:
         self.rows: dict[str, dict[str, object]] = {}
         text = path.read_bytes().decode(errors="replace") if path.exists() else ""
         self._torn = bool(text) and not text.endswith("\n")  # where an older run was killed
-        for line in text.splitlines():
+        self.ignored: list[int] = []
+        for number, line in enumerate(text.split("\n"), 1):
+            if not line:
+                continue
             try:
                 row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            if _is_row(row):
                 self.rows[row["key"]] = row
-            except (ValueError, KeyError, TypeError):
-                continue
+            else:
+                self.ignored.append(number)
 
     def add(self, row: Mapping[str, object]) -> None:
         """Keep a row, by its ``key``."""
@@ -74,6 +93,21 @@ class Log:
         with self._path.open("a") as file:
             file.write("\n" * self._torn + json.dumps(row) + "\n")
         self._torn = False
+
+
+def _is_row(row: object) -> bool:
+    """Return whether a line's JSON is a row whose values are of the kinds of `SCHEMA`."""
+    if not isinstance(row, dict) or any(row.get(name) is None for name in _NEEDED):
+        return False
+    if row["status"] not in ("measured", "refused"):  # what failed is not in the log
+        return False
+    if any(row.get(name) is None for name in _FIGURES if row["status"] == "measured"):
+        return False
+    return all(
+        isinstance(value, _KIND_OF.get(name, object))
+        for name, value in row.items()
+        if value is not None
+    )
 
 
 def write_parquet(

@@ -96,7 +96,19 @@ def test_a_place_that_cannot_be_written_is_one_sentence(capsys, tmp_path, storie
     (tmp_path / "file").touch()
     target = tmp_path / "file" / "model"
     result = run(capsys, "build", stories260k, "--layers", "k0", "-o", target)
-    assert result == (2, "", f"python -m compiler: {tmp_path / 'file'}: File exists\n")
+    message = (
+        f"{tmp_path / 'file'} cannot be used (File exists): name a place in a directory, not in a "
+        "file"
+    )
+    assert result == (2, "", f"python -m compiler: {message}\n")
+
+
+@pytest.mark.parametrize("value", ["-5", "0", "4GB"])
+def test_memory_that_is_no_number_of_bytes_is_one_sentence(capsys, tmp_path, value):
+    result = run(capsys, "build", "sdllm-7b", "--memory", value, "-o", tmp_path / "model")
+    message = f"must be a whole number of bytes, at least 1, not {value!r} (see --help)"
+    assert result == (2, "", f"python -m compiler build: argument --memory: {message}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["verify", "show"])

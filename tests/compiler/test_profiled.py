@@ -256,3 +256,39 @@ def test_build_takes_a_profile(stories260k, tmp_path, capsys):
         assert main(wrong) == 2
         error = capsys.readouterr().err
         assert sentence in error and error.count("\n") == 1
+
+
+def test_energy_and_boards_take_a_profile(stories260k, tmp_path, capsys):
+    checkpoint, chosen = load("stories260k"), load_recipe("w8")
+    found = profile_of(checkpoint, chosen)
+    path = tmp_path / "p.npz"
+    save_profile(found, path)
+    common = ["stories260k", "--position", "30", "--prompt", "20"]
+
+    def report(command, *options):
+        assert main([command, *common, *options, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    said = report("energy", "--profile", str(path))
+    assert said["firing"] == "measured on 48 tokens of a"
+    assert [row["firing"] for row in said["designs"]] == ["measured"] * 7 + ["published"]
+    spikes = products(checkpoint.config, chosen, profiled(found)(30), 30)
+    (csd,) = (row for row in said["designs"] if row["design"] == "spike array, csd")
+    (added,) = (entry for entry in csd["entries"] if entry["what"] == "additions")
+    assert added["count"] == pytest.approx(sum(product.additions("csd") for product in spikes))
+    assumed_, measured_ = report("boards"), report("boards", "--profile", str(path))
+    assert assumed_["firing"].startswith("assumed") and measured_["firing"] == said["firing"]
+    cycles = [
+        [row["cycles"] for row in report["boards"] if "cycles" in row]
+        for report in (assumed_, measured_)
+    ]
+    assert cycles[0] and all(a != b for a, b in zip(*cycles, strict=True))
+    for command in ("energy", "boards"):
+        for wrong, sentence in (
+            ([*common, "--recipe", "w4", "--profile", str(path)], "the profile is of the recipe"),
+            ([*common, "--profile", str(tmp_path / "no.npz")], "there is no profile"),
+            (["sdllm-7b", "--profile", str(path)], "--profile must be left out: sdllm-7b has no w"),
+        ):
+            assert main([command, *wrong]) == 2
+            error = capsys.readouterr().err
+            assert error.startswith(f"python -m compiler: {sentence}") and error.count("\n") == 1

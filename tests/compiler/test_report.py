@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from compiler.__main__ import main
+from compiler.plan.cycles import CAUSES
 from compiler.plan.plan import make_plan
-from compiler.report.content import content
+from compiler.report.content import _rounded, content
 from compiler.report.page import page
 from compiler.report.trace import UNITS, trace
 from hw.presets import preset
@@ -80,13 +81,18 @@ def test_the_same_plan_gives_the_same_page(plan, report):
 
 def test_what_the_report_holds_adds_up(plan, report):
     json.dumps(report)
+    for token in report["tokens"]:
+        assert token["cycles"] == sum(token["by_cause"].values())
     token = next(t for t in report["tokens"] if t["position"] == report["position"])
-    assert token["cycles"] == pytest.approx(sum(token["by_cause"].values()), abs=6)
     layers = sum(sum(of["cycles"].values()) for of in report["layers"])
     assert layers == pytest.approx(token["cycles"], abs=20)
     products = sum(of["touched_bytes"] for of in report["products"])
     assert products == pytest.approx(token["weight_bytes"], rel=1e-3)
-    assert sum(report["memory"]["by_kind"].values()) <= report["memory"]["bytes"]
+    memory = report["memory"]
+    ends = {r["address"] + r["bytes"] for r in memory["regions"]}
+    padding = sum(-end % memory["alignment_bytes"] for end in ends if end < memory["bytes"])
+    assert memory["padding_bytes"] == padding > 0
+    assert sum(memory["by_kind"].values()) + padding == memory["bytes"]
     assert report["memory"]["kv_cache_bytes"] == report["memory"]["by_kind"]["cache"]
     assert [m["matrix"] for m in report["matrices"]] == [
         "q", "k", "v", "o", "gate", "up", "down", "lm_head",
@@ -94,6 +100,26 @@ def test_what_the_report_holds_adds_up(plan, report):
     assert len(report["firing"]) == 2 * 6 + 1
     for design in report["energy"]["designs"]:
         assert design["total"] == pytest.approx(sum(design["joules"].values())) and design["total"]
+
+
+def test_the_memory_s_table_adds_up(plan, report):
+    table = page(plan, report).partition("<h2>Memory</h2>")[2].partition("</table>")[0]
+    rows = re.findall(r"<tr><td>([\w ]+)</td><td>(?:<b>)?([\d,]+)", table)
+    numbers = {name: int(number.replace(",", "")) for name, number in rows}
+    assert numbers.pop("in all") == sum(numbers.values()) == report["memory"]["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("shares", "whole"),
+    [
+        ((1.4, 1.4, 1.4, 1.4, 1.4, 0), (2, 2, 1, 1, 1, 0)),
+        ((0.6, 0.6, 0.6, 0, 0, 0), (1, 1, 0, 0, 0, 0)),
+        ((2, 0.5, 3, 0.7, -1e-12, 0), (2, 0, 3, 1, 0, 0)),
+    ],
+)
+def test_whole_cycles_by_cause_are_those_of_all(shares, whole):
+    found = _rounded(dict(zip(CAUSES, shares, strict=True)))
+    assert tuple(found.values()) == whole
 
 
 def test_weights_that_the_ledger_does_not_know_have_no_joules():

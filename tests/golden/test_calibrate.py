@@ -56,6 +56,14 @@ def test_what_cannot_be_had_is_one_sentence(stories260k, short_text, tmp_path, c
     for arguments, said in (
         (("--budget", 1), "--budget must be above 1, not 1.0"),
         (("--skip", 1), "--skip must be between 0 and 1, not 1.0"),
+        (
+            ("-o", tmp_path / "none" / "r.toml"),
+            f"--output must lie in a directory that exists, not {tmp_path / 'none' / 'r.toml'}",
+        ),
+        (
+            ("--report", tmp_path / "none" / "r.json"),
+            f"--report must lie in a directory that exists, not {tmp_path / 'none' / 'r.json'}",
+        ),
         (("--tokens", 20), f"text {short_text} and --tokens must leave two windows to calibrate"),
         (
             ("--tokens", 1024, "--budget", 1.001, "--skip", 0.5),
@@ -84,10 +92,12 @@ def test_curves_are_what_dead_zones_do(seed):
 
 
 def test_texts_are_parted_from_their_end():
-    documents = ["a" * 20000, "b" * 30, "c" * 8000]
-    tail, slopes, checks = split(documents, lambda s: list(s.encode()), 100, 450)
-    assert tail == "a" * 160 + "\n" + "b" * 30 + "\n" + "c" * 8000 + "\n"
-    assert [len(w) for w in slopes] == [100, 100, 50] and [len(w) for w in checks] == [100, 100]
+    documents = ["d" * 60, "a" * 1200, "b" * 30, "c" * 32000]
+    parts = split(documents, lambda s: list(s.encode()), 100, 450, 100)
+    assert parts.fold == "a" * 736 + "\n" + "b" * 30 + "\n" + "c" * 32000 + "\n"
+    assert [len(w) for w in parts.slopes] == [100, 100, 50]
+    assert [len(w) for w in parts.checks] == [100, 100]
+    assert [bytes(w) for w in parts.lessons] == [b"a" * 14, b"d" * 60]
 
 
 def test_the_best_point_is_within_its_budget():

@@ -180,6 +180,16 @@ def test_an_unknown_recipe(stories, capsys):
     assert sentence.startswith("there is no recipe w3: name one of ")
 
 
+def test_a_place_that_cannot_be_written(stories, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "out"
+    sentence = refusal(capsys, *stories, "--layer", "k0", "-o", str(place))
+    assert sentence == (
+        f"{place / 'report.json'} cannot be used (Not a directory): name a place in a directory, "
+        "not in a file"
+    )
+
+
 def model_refusal(capsys, model) -> str:
     arguments = ("--layer", "mlp0", "--preset", "test", "--model", str(model))
     return refusal(capsys, *arguments)

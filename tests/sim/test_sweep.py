@@ -96,6 +96,35 @@ def test_what_is_there_is_not_measured_again(command, tmp_path, capsys, monkeypa
     capsys.readouterr()
 
 
+def test_what_cannot_be_measured_leaves_what_was(command, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    assert sweep(*command, "lanes=3") == 2
+    assert [*(tmp_path / "out").iterdir()] == []
+    assert sweep(*command, "lanes=8") == 0
+    assert "mlp1: 1 configuration measured" in capsys.readouterr().out
+    log = (tmp_path / "out" / "rows.jsonl").read_text()
+    assert sweep(*command, "lanes=3") == 2
+    assert (tmp_path / "out" / "rows.jsonl").read_text().startswith(log)
+
+
+def test_lines_that_are_no_rows_are_told_and_ignored(command, tmp_path, capsys):
+    assert sweep(*command, "lanes=8,16") == 0
+    log = tmp_path / "out" / "rows.jsonl"
+    first, second = log.read_text().splitlines()
+    row = json.loads(first)
+    broken = [json.dumps(row | {"cycles": "many"}), json.dumps({"key": row["key"]}), "[", second]
+    log.write_text("\n".join(broken) + "\n")
+    capsys.readouterr()
+    assert sweep(*command, "lanes=8,16", "--json") == 0
+    printed = capsys.readouterr()
+    summary = json.loads(printed.out)
+    assert (summary["ignored_lines"], summary["simulated"]) == ([1, 2, 3], 1)
+    assert printed.err == (
+        f"python -m sim: {log} holds 3 lines without a whole row, the first at line 1: ignored, "
+        "and measured anew where asked for\n"
+    )
+
+
 def test_what_other_code_measured_is_measured_again(command, tmp_path, monkeypatch, capsys):
     assert sweep(*command, "lanes=8") == 0
     monkeypatch.setattr(cluster, "CODE", "0" * 64)
@@ -137,7 +166,8 @@ def test_a_recipe_that_cannot_be_compiled_is_a_row(command, tmp_path):
     [
         (["rows=8"], "an axis of the grid must be one of "),
         (["coding=morse"], "coding must be one of unary, bitwise, csd, not 'morse'"),
-        (["lanes=3"], "none of 1 configurations can be measured: lanes must be a power of two"),
+        (["lanes=3"], "the only configuration cannot be measured: lanes must be a power of two"),
+        (["lanes=3,5"], "none of 2 configurations can be measured: lanes must be a power of two"),
         (["recipe=nowhere"], "there is no recipe nowhere"),
         (["recipe=sparse"], "recipe sparse has a dead_quantile"),
         (["coding=csd", "--coding", "csd"], "coding is in the grid: leave out --coding"),
@@ -154,9 +184,7 @@ def test_refusals_are_one_sentence(command, tmp_path, capsys, arguments, sentenc
     assert printed.out == ""
     assert printed.err.count("\n") == 1
     assert printed.err.startswith(f"python -m sim: {sentence}")
-    assert not (tmp_path / "out" / "sweep.parquet").exists()
-    if "configurations can be measured" not in sentence:  # that comes once all were tried
-        assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_workers_to_start_and_a_scheduler_exclude_each_other(command, capsys):
