@@ -1,15 +1,23 @@
 """Adapters: low-rank corrections of a checkpoint's matrices (LoRA, arXiv 2106.09685).
 
-W becomes W + up down before it is quantized, so the hardware has nothing new to do. What a dead
-zone takes away is partly made up for by what `golden.distil` learns here.
+A matrix W, (outputs, inputs), becomes W + up down before it is quantized, so the hardware has
+nothing new to do. What a dead zone takes away is partly made up for by what `golden.distil` learns
+here. An adapter must be small enough to keep, so only the codes of `up` are kept::
 
-In a file, an .npz archive, up and down are 8-bit codes: `KIND/up` is (layers, outputs, rank),
-`KIND/down` (layers, rank, inputs), and `KIND/scale` (layers, rank) what their products are times,
-float32. KIND is that of a layer's matrix, or lm_head, which counts as one layer.
+    column[k] = sqrt(mean over n of W[n, k]^2)
+    row[n]    = sqrt(mean over k of (W[n, k] / column[k])^2)
+    up[n, j]   = row[n] * codes[n, j] * scale[j] / sqrt(rank)
+    down[j, k] = sign[j, k] * column[k]
+
+Signs are drawn by the matrix's name; a column or row of nothing counts as 1e-9. The file is an .npz
+archive: `KIND/codes` is uint8, (layers, outputs, rank / 2), two codes of -7 to 7 a byte, the first
+in its low half; `KIND/scale` is float32, (layers, rank). KIND is that of a layer's matrix, or
+lm_head, which counts as one layer.
 """
 
 import base64
 import io
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -29,11 +37,15 @@ __all__ = [
     "adapter_entry",
     "adapter_of",
     "pack_adapter",
+    "signs",
+    "units",
     "unpack_adapter",
 ]
 
 _KINDS = (*MATRICES, "lm_head")
-_PARTS = {"up": (np.int8, 3), "down": (np.int8, 3), "scale": (np.float32, 2)}  # dtype, dimensions
+_PARTS = {"codes": (np.uint8, 3), "scale": (np.float32, 2)}  # dtype and dimensions
+_LARGEST_CODE = 7
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +54,28 @@ class Adapter:
 
     Attributes
     ----------
-    factors : dict of str to (Tensor, Tensor)
-        By matrix, up, (outputs, rank), and down, (rank, inputs), float32.
+    ups : dict of str to Tensor
+        By matrix, codes times scales, float32, (outputs, rank).
     raw : bytes
         The file, which the same adapter is read from again.
     """
 
-    factors: dict[str, tuple[Tensor, Tensor]]
+    ups: dict[str, Tensor]
     raw: bytes
+
+
+def units(w: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a matrix's row, (outputs,), and column, (inputs,), float64."""
+    w = w.double()
+    column = w.square().mean(dim=0).sqrt().clamp(min=_NOTHING)
+    return (w / column).square().mean(dim=1).sqrt().clamp(min=_NOTHING), column
+
+
+def signs(name: str, rank: int, inputs: int) -> Tensor:
+    """Return the signs of a matrix's down, float32, (rank, inputs)."""
+    words = np.random.PCG64(zlib.crc32(name.encode())).random_raw(-(-rank * inputs // 64))
+    bits = np.unpackbits(words.astype("<u8").view(np.uint8), count=rank * inputs)
+    return torch.from_numpy(2.0 * bits.reshape(rank, inputs) - 1).float()
 
 
 class AdaptedCheckpoint(DerivedCheckpoint):
@@ -57,16 +83,19 @@ class AdaptedCheckpoint(DerivedCheckpoint):
 
     def __init__(self, checkpoint: Checkpoint | DerivedCheckpoint, adapter: Adapter) -> None:
         super().__init__(checkpoint, replace(checkpoint.config, tied_head=False))
-        self._factors = adapter.factors
+        self._ups = adapter.ups
 
     def tensor(self, name: str) -> Tensor:
         """Return a tensor with its correction, float32."""
         self.shape(name)
         t = self._checkpoint.tensor(name)
-        if name not in self._factors:
+        if name not in self._ups:
             return t
-        up, down = self._factors[name]
-        return (t.double() + up.double() @ down.double()).float()
+        up = self._ups[name].double()
+        rank = up.shape[1]
+        row, column = units(t)
+        low = up / rank**0.5 @ signs(name, rank, t.shape[1]).double()
+        return (t.double() + row[:, None] * low * column).float()
 
 
 def adapt(
@@ -81,33 +110,34 @@ def adapt(
     """
     if adapter is None:
         return checkpoint
-    given = {name: (len(up), down.shape[1]) for name, (up, down) in adapter.factors.items()}
+    given = {name: len(up) for name, up in adapter.ups.items()}
     kinds = {name.rpartition(".")[2] for name in given}
     names = [m for m in matrices(checkpoint.config) if m.rpartition(".")[2] in kinds]
-    wanted = {name: tuple(checkpoint.shape(name)) for name in names}
+    wanted = {name: checkpoint.shape(name)[0] for name in names}
     for name in sorted(wanted.keys() | given.keys()):
         if wanted.get(name) != given.get(name):
             raise ValueError(
                 f"the recipe's adapter must be of this model, {checkpoint.config.name}, which it "
-                f"is not at {name}: shape {wanted.get(name)}, not {given.get(name)}"
+                f"is not at {name}: {wanted.get(name, 0)} outputs, not {given.get(name, 0)}"
             )
     return AdaptedCheckpoint(checkpoint, adapter)
 
 
-def pack_adapter(factors: Mapping[str, tuple[Tensor, Tensor]]) -> bytes:
-    """Return an adapter's file; the same bytes for the same factors, which are rounded.
+def pack_adapter(ups: Mapping[str, Tensor]) -> bytes:
+    """Return an adapter's file; the same bytes for the same `ups`, which are rounded.
 
-    All matrices of a kind must have factors, or none, and those of one rank.
+    All matrices of a kind must have one, or none; all ranks are equal and even.
     """
     arrays = {}
     for kind in _KINDS:
-        found = [pair for name, pair in factors.items() if name.rpartition(".")[2] == kind]
-        if not found:
-            continue
-        up, up_scale = _codes(torch.stack([up for up, _ in found]), dim=1)
-        down, down_scale = _codes(torch.stack([down for _, down in found]), dim=2)
-        arrays[f"{kind}/up"], arrays[f"{kind}/down"] = up.numpy(), down.numpy()
-        arrays[f"{kind}/scale"] = (up_scale * down_scale).float().numpy()
+        found = [up for name, up in ups.items() if name.rpartition(".")[2] == kind]
+        if found:
+            values = torch.stack(found)
+            scale = values.abs().amax(dim=1) / _LARGEST_CODE  # (layers, rank)
+            codes = (values / torch.where(scale > 0, scale, 1)[:, None]).round().to(torch.int8)
+            nibbles = codes.numpy().view(np.uint8) & 15
+            arrays[f"{kind}/codes"] = nibbles[..., 0::2] | nibbles[..., 1::2] << 4
+            arrays[f"{kind}/scale"] = scale.float().numpy()
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()
@@ -123,32 +153,32 @@ def unpack_adapter(raw: bytes) -> Adapter:
     """
     arrays = read_archive(io.BytesIO(raw))
     names = {f"{kind}/{part}" for kind in _KINDS for part in _PARTS}
-    factors = {}
+    ups = {}
     for kind in dict.fromkeys(name.partition("/")[0] for name in arrays):
-        parts = {part: arrays.get(f"{kind}/{part}") for part in _PARTS}
-        missing = [part for part, values in parts.items() if values is None]
-        if missing or not arrays.keys() <= names:
-            raise ValueError("must have KIND/up, KIND/down and KIND/scale, and nothing else")
-        for part, (dtype, dimensions) in _PARTS.items():
-            values = parts[part]
+        codes, scale = (arrays.get(f"{kind}/{part}") for part in _PARTS)
+        if codes is None or scale is None or not arrays.keys() <= names:
+            raise ValueError("must have KIND/codes and KIND/scale, and nothing else")
+        for (part, (dtype, dimensions)), values in zip(_PARTS.items(), (codes, scale), strict=True):
             if values.dtype != dtype or values.ndim != dimensions or not np.isfinite(values).all():
                 raise ValueError(
                     f"must have {kind}/{part} finite, of {np.dtype(dtype).name} and {dimensions} "
                     "dimensions"
                 )
-        up, down, scale = (torch.from_numpy(parts[part].astype("f4")) for part in _PARTS)
-        if not up.shape[0] == down.shape[0] == scale.shape[0]:
-            raise ValueError(f"must have {kind} for the same layers in up, down and scale")
-        if not up.shape[2] == down.shape[1] == scale.shape[1]:
-            raise ValueError(f"must have {kind} of the same rank in up, down and scale")
-        if kind == "lm_head" and len(up) != 1:
-            raise ValueError(f"must have lm_head once, not {len(up)} times")
-        for layer in range(len(up)):
+        layers, outputs, pairs = codes.shape
+        if scale.shape != (layers, 2 * pairs) or not (outputs and pairs):
+            raise ValueError(f"must have {kind} of the same layers and rank in codes and scale")
+        if kind == "lm_head" and layers != 1:
+            raise ValueError(f"must have lm_head once, not {layers} times")
+        nibbles = np.stack([codes & 15, codes >> 4], axis=-1).reshape(layers, outputs, 2 * pairs)
+        signed = (nibbles.astype(np.int8) ^ 8) - 8  # two's complement
+        if (signed < -_LARGEST_CODE).any():
+            raise ValueError(f"must have {kind}/codes of -7 to 7")
+        for layer in range(layers):
             name = kind if kind == "lm_head" else f"layers.{layer}.{kind}"
-            factors[name] = up[layer] * scale[layer], down[layer]
-    if not factors:
-        raise ValueError("must have at least one KIND/up, KIND/down and KIND/scale")
-    return Adapter(factors, raw)
+            ups[name] = torch.from_numpy(signed[layer] * scale[layer])
+    if not ups:
+        raise ValueError("must have KIND/codes and KIND/scale of at least one KIND")
+    return Adapter(ups, raw)
 
 
 def adapter_entry(adapter: Adapter | None) -> dict[str, str] | None:
@@ -159,10 +189,3 @@ def adapter_entry(adapter: Adapter | None) -> dict[str, str] | None:
 def adapter_of(entry: dict[str, str] | None) -> Adapter | None:
     """Return what `adapter_entry` made the entry of."""
     return None if entry is None else unpack_adapter(base64.b64decode(entry["npz"]))
-
-
-def _codes(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Round to 8-bit codes, with a scale for each vector along `dim`; returns both."""
-    scale = values.abs().amax(dim=dim, keepdim=True) / 127
-    codes = (values / torch.where(scale > 0, scale, 1)).round()
-    return codes.to(torch.int8), scale.squeeze(dim).double()

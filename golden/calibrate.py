@@ -11,6 +11,7 @@
 """
 
 import math
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -36,8 +37,8 @@ __all__ = ["LAPS", "Calibration", "Curve", "Point", "best", "Parts", "split", "t
 _SHARES = [0.025 * i for i in range(1, 37)]  # of the channels, that dead zones are tried at
 LAPS = 6  # recipes that are run
 _FOLD_CHARACTERS = 32768
-_RANK = 2  # of an adapter
-_MILDER = 0.65  # of a share: a third of the lessons, so that an adapter serves milder recipes too
+_RANK = 8  # of an adapter
+_MILDER = 0.65  # of a share: a fourth of the lessons, so that an adapter serves milder recipes too
 
 
 @dataclass
@@ -139,15 +140,15 @@ class Calibration:
         return Recipe("calibrated", default, sites, layer_sites, self.source, self.adapter)
 
     def distil(self, lessons: Sequence[Sequence[int]], share: float) -> bytes:
-        """Adapt the model to the dead zones of about a share, and some to fewer; returns the file.
+        """Adapt the model to dead zones that skip about a share, and fewer; returns the file.
 
         `lessons` are windows of tokens; see `golden.distil`.
         """
-        shares = (share, share, _MILDER * share)
-        zones = [self.zones(s) for s in shares]
+        zones = 3 * [self.zones(share)] + [self.zones(_MILDER * share)]
+        lessons = random.Random(0).sample(lessons, len(lessons))  # no two of a kind in a row
         step = lambda divergence: self.step(f"distilling: {divergence:.3f} nats")  # noqa: E731
-        factors = distil(self.original, self.checkpoint, zones, lessons, _RANK, step)
-        packed = pack_adapter(factors)
+        ups = distil(self.original, self.checkpoint, zones, lessons, _RANK, step)
+        packed = pack_adapter(ups)
         self.adapt(unpack_adapter(packed))  # as it will be read again
         return packed
 

@@ -5,8 +5,8 @@ each matrix, all else in float, and its adapter is what learns: Adam on the dive
 student's next-token distributions from the teacher's, a window a step. No label is seen, only what
 the teacher makes of the text: so the student can come near it, but is not fitted to the text.
 
-Factors are learnt relative to the weights: an element of up times one of down changes a weight by
-its part of the root mean square of its row and column, so that one rate suits all matrices.
+What is learnt, `up` of `golden.adapter`, is relative to the weights' rows, so that one rate suits
+all matrices; signs stay as they are drawn (as in LoRA-FA, arXiv 2308.03303).
 """
 
 import math
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import kl_div
 from torch.nn.functional import linear as matmul
 
+from golden.adapter import signs, units
 from golden.checkpoints import Checkpoint
 from golden.derived import DerivedCheckpoint
 from golden.model import FloatLinear, Model, Span, rms_norm
@@ -24,7 +25,7 @@ from golden.names import bias_of, matrices
 
 __all__ = ["distil"]
 
-_RATE = 1.5e-3  # of Adam, falling to 0 as half a cosine; 8e-3 learns nothing on SmolLM2-135M
+_RATE = 2e-3  # of Adam, falling to 0 as half a cosine; 8e-3 learns nothing on SmolLM2-135M
 _WARMUP = 10  # steps
 _BETAS = (0.9, 0.99)
 _LARGEST_COUNT = 127
@@ -54,32 +55,25 @@ class _Student(FloatLinear):
         self.dead_zones: Mapping[str, float] = {}
         self._input: Tensor | None = None
         self._fired: Tensor | None = None
-        self.learnt: dict[str, tuple[Tensor, Tensor]] = {}  # up and down, relative
-        self._units: dict[str, tuple[Tensor, Tensor]] = {}
+        self.learnt: dict[str, Tensor] = {}  # up, relative
+        self._units: dict[str, tuple[Tensor, Tensor]] = {}  # what it is relative to, and down
         self._halves: dict[str, Tensor] = {}  # what does not learn: bfloat16 is fine enough
-        generator = torch.Generator().manual_seed(0)
         for name in matrices(model.config):
             w = model.tensor(name)
-            column = w.square().mean(dim=0).sqrt() + 1e-9
-            row = (w / column).square().mean(dim=1).sqrt() / rank**0.5
-            up = torch.zeros(len(w), rank, requires_grad=True)
-            down = torch.randn(rank, w.shape[1], generator=generator).requires_grad_()
-            self.learnt[name], self._units[name] = (up, down), (row[:, None], column)
+            row, column = units(w)
+            down = signs(name, rank, w.shape[1]) * column.float()
+            self._units[name] = (row.float() / rank**0.5)[:, None], down
+            self.learnt[name] = torch.zeros(len(w), rank, requires_grad=True)
             self._halves[name] = w.bfloat16()
-
-    def factors(self, name: str) -> tuple[Tensor, Tensor]:
-        """Return a matrix's up, (outputs, rank), and down, (rank, inputs)."""
-        (up, down), (row, column) = self.learnt[name], self._units[name]
-        return up * row, down * column
 
     def __call__(self, site: str, name: str, x: Tensor) -> Tensor:
         if x is not self._input:  # the matrices of a site share one encoding
             self._input, self._fired = x, _Fire.apply(x, self.dead_zones.get(site, 0.0))
-        up, down = self.factors(name)
+        row, down = self._units[name]
         y = matmul(self._fired.bfloat16(), self._halves[name]).float()
         bias = bias_of(name, self.config)
         y = y if bias is None else y + self.tensor(bias)
-        return y + matmul(matmul(self._fired, down), up)
+        return y + matmul(matmul(self._fired, down), self.learnt[name] * row)
 
 
 def distil(
@@ -89,8 +83,8 @@ def distil(
     windows: Sequence[Sequence[int]],
     rank: int,
     step: Callable[[float], None] = lambda divergence: None,
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Learn the factors of an adapter; memory is some four times that of the model's weights.
+) -> dict[str, Tensor]:
+    """Learn an adapter; memory is some four times that of the model's weights.
 
     Parameters
     ----------
@@ -103,19 +97,18 @@ def distil(
     windows : sequence of windows
         Tokens, a step each, in the order they are learnt from.
     rank : int
-        Of the factors.
+        Of the corrections, even.
     step : callable
         Called after each window with its divergence, in nats a token.
 
     Returns
     -------
-    dict of str to (Tensor, Tensor)
-        By matrix, what `golden.adapter.pack_adapter` takes.
+    dict of str to Tensor
+        By matrix, float32, (outputs, rank): what `golden.adapter.pack_adapter` takes.
     """
     knows, learns = Model(teacher), Model(student)
     learns.linear = linear = _Student(learns, rank)
-    parameters = [part for pair in linear.learnt.values() for part in pair]
-    optimizer = torch.optim.Adam(parameters, lr=_RATE, betas=_BETAS)
+    optimizer = torch.optim.Adam(linear.learnt.values(), lr=_RATE, betas=_BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: _share(i, len(windows)))
     for i, ids in enumerate(windows):
         linear.dead_zones = dead_zones[i % len(dead_zones)]
@@ -128,8 +121,7 @@ def distil(
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
         step(float(loss.detach()))
-    with torch.no_grad():
-        return {name: linear.factors(name) for name in linear.learnt}
+    return {name: up.detach() for name, up in linear.learnt.items()}
 
 
 def _share(step: int, steps: int) -> float:

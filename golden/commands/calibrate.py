@@ -90,6 +90,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     _require_sense(options)
+    command = _repeated(options)
     own = None if options.fold_text is None else "\n".join(read_text(options.fold_text))
     source: str | StoredFold | None = own
     if options.fold is not None:
@@ -143,7 +144,7 @@ def _run(options: argparse.Namespace) -> None:
             + "".join(f", with --{kind} {path}" for kind, path in kept.items())
         )
     head = [
-        f"Calibrated: python -m golden calibrate {_repeated(options)}",
+        f"Calibrated: python -m golden calibrate {command}",
         f"Perplexity {chosen.ratio:.4f} x fp32, {chosen.skipped:.1%} of all weight bytes skipped,",
         f"on the {sum(map(len, parts.checks))} tokens that it was chosen on.",
     ]
@@ -181,10 +182,10 @@ def _unpacked(kind: str, path: Path, unpack: Callable[[bytes], _T]) -> _T:
 
 
 def _repeated(options: argparse.Namespace) -> str:
-    """Return the options that find the recipe again, without the folders of files."""
+    """Return the options that find the recipe again, files without their folders."""
     said = [f"--model {Path(options.model).name} --text {options.text.name}"]
     said += [f"--budget {options.budget} --tokens {options.tokens}"]
-    for name in ("skip", "distil"):
+    for name in ("skip", "distil", "fold", "adapter"):
         if value := getattr(options, name):
-            said.append(f"--{name} {value}")
+            said.append(f"--{name} {value.name if isinstance(value, Path) else value}")
     return " ".join(said)

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from golden.adapter import adapt, adapter_entry, adapter_of, pack_adapter, unpack_adapter
+from golden.adapter import (
+    adapt,
+    adapter_entry,
+    adapter_of,
+    pack_adapter,
+    signs,
+    units,
+    unpack_adapter,
+)
 from golden.checkpoints import load
 from golden.names import matrices
 from golden.prepare import prepare
@@ -22,19 +30,19 @@ def checkpoint(seed, tmp_path):
     return load(tmp_path)
 
 
-def random_factors(checkpoint, seed, rank=2):
+def random_ups(checkpoint, seed, rank=4):
+    """Return an adapter's parts, (outputs, rank), each vector with a largest of its own."""
     generator = torch.Generator().manual_seed(seed)
-    factors = {}
+    ups = {}
     for name in matrices(checkpoint.config):
-        outputs, inputs = checkpoint.shape(name)
-        up = torch.randn(outputs, rank, generator=generator)
-        factors[name] = up, torch.randn(rank, inputs, generator=generator)
-    return factors
+        size = 0.01 * (1 + torch.arange(rank))
+        ups[name] = size * torch.randn(checkpoint.shape(name)[0], rank, generator=generator)
+    return ups
 
 
 @pytest.fixture
-def factors(checkpoint, seed):
-    return random_factors(checkpoint, seed)
+def ups(checkpoint, seed):
+    return random_ups(checkpoint, seed)
 
 
 @pytest.fixture
@@ -45,63 +53,76 @@ def recipe(tmp_path):
     return path
 
 
-def test_it_adds_what_was_packed_to_each_matrix_and_nothing_else(checkpoint, factors, recipe):
-    raw = pack_adapter(factors)
+def test_it_adds_what_was_packed_to_each_matrix_and_nothing_else(checkpoint, ups, recipe):
+    raw = pack_adapter(ups)
     (recipe.parent / "x.adapter.npz").write_bytes(raw)
     loaded = load_recipe(recipe)
     adapted = prepare(checkpoint, loaded)
     assert loaded.adapter.raw == raw
     for name in adapted.names():
-        w = checkpoint.tensor(name)
-        if name in factors:
-            up, down = factors[name]
-            wanted = w + up @ down
-            # An element of a factor is rounded by 1/254 of its vector's largest.
-            bound = up.abs().amax(0) * down.abs().sum(1).amax() + up.abs().sum(1).amax()
-            assert (adapted.tensor(name) - wanted).abs().max() < bound.max() / 120
-            assert (adapted.tensor(name) - w).abs().max() > 0.1
-            assert torch.equal(adapted.rows(name, 3, 7), adapted.tensor(name)[3:7])
-        else:
-            assert torch.equal(adapted.tensor(name), w)
+        w = checkpoint.tensor(name).double().numpy()
+        got = adapted.tensor(name).double().numpy()
+        if name not in ups:
+            assert (got == w).all()
+            continue
+        codes = 7 * ups[name] / ups[name].abs().amax(dim=0)
+        kept = (codes.round() / codes * ups[name]).double().numpy()
+        assert np.allclose(loaded.adapter.ups[name], kept, rtol=1e-5)
+        column = np.sqrt((w**2).mean(axis=0))
+        row = np.sqrt(((w / column) ** 2).mean(axis=1))
+        wanted = w.copy()
+        sign = signs(name, 4, w.shape[1]).numpy()
+        for j in range(4):
+            wanted += np.outer(row * kept[:, j] / 2, sign[j] * column)
+        assert np.allclose(got, wanted, rtol=1e-4, atol=1e-6)
+        assert np.abs(got - w).max() > 0.01 * np.abs(w).max()
+        assert torch.equal(adapted.rows(name, 3, 7), adapted.tensor(name)[3:7])
 
 
-def test_what_is_read_is_exact(checkpoint, factors):
-    found = unpack_adapter(pack_adapter(factors))
-    again = unpack_adapter(pack_adapter(found.factors))
-    for name, (up, down) in found.factors.items():
-        product = up.double() @ down.double()
-        w = adapt(checkpoint, found).tensor(name).double() - checkpoint.tensor(name).double()
-        assert torch.allclose(w, product, atol=1e-5)
-        other = again.factors[name]
-        assert torch.allclose(other[0].double() @ other[1].double(), product, atol=1e-4)
+def test_what_is_read_packs_to_the_same(ups):
+    found = unpack_adapter(pack_adapter(ups))
+    again = unpack_adapter(pack_adapter(found.ups))
+    assert all(torch.allclose(again.ups[name], up, rtol=1e-5) for name, up in found.ups.items())
 
 
-def test_a_vector_of_nothing_stays_nothing(checkpoint, factors):
-    factors = {name: (up * 0, down) for name, (up, down) in factors.items()}
-    found = unpack_adapter(pack_adapter(factors))
-    assert all((up == 0).all() for up, _ in found.factors.values())
+def test_a_vector_of_nothing_stays_nothing(ups):
+    found = unpack_adapter(pack_adapter({name: up * 0 for name, up in ups.items()}))
+    assert not any(up.any() for up in found.ups.values())
+
+
+def test_signs_are_fair_and_a_matrix_has_its_own():
+    first, other = (signs(name, 8, 1001) for name in ("layers.0.q", "layers.1.q"))
+    assert first.shape == (8, 1001) and set(first.unique().tolist()) == {-1, 1}
+    assert abs(float(first.mean())) < 0.05 and abs(float((first * other).mean())) < 0.05
+    assert torch.equal(first, signs("layers.0.q", 8, 1001))
+    assert first[0, :8].tolist() == [1, 1, -1, 1, -1, 1, -1, -1]
+
+
+def test_a_matrix_of_nothing_is_corrected_by_nothing():
+    row, column = units(torch.zeros(3, 5))
+    assert (row[:, None] * column).max() < 1e-8
 
 
 def test_a_tied_head_becomes_its_own(seed, tmp_path):
     random_model("llama", seed, tie_word_embeddings=True).save_pretrained(tmp_path)
     checkpoint = load(tmp_path)
     assert checkpoint.config.tied_head
-    adapted = adapt(checkpoint, unpack_adapter(pack_adapter(random_factors(checkpoint, seed))))
+    adapted = adapt(checkpoint, unpack_adapter(pack_adapter(random_ups(checkpoint, seed))))
     assert not adapted.config.tied_head
     assert torch.equal(adapted.tensor("embed"), checkpoint.tensor("embed"))
     assert not torch.equal(adapted.tensor("lm_head"), checkpoint.tensor("embed"))
 
 
-def test_it_passes_through_json(factors):
+def test_it_passes_through_json(ups):
     assert adapter_of(adapter_entry(None)) is None
-    found = unpack_adapter(pack_adapter(factors))
+    found = unpack_adapter(pack_adapter(ups))
     assert adapter_of(json.loads(json.dumps(adapter_entry(found)))).raw == found.raw
 
 
-def test_a_recipe_is_another_with_another_adapter(checkpoint, factors, recipe):
+def test_a_recipe_is_another_with_another_adapter(checkpoint, ups, recipe):
     digests = set()
     for scale in (1, 2):
-        scaled = {name: (scale * up, down) for name, (up, down) in factors.items()}
+        scaled = {name: scale * up for name, up in ups.items()}
         (recipe.parent / "x.adapter.npz").write_bytes(pack_adapter(scaled))
         digests.add(recipe_digest(load_recipe(recipe)))
     recipe.write_text("weight_bits = 8\n")
@@ -112,34 +133,41 @@ def test_a_recipe_is_another_with_another_adapter(checkpoint, factors, recipe):
 @pytest.mark.parametrize(
     "change", [{"num_hidden_layers": 1}, {"num_hidden_layers": 4}, {"intermediate_size": 80}]
 )
-def test_another_models_is_refused(factors, change, tmp_path, seed):
+def test_another_models_is_refused(ups, change, tmp_path, seed):
     other = tmp_path / "other"
     random_model("qwen2", seed, **change).save_pretrained(other)
     with pytest.raises(ValueError, match="^the recipe.s adapter must be of this model, other"):
-        adapt(load(other), unpack_adapter(pack_adapter(factors)))
+        adapt(load(other), unpack_adapter(pack_adapter(ups)))
 
 
 def _archive(**arrays):
     file = io.BytesIO()
-    np.savez(file, **{name.replace("_", "/"): values for name, values in arrays.items()})
+    names = {name: name.replace("_", "/").replace("-", "_") for name in arrays}
+    np.savez(file, **{names[name]: values for name, values in arrays.items()})
     return file.getvalue()
 
 
-UP, DOWN, SCALE = np.ones((1, 3, 2), "i1"), np.ones((1, 2, 4), "i1"), np.ones((1, 2), "f4")
+CODES, SCALE = np.ones((1, 3, 2), "u1"), np.ones((1, 4), "f4")
 
 
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
         (b"no archive", "is no archive of arrays, or a damaged one"),
-        (_archive(), "must have at least one KIND/up"),
-        (_archive(q_up=UP, q_down=DOWN), "must have KIND/up, KIND/down and KIND/scale, and"),
-        (_archive(z_up=UP, z_down=DOWN, z_scale=SCALE), "must have KIND/up, KIND/down and"),
-        (_archive(q_up=UP * 1.0, q_down=DOWN, q_scale=SCALE), "must have q/up finite, of int8"),
-        (_archive(q_up=UP[0], q_down=DOWN, q_scale=SCALE), "must have q/up finite, of int8 and 3"),
-        (_archive(q_up=UP, q_down=DOWN, q_scale=SCALE * np.nan), "must have q/scale finite"),
-        (_archive(q_up=UP, q_down=DOWN[:, :1], q_scale=SCALE), "must have q of the same rank"),
-        (_archive(q_up=UP[:0], q_down=DOWN, q_scale=SCALE), "must have q for the same layers"),
+        (_archive(), "must have KIND/codes and KIND/scale of at least one KIND"),
+        (_archive(q_codes=CODES), "must have KIND/codes and KIND/scale, and nothing else"),
+        (_archive(z_codes=CODES, z_scale=SCALE), "must have KIND/codes and KIND/scale, and"),
+        (_archive(q_codes=CODES * 1.0, q_scale=SCALE), "must have q/codes finite, of uint8"),
+        (_archive(q_codes=CODES[0], q_scale=SCALE), "must have q/codes finite, of uint8 and 3"),
+        (_archive(q_codes=CODES, q_scale=SCALE * np.nan), "must have q/scale finite"),
+        (_archive(q_codes=CODES * 8, q_scale=SCALE), "must have q/codes of -7 to 7"),
+        (_archive(q_codes=CODES, q_scale=SCALE[:, :2]), "must have q of the same layers and rank"),
+        (_archive(q_codes=CODES[:0], q_scale=SCALE), "must have q of the same layers and rank"),
+        (_archive(q_codes=CODES[..., :0], q_scale=SCALE[:, :0]), "must have q of the same"),
+        (
+            _archive(**{"lm-head_codes": CODES.repeat(2, 0), "lm-head_scale": SCALE.repeat(2, 0)}),
+            "must have lm_head once, not 2 times",
+        ),
     ],
 )
 def test_a_bad_file_is_one_sentence(recipe, raw, said):

@@ -50,24 +50,23 @@ def divergence(checkpoint, spiking, dead_zones, windows):
 
 
 def test_silence_costs_less_on_tokens_that_it_did_not_see(checkpoint):
-    dead_zones = {site_of(name): 0.3 for name in matrices(checkpoint.config)}
+    dead_zones = {site_of(name): 0.6 for name in matrices(checkpoint.config)}
     seen = []
-    factors = distil(checkpoint, checkpoint, [dead_zones], 4 * WINDOWS[:30], 2, seen.append)
+    ups = distil(checkpoint, checkpoint, [dead_zones], 4 * WINDOWS[:30], 8, seen.append)
     assert len(seen) == 120
-    adapted = adapt(checkpoint, unpack_adapter(pack_adapter(factors)))
+    adapted = adapt(checkpoint, unpack_adapter(pack_adapter(ups)))
     before = divergence(checkpoint, checkpoint, dead_zones, WINDOWS[30:])
     after = divergence(checkpoint, adapted, dead_zones, WINDOWS[30:])
-    assert 0.01 < after < 0.9 * before
+    assert 0.01 < after < 0.97 * before
     first = divergence(checkpoint, checkpoint, dead_zones, WINDOWS[:1])
     assert seen[0] == pytest.approx(first, rel=0.05)
 
 
 def test_the_same_lessons_teach_the_same(checkpoint):
-    lessons = (checkpoint, checkpoint, [{}, {"head": 0.5}], WINDOWS[:4], 1)
+    lessons = (checkpoint, checkpoint, [{}, {"head": 0.5}], WINDOWS[:4], 2)
     first, again = distil(*lessons), distil(*lessons)
-    for name, pair in first.items():
-        assert all(map(torch.equal, pair, again[name]))
-        assert pair[0].any()
+    for name, up in first.items():
+        assert torch.equal(up, again[name]) and up.any()
 
 
 def test_what_a_student_fires_is_what_counts_stand_for(seed):
