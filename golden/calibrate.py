@@ -10,6 +10,7 @@
    the integer model on tokens kept for that.
 """
 
+import json
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -346,5 +347,5 @@ def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] =
         text = recipe.fold.replace("\\", "\\\\").replace('"', '\\"')
         lines += ["", "[fold]", f'text = """\n{text}"""']
     for kind, name in files.items():
-        lines += ["", f"[{kind}]", f'file = "{name}"']
+        lines += ["", f"[{kind}]", f"file = {json.dumps(name)}"]
     return "\n".join(lines) + "\n"
