@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from compiler.directory import MANIFEST
+from compiler.directory import MANIFEST, write_file
 from compiler.lower import Stage
 from compiler.place import weight_bytes
 from compiler.schedule import Instruction
@@ -79,7 +79,7 @@ def operations(
 def write(manifest: dict[str, object], directory: Path) -> None:
     """Write the manifest with a checksum of itself."""
     whole = {**manifest, "sha256": _digest(manifest)}
-    (directory / MANIFEST).write_text(json.dumps(whole, indent=1) + "\n")
+    write_file(directory / MANIFEST, (json.dumps(whole, indent=1) + "\n").encode())
 
 
 def _digest(manifest: dict[str, object]) -> str:

@@ -155,9 +155,16 @@ def _build(options: argparse.Namespace) -> None:
             devices_cli.summarize(shares, options.json, time.monotonic() - begin)
             return
         plan = _plan(options, wanted, params=params, recipe=recipe, coding=options.coding or "csd")
+        report = None
+
+        def draw(work: Path, manifest: dict) -> None:
+            nonlocal report
+            say("drawing the report")
+            report = _draw(plan, work, manifest, options, wanted)
+
         if wanted.checkpoint is None:
             assert plan is not None  # _plan refuses layers without weights
-            compiled = write_plan(plan, directory)
+            compiled = write_plan(plan, directory, draw)
         else:
             compiled = make(
                 wanted.checkpoint,
@@ -166,28 +173,8 @@ def _build(options: argparse.Namespace) -> None:
                 recipe=recipe,
                 weights=wanted.entry,
                 progress=lambda matrix: say(f"compiled {matrix}"),
+                **({} if plan is None else {"reports": draw}),
             )
-        report = None
-        if plan is not None:
-            from compiler.report.write import write_reports  # matplotlib takes its time
-
-            say("drawing the report")
-            about: dict[str, object] = {"source": wanted.source, "weights": wanted.weights}
-            if wanted.seed is not None:
-                about["seed"] = wanted.seed
-            raster = None
-            if options.profile is not None:
-                profile = load_profile(Path(options.profile))
-                raster = profile.raster
-                plan = _plan(
-                    options,
-                    wanted,
-                    params=params,
-                    recipe=recipe,
-                    coding=_codings(compiled.manifest["schedule"], profile),
-                    activities=profiled(profile),
-                )
-            report = write_reports(plan, directory, about=about, raster=raster)
     summarize(compiled, options, time.monotonic() - begin)
     if report is not None and not options.json:
         summarize_prediction(report, directory)
@@ -215,6 +202,30 @@ def _plan(options: argparse.Namespace, wanted: Request, **choices: object) -> Pl
         position=options.position,
         **choices,
     )
+
+
+def _draw(
+    plan: Plan, work: Path, manifest: dict, options: argparse.Namespace, wanted: Request
+) -> dict[str, object]:
+    """Write a plan's reports, with a profile by what it measured; returns the report."""
+    from compiler.report.write import write_reports  # matplotlib takes its time
+
+    about: dict[str, object] = {"source": wanted.source, "weights": wanted.weights}
+    if wanted.seed is not None:
+        about["seed"] = wanted.seed
+    raster = None
+    if options.profile is not None:
+        profile = load_profile(Path(options.profile))
+        raster = profile.raster
+        plan = _plan(
+            options,
+            wanted,
+            params=plan.params,
+            recipe=plan.recipe,
+            coding=_codings(manifest["schedule"], profile),
+            activities=profiled(profile),
+        )
+    return write_reports(plan, work, about=about, raster=raster)
 
 
 def _codings(schedule: dict, profile: Profile) -> dict[str, str]:

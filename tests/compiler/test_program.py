@@ -1,6 +1,8 @@
 """Compiled directories: written whole or not at all, and nothing damaged is taken for good."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 
 from compiler import checksums, damage, emit, manifest
 from compiler import directory as directories
-from compiler.directory import replacing
+from compiler.directory import replacing, write_file
+from compiler.partial import partial_of, resuming
 from compiler.place import Region
 from compiler.program import load
 from hw.fingerprint import fingerprint
@@ -280,7 +283,7 @@ def test_a_swap_that_fails_brings_the_old_model_back(built, rng, monkeypatch):
     rename = directories.os.rename
 
     def once(source, target):
-        if str(source).endswith(".partial"):
+        if source.name == "new":
             raise OSError("no")
         rename(source, target)
 
@@ -317,6 +320,67 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path):
         target.mkdir()
         (target / "notes.txt").touch()
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "notes.txt"]
+
+
+def killed_in_the_midst(target):
+    """Leave what a kill leaves of `replacing`: no exception unwinds it."""
+    child = os.fork()
+    if not child:
+        with replacing(target) as work:
+            (work / "manifest.json").write_text("half")
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert (partial_of(target) / "new" / "manifest.json").exists()
+
+
+def test_what_a_kill_leaves_the_next_build_removes(tmp_path, rng):
+    target = tmp_path / "model"
+    killed_in_the_midst(target)
+    compiled(target, one_matrix(8, 8), TEST, rng)
+    load(target)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_model_that_a_kill_took_away_comes_back(built, rng, monkeypatch):
+    before = contents(built.directory)
+    killed_in_the_midst(built.directory)
+    built.directory.rename(partial_of(built.directory) / "old")
+    monkeypatch.setattr(emit.Shards, "write", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        compiled(built.directory, one_matrix(8, 8), TEST, rng)
+    assert contents(built.directory) == before
+
+
+def test_an_unfinished_whole_model_outlives_other_builds_of_its_place(tmp_path, rng):
+    target = tmp_path / "model"
+    with pytest.raises(OSError), resuming(target, {}, lambda _: None) as (work, journal):
+        (work / "weights-00000.bin").write_bytes(b"much")
+        journal.add("much")
+        raise OSError(errno.ENOSPC, "full")
+    compiled(target, one_matrix(8, 8), TEST, rng)
+    with resuming(target, {}, lambda _: None) as (work, journal):
+        assert journal.entries == {"much": {"name": "much"}}
+        assert (work / "weights-00000.bin").read_bytes() == b"much"
+
+
+def test_two_builds_do_not_meet(tmp_path, rng):
+    target = tmp_path / "model"
+    with replacing(target) as work:
+        with pytest.raises(ValueError) as error:
+            compiled(target, one_matrix(8, 8), TEST, rng)
+        assert str(error.value) == (
+            f"{target} is being built by another process: wait for it, or name another with -o"
+        )
+        assert work.exists()
+    assert [*tmp_path.iterdir()] == [target]
+
+
+def test_a_file_that_cannot_be_written_is_named_by_its_place(tmp_path):
+    target = tmp_path / "model"
+    with pytest.raises(OSError) as error, replacing(target) as work:
+        write_file(work / "program.bin" / "x", b"")
+    assert error.value.filename == str(target / "program.bin" / "x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_others_may_read_it_as_they_may_other_files(built, tmp_path):
