@@ -9,7 +9,7 @@ from compiler.directory import REPORTS, refuse_foreign, swap
 from compiler.journal import Journal
 from compiler.lock import locked, partial_of
 
-__all__ = ["Interrupted", "partial_of", "resuming"]
+__all__ = ["Interrupted", "partial_of", "resuming", "telling"]
 
 _KEPT = "what is done is kept, and the same command goes on from there"
 
@@ -49,22 +49,29 @@ def resuming(
     target = target.absolute()
     refuse_foreign(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target) as place:
+    with telling(target), locked(target) as place:
         try:
             work, journal = _begun(place, identity, say)
             yield work, journal
             refuse_foreign(target)
             swap(work, target, place / "old")
-        except KeyboardInterrupt:
-            if not (place / "journal").exists():
-                raise
-            raise Interrupted(f"interrupted: {_KEPT}") from None
         except ValueError:
             _remove(place)
             raise
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror}; {_KEPT}", error.filename) from error
         _remove(place)
+
+
+@contextmanager
+def telling(target: Path) -> Iterator[None]:
+    """Make an interrupt `Interrupted` where an unfinished build of `target` is there to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (partial_of(target.absolute()) / "journal").exists():
+            raise
+        raise Interrupted(f"interrupted: {_KEPT}") from None
 
 
 def _begun(place: Path, identity: dict, say: Callable[[str], None]) -> tuple[Path, Journal]:

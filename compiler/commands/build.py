@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from compiler.lower import LAYER_KINDS
 from compiler.model import devices_cli
 from compiler.model.build import ALL_LAYERS, build_model
 from compiler.named import NAMED
+from compiler.partial import telling
 from compiler.plan.activity import profiled
 from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.program import Compiled
@@ -150,31 +152,34 @@ def _build(options: argparse.Namespace) -> None:
         refuse_fold(wanted, recipe)
         params = preset(options.preset or wanted.preset)
         directory = options.output or OUTPUT_ROOT / wanted.name
-        if together:
-            shares = devices_cli.build(options, wanted, directory, params, recipe, say)
-            devices_cli.summarize(shares, options.json, time.monotonic() - begin)
-            return
-        plan = _plan(options, wanted, params=params, recipe=recipe, coding=options.coding or "csd")
-        report = None
+        plan = report = None
 
         def draw(work: Path, manifest: dict) -> None:
             nonlocal report
             say("drawing the report")
             report = _draw(plan, work, manifest, options, wanted)
 
-        if wanted.checkpoint is None:
-            assert plan is not None  # _plan refuses layers without weights
-            compiled = write_plan(plan, directory, draw)
-        else:
-            compiled = make(
-                wanted.checkpoint,
-                directory=directory,
-                params=params,
-                recipe=recipe,
-                weights=wanted.entry,
-                progress=lambda matrix: say(f"compiled {matrix}"),
-                **({} if plan is None else {"reports": draw}),
-            )
+        of_weights = options.layers == ALL_LAYERS and wanted.checkpoint is not None
+        with telling(directory) if of_weights else nullcontext():
+            if together:
+                shares = devices_cli.build(options, wanted, directory, params, recipe, say)
+                devices_cli.summarize(shares, options.json, time.monotonic() - begin)
+                return
+            coding = options.coding or "csd"
+            plan = _plan(options, wanted, params=params, recipe=recipe, coding=coding)
+            if wanted.checkpoint is None:
+                assert plan is not None  # _plan refuses layers without weights
+                compiled = write_plan(plan, directory, draw)
+            else:
+                compiled = make(
+                    wanted.checkpoint,
+                    directory=directory,
+                    params=params,
+                    recipe=recipe,
+                    weights=wanted.entry,
+                    progress=lambda matrix: say(f"compiled {matrix}"),
+                    **({} if plan is None else {"reports": draw}),
+                )
     summarize(compiled, options, time.monotonic() - begin)
     if report is not None and not options.json:
         summarize_prediction(report, directory)

@@ -117,6 +117,26 @@ def test_an_interrupt_leaves_what_is_done(stopped, whole):
     assert contents(target) == whole
 
 
+def test_before_it_goes_on_an_interrupt_says_what_is_kept(
+    capsys, monkeypatch, tmp_path, stories260k
+):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    target = tmp_path / "model"
+    command = ["build", str(stories260k), "--preset", "test", "-o", str(target)]
+    monkeypatch.setattr(builds, "prepare", interrupted)
+    assert main(command) == 130
+    assert capsys.readouterr().err == ""
+    monkeypatch.undo()
+    monkeypatch.setattr(builds, "emit", interrupted)
+    assert main(command) == 130
+    assert capsys.readouterr().err == f"python -m compiler: interrupted: {KEPT}\n"
+    monkeypatch.setattr(builds, "prepare", interrupted)
+    assert main(command) == 130
+    assert capsys.readouterr().err == f"python -m compiler: interrupted: {KEPT}\n"
+
+
 def test_a_real_limit_of_a_file_is_one_sentence(tmp_path, stories260k):
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n"
