@@ -14,8 +14,10 @@ __all__ = [
     "PROGRAM",
     "REPORTS",
     "device_name",
+    "is_contents",
     "refuse_foreign",
     "replacing",
+    "require_own",
     "shard_name",
     "swap",
     "write_file",
@@ -39,10 +41,16 @@ REPORTS = ("report.json", "report.html", "trace.json")
 """What a whole model's directory holds for people (`compiler.report`)."""
 
 _NAMES = "|".join(map(re.escape, (MANIFEST, PROGRAM, *REPORTS)))
-_FILE = re.compile(rf"{_NAMES}|weights-\d{{5}}\.bin")
+_SHARD = re.compile(r"weights-\d{5}\.bin")
+_FILE = re.compile(rf"{_NAMES}|{_SHARD.pattern}")
 # What a kill left of reports that were once written into the finished directory.
 _LEFT = re.compile(rf"\.({'|'.join(map(re.escape, REPORTS))})\.partial")
 _DEVICE = re.compile(r"device-\d+")
+
+
+def is_contents(name: object) -> bool:
+    """Return whether a file of that name may hold regions' contents."""
+    return name == PROGRAM or isinstance(name, str) and bool(_SHARD.fullmatch(name))
 
 
 @contextmanager
@@ -120,6 +128,15 @@ def _is_ours(entry: Path) -> bool:
     if entry.is_dir() and not entry.is_symlink():
         return bool(_DEVICE.fullmatch(entry.name)) and all(map(_is_ours, entry.iterdir()))
     return bool(_FILE.fullmatch(entry.name) or _LEFT.fullmatch(entry.name))
+
+
+def require_own(path: Path) -> None:
+    """Raise ValueError where a file of a compiled directory is none; a pipe would wait."""
+    if path.exists() and not path.is_file():
+        kind = "a directory" if path.is_dir() else "a pipe or a device"
+        raise ValueError(
+            f"{path} must be a regular file, not {kind}: remove it, and build the model again"
+        )
 
 
 def write_file(path: Path, contents: bytes) -> None:

@@ -208,6 +208,65 @@ def test_another_format_is_refused(built):
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"kind": "model"}, "context is missing"),
+        ({"kind": ["model"]}, "kind must be one of layers, model, shard, devices, not ['model']"),
+        ({"tokens": True}, "tokens cannot be True"),
+        ({"recipe": {}}, "recipe cannot be {}"),
+        ({"regions": {}}, "it has no program"),
+        ({"regions": []}, "regions cannot be []"),
+        ({"operations": [{"operation": "MATMUL"}]}, "operations: matrix is missing"),
+        (
+            {"operations": [1]},
+            "operations: an operation must be one of ENCODE, MATMUL, not None",
+        ),
+    ],
+)
+def test_a_manifest_that_cannot_be_is_refused(built, changes, wrong):
+    manifest.write({**built.manifest, **changes}, built.directory)
+    assert refusal(built.directory) == (
+        f"{built.directory}/manifest.json cannot be used ({wrong}): build the model again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"bytes": -5}, "bytes cannot be -5"),
+        ({"bytes": 1 << 60}, "it must end by byte {memory:,} of the memory"),
+        ({"offset": "0"}, "offset cannot be '0'"),
+        ({"file": "../../etc/passwd"}, "file cannot be '../../etc/passwd'"),
+        ({"file": "manifest.json"}, "file cannot be 'manifest.json'"),
+        ({"sha256": "0"}, "sha256 cannot be '0'"),
+        ({"crc32": "0123456789"}, "crc32 must have 8 hexadecimal digits"),
+    ],
+)
+def test_a_region_that_cannot_be_is_refused(built, changes, wrong):
+    regions = built.manifest["regions"]
+    regions = {**regions, "w.weights": {**regions["w.weights"], **changes}}
+    manifest.write({**built.manifest, "regions": regions}, built.directory)
+    wrong = wrong.format(memory=built.memory_bytes)
+    assert refusal(built.directory) == (
+        f"{built.directory}/manifest.json cannot be used (region w.weights: {wrong}): build the "
+        "model again"
+    )
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "program.bin", "weights-00000.bin"])
+@pytest.mark.parametrize(
+    ("make", "kind"), [(os.mkdir, "a directory"), (os.mkfifo, "a pipe or a device")]
+)
+def test_what_is_no_file_is_refused(built, name, make, kind):
+    path = built.directory / name
+    path.unlink()
+    make(path)
+    assert refusal(built.directory) == (
+        f"{path} must be a regular file, not {kind}: remove it, and build the model again"
+    )
+
+
 def test_a_manifest_nested_beyond_reading_is_damaged(built):
     (built.directory / "manifest.json").write_text("[" * 100_000)
     assert refusal(built.directory) == (

@@ -16,6 +16,7 @@ import torch
 from bench.synthetic import write_checkpoint
 from compiler import origin, partial
 from compiler.__main__ import main
+from compiler.build import build as build_layers
 from compiler.emit import Shards
 from compiler.model import build as builds
 from compiler.model.build import build_model
@@ -250,15 +251,22 @@ def test_a_disk_without_room_is_told_at_once(tmp_path, monkeypatch, written):
     ("value", "said"),
     [
         (torch.nan, "weights must be finite, not nan in output channel 5"),
-        (4e4, "weights of 8 bits must be below 32512 in magnitude, not 40000 in output channel 5"),
+        (1e30, "weights of 8 bits must be below 32512 in magnitude, not 1e+30 in output channel 5"),
     ],
 )
 def test_weights_that_cannot_be_quantized_leave_nothing(tmp_path, value, said):
     checkpoint = RandomCheckpoint(3)
+    checkpoint.path = "it"
     checkpoint.tensor("layers.1.up")[5, 7] = value
+    told = f"it: layers.1.up: {said}: the checkpoint may be damaged, get it again"
     with pytest.raises(ValueError) as error:
         build(tmp_path / "model", checkpoint)
-    assert str(error.value) == f"layers.1.up: {said}"
+    assert str(error.value) == told
+    with pytest.raises(ValueError) as error:
+        build_layers(
+            checkpoint, ["mlp1"], tmp_path / "model", params=preset("test"), recipe=recipe()
+        )
+    assert str(error.value) == told
     assert list(tmp_path.iterdir()) == []
 
 
