@@ -138,6 +138,18 @@ def test_before_it_goes_on_an_interrupt_says_what_is_kept(
     assert capsys.readouterr().err == f"python -m compiler: interrupted: {KEPT}\n"
 
 
+def test_reports_of_the_build_before_are_not_taken_over(tmp_path):
+    def killed(directory, manifest):
+        (directory / "report.json").write_text("of another position")
+        raise KeyboardInterrupt
+
+    choices = dict(params=preset("test"), recipe=recipe(), context=20)
+    with pytest.raises(Interrupted):
+        build_model(RandomCheckpoint(3), tmp_path / "model", reports=killed, **choices)
+    build(tmp_path / "model")
+    assert "report.json" not in contents(tmp_path / "model")
+
+
 def test_a_real_limit_of_a_file_is_one_sentence(tmp_path, stories260k):
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n"
