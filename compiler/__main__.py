@@ -1,12 +1,15 @@
 """Command line of the compiler: `python -m compiler`."""
 
-import argparse
-import sys
-from typing import NoReturn
+from golden import interrupt
 
-from compiler.commands import build, stored
-from compiler.plan import cli
-from golden.errors import sentence_of
+with interrupt.at_once(__name__):
+    import argparse
+    import sys
+    from typing import NoReturn
+
+    from compiler.commands import build, stored
+    from compiler.plan import cli
+    from golden.errors import sentence_of
 
 __all__ = ["main"]
 
@@ -20,7 +23,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns its exit status: 0, or 2 after one sentence on stderr."""
+    """Run the command; returns its exit status: 0, or 2 after one sentence on stderr, or 130."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -52,4 +55,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interrupt.run(main)

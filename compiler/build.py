@@ -19,7 +19,7 @@ from golden.fixed import to_fixed
 from golden.fold_file import fold_entry
 from golden.names import bias_of
 from golden.prepare import prepare
-from golden.quant import quantize_weight
+from golden.quant import quantize_rows
 from golden.recipe import Recipe
 from hw.fingerprint import fingerprint
 from hw.isa import Coding
@@ -163,7 +163,13 @@ def build_stages(
 def quantized(checkpoint: Checkpoint, matrix: Matrix) -> Weights:
     """Return a matrix's codes, scales and biases, as numerics, section 4, has them."""
     rows = slice(matrix.first_row, matrix.first_row + matrix.outputs)
-    weight = quantize_weight(checkpoint.tensor(matrix.name)[rows], matrix.weight_width)
+    weight = quantize_rows(
+        matrix.name,
+        checkpoint.tensor(matrix.name)[rows],
+        matrix.weight_width,
+        matrix.first_row,
+        getattr(checkpoint, "path", None),  # synthetic ones have none
+    )
     bias = None
     if name := bias_of(matrix.name, checkpoint.config):
         bias = to_fixed(checkpoint.tensor(name)[rows]).numpy()

@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.checksums import Checksums
 from compiler.checksums import chunks as read_chunks
-from compiler.directory import PROGRAM, shard_name
+from compiler.directory import PROGRAM, shard_name, write_file
 from compiler.lower import Matrix, Stage
 from compiler.place import Region
 from compiler.schedule import Instruction
@@ -155,7 +155,7 @@ def emit_programs(
 ) -> dict[str, object]:
     """Write programs one behind the other, each with its header, as `emit_program` does one."""
     raw = b"".join(_program(instructions, fingerprint) for instructions in programs)
-    (directory / PROGRAM).write_bytes(raw)
+    write_file(directory / PROGRAM, raw)
     checksums = Checksums()
     checksums.update(raw)
     return {"file": PROGRAM, "offset": 0, **checksums.entry()}

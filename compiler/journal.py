@@ -47,8 +47,11 @@ class Journal:
     def add(self, name: str, **entry: object) -> None:
         """Note that something is done; any thread may."""
         line = _line({"name": name, **entry})
-        with self._lock, self._path.open("ab", buffering=0) as file:
-            file.write(line)
+        try:
+            with self._lock, self._path.open("ab", buffering=0) as file:
+                file.write(line)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
 
 
 def _line(values: dict) -> bytes:

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from compiler.directory import MANIFEST
+from compiler.directory import MANIFEST, require_own, write_file
+from compiler.entries import contradiction
 from compiler.lower import Stage
 from compiler.place import weight_bytes
 from compiler.schedule import Instruction
@@ -79,7 +80,7 @@ def operations(
 def write(manifest: dict[str, object], directory: Path) -> None:
     """Write the manifest with a checksum of itself."""
     whole = {**manifest, "sha256": _digest(manifest)}
-    (directory / MANIFEST).write_text(json.dumps(whole, indent=1) + "\n")
+    write_file(directory / MANIFEST, (json.dumps(whole, indent=1) + "\n").encode())
 
 
 def _digest(manifest: dict[str, object]) -> str:
@@ -95,9 +96,10 @@ def read(directory: Path) -> dict:
     Raises
     ------
     ValueError
-        Where there is none, it is damaged, or it is of another format.
+        Where there is none, it is damaged, it is of another format, or an entry cannot be.
     """
     path = directory / MANIFEST
+    require_own(path)
     try:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -117,4 +119,6 @@ def read(directory: Path) -> dict:
             f"{path} must be of format {FORMAT}, not {manifest.get('format')}: build the model "
             "again with this version"
         )
+    if wrong := contradiction(manifest):
+        raise ValueError(f"{path} cannot be used ({wrong}): build the model again")
     return manifest

@@ -1,28 +1,21 @@
 """A compiled directory that takes long to write: what is done outlives an interruption."""
 
-import errno
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compiler.directory import refuse_foreign, swap
+from compiler.directory import REPORTS, refuse_foreign, swap
 from compiler.journal import Journal
+from compiler.lock import locked, partial_of
 
-__all__ = ["Interrupted", "partial_of", "resuming"]
+__all__ = ["Interrupted", "partial_of", "resuming", "telling"]
 
 _KEPT = "what is done is kept, and the same command goes on from there"
 
 
 class Interrupted(KeyboardInterrupt):
     """A build was interrupted; the message is one sentence that says how it goes on."""
-
-
-def partial_of(target: Path) -> Path:
-    """Return where a directory lies until it is complete: beside it, hidden."""
-    return target.with_name(f".{target.name}.partial")
 
 
 @contextmanager
@@ -56,65 +49,49 @@ def resuming(
     target = target.absolute()
     refuse_foreign(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    place = partial_of(target)
-    lock = _lock(place, target)
-    try:
-        work, old = place / "model", place / "old"
-        if old.exists() and not target.exists():  # killed between the two renames of a swap
-            os.rename(old, target)
-        journal = Journal(place / "journal", identity)
-        if journal.differs:
-            say(f"starting anew: the unfinished build differs in {', '.join(journal.differs)}")
-        elif journal.entries:
-            say("going on with an unfinished build")
-        if not journal.entries:
-            shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-        work.mkdir(exist_ok=True)
+    with telling(target), locked(target) as place:
         try:
+            work, journal = _begun(place, identity, say)
             yield work, journal
             refuse_foreign(target)
-            swap(work, target, old)
-        except KeyboardInterrupt:
-            raise Interrupted(f"interrupted: {_KEPT}") from None
+            swap(work, target, place / "old")
+        except ValueError:
+            _remove(place)
+            raise
         except OSError as error:
-            if isinstance(error, ValueError):
-                raise
             raise OSError(error.errno, f"{error.strerror}; {_KEPT}", error.filename) from error
         _remove(place)
-    except ValueError:
-        _remove(place)
-        raise
-    finally:
-        os.close(lock)
+
+
+@contextmanager
+def telling(target: Path) -> Iterator[None]:
+    """Make an interrupt `Interrupted` where an unfinished build of `target` is there to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (partial_of(target.absolute()) / "journal").exists():
+            raise
+        raise Interrupted(f"interrupted: {_KEPT}") from None
+
+
+def _begun(place: Path, identity: dict, say: Callable[[str], None]) -> tuple[Path, Journal]:
+    """Return the directory to write to, with what the journal vouches for, and the journal."""
+    work = place / "model"
+    journal = Journal(place / "journal", identity)
+    if journal.differs:
+        say(f"starting anew: the unfinished build differs in {', '.join(journal.differs)}")
+    elif journal.entries:
+        say("going on with an unfinished build")
+    if not journal.entries:
+        shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(place / "old", ignore_errors=True)
+    work.mkdir(exist_ok=True)
+    for name in REPORTS:  # of the command before, which may have asked for others
+        (work / name).unlink(missing_ok=True)
+    return work, journal
 
 
 def _remove(place: Path) -> None:
     # The journal first: without it nothing that is left counts.
     (place / "journal").unlink(missing_ok=True)
     shutil.rmtree(place, ignore_errors=True)
-
-
-def _lock(place: Path, target: Path) -> int:
-    """Make a directory and lock it, as long as the process lives; returns its descriptor."""
-    while True:
-        place.mkdir(exist_ok=True)
-        try:
-            lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            continue  # another build ended just now
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            if error.errno != errno.EWOULDBLOCK:
-                raise
-            raise ValueError(
-                f"{target} is being built by another process: wait for it, or name another with -o"
-            ) from None
-        try:
-            if os.path.samestat(os.fstat(lock), os.stat(place)):
-                return lock
-        except FileNotFoundError:
-            pass
-        os.close(lock)

@@ -11,7 +11,7 @@ import numpy as np
 from compiler import manifest as manifests
 from compiler.checksums import chunks
 from compiler.damage import where
-from compiler.directory import device_name
+from compiler.directory import device_name, require_own
 from compiler.parallel import cores
 from compiler.place import Region
 from hw import isa
@@ -340,6 +340,7 @@ def _damage(
     path = compiled.directory / contents["file"]
     digest, left = hashlib.sha256(), region.bytes
     try:
+        require_own(path)
         for chunk in chunks(path, contents["offset"], region.bytes):
             digest.update(chunk)
             left -= len(chunk)

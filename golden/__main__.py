@@ -1,11 +1,14 @@
 """Command line of the golden model: `python -m golden`."""
 
-import argparse
-import sys
-from typing import NoReturn
+from golden import interrupt
 
-from golden.commands import calibrate, fetch, generate, perplexity, profile
-from golden.errors import sentence_of
+with interrupt.at_once(__name__):
+    import argparse
+    import sys
+    from typing import NoReturn
+
+    from golden.commands import calibrate, fetch, generate, perplexity, profile
+    from golden.errors import sentence_of
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,4 +40,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interrupt.run(main)

@@ -13,6 +13,7 @@ from golden.errors import CheckpointError, CheckpointNotFoundError
 from golden.fixed import first_index
 from golden.names import tensor_shapes
 from golden.readers import Contents, gguf, hf, llama2c
+from golden.readers.file_bytes import require_file
 from golden.rope import rope_table
 from golden.tokenizer import Tokenizer
 
@@ -185,6 +186,7 @@ def _reader(path: Path) -> Callable[[Path, str | None], Contents]:
     """Return the reader for what lies at `path`, by its first bytes rather than by its name."""
     if path.is_dir():
         return hf.read
+    require_file(path)
     with path.open("rb") as file:
         magic = file.read(4)
     if magic == gguf.MAGIC or path.suffix == ".gguf":

@@ -82,12 +82,17 @@ class ModelConfig:
             )
         if self.head_dim % 2:
             raise ValueError(f"head_dim must be even, not {self.head_dim}")
+        for field in ("norm_eps", "rope_theta"):
+            value = getattr(self, field)
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise ValueError(f"{field} must be a number, not {value!r}")
         if not 0 <= self.norm_eps < 1:
             raise ValueError(f"norm_eps must be in [0, 1), not {self.norm_eps}")
         if not self.rope_theta > 1:
             raise ValueError(f"rope_theta must be above 1, not {self.rope_theta}")
-        if self.sliding_window is not None and self.sliding_window < 1:
-            raise ValueError(f"sliding_window must be positive, not {self.sliding_window}")
+        window = self.sliding_window
+        if window is not None and (not isinstance(window, int) or window < 1):
+            raise ValueError(f"sliding_window must be positive, not {window!r}")
         scaling = self.rope_scaling
         if isinstance(scaling, FactorScaling) and 2 * len(scaling.factors) != self.head_dim:
             raise ValueError(

@@ -15,6 +15,7 @@ _ADVICE = {
     errno.EPERM: "name a place that you may read and write",
     errno.EROFS: "name a place that you may read and write",
     errno.ENOSPC: "make room, or name another place",
+    errno.EFBIG: "raise the limit of a file's length, or name another place",
     errno.EPIPE: "let whatever reads it read to the end",
     errno.EDQUOT: "make room, or name another place",
 }

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from golden.errors import CheckpointError
 from golden.fixed import first_index, round_half_away
 
-__all__ = ["LARGEST_CODE", "QuantizedWeight", "dequantize", "quantize_weight"]
+__all__ = ["LARGEST_CODE", "QuantizedWeight", "dequantize", "quantize_rows", "quantize_weight"]
 
 LARGEST_CODE = {8: 127, 4: 7, 2: 1}
 """Largest code magnitude by bits of a weight."""
@@ -95,6 +96,24 @@ def quantize_weight(w: Tensor, bits: int, first_channel: int = 0) -> QuantizedWe
         mantissa[rows], exponent[rows] = _split(scale)
         _fill_codes(codes[rows], block, scale, bits)
     return QuantizedWeight(codes, mantissa, exponent, bits)
+
+
+def quantize_rows(
+    name: str, w: Tensor, bits: int, first_channel: int = 0, path: object = None
+) -> QuantizedWeight:
+    """Quantize rows of the matrix `name` of a checkpoint at `path`, if that is known.
+
+    Other parameters are those of `quantize_weight`, and so are the errors, which also say where the
+    weights are and what to do.
+    """
+    try:
+        return quantize_weight(w, bits, first_channel)
+    except ValueError as error:
+        where = name if path is None else f"{path}: {name}"
+        wider = "" if bits == max(LARGEST_CODE) else ", or choose a recipe of more bits"
+        raise CheckpointError(
+            f"{where}: {error}: the checkpoint may be damaged, get it again{wider}"
+        ) from None
 
 
 def dequantize(weight: QuantizedWeight) -> Tensor:

@@ -11,7 +11,7 @@ from golden.fixed import from_fixed, to_fixed
 from golden.names import bias_of
 from golden.neuron import Site, fire, quantile_dead_zone, threshold
 from golden.ops import accumulate, requantize
-from golden.quant import QuantizedWeight, quantize_weight
+from golden.quant import QuantizedWeight, quantize_rows
 from golden.recipe import Recipe, locate
 
 __all__ = ["Encoded", "SpikingLinear", "SpikingMatrix", "encode"]
@@ -147,7 +147,7 @@ class SpikingLinear:
                 name=name,
                 site=self.recipe.site(layer, site, w.shape[1]),
                 dead_quantile=self.recipe.dead_quantile(layer, site),
-                weight=quantize_weight(w, self.recipe.weight_bits(name)),
+                weight=quantize_rows(name, w, self.recipe.weight_bits(name)),
                 bias=None if bias is None else to_fixed(self.tensor(bias)),
             )
         return self._matrices[name]

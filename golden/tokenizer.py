@@ -11,6 +11,7 @@ from tokenizers.models import BPE
 
 from golden.errors import CheckpointError, CheckpointNotFoundError
 from golden.pieces import Pieces
+from golden.readers.file_bytes import require_file
 
 __all__ = ["Tokenizer", "from_gguf", "from_hf"]
 
@@ -72,6 +73,7 @@ def from_hf(directory: Path, bos_id: int | None, eos_ids: tuple[int, ...]) -> To
             f"{directory} has no tokenizer.json: get it too (the save_pretrained of transformers "
             "writes one), or use token ids"
         )
+    require_file(path)
     try:
         fast = FastTokenizer.from_file(str(path))
     except Exception as error:  # the package raises Exception itself for a damaged file

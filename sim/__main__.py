@@ -1,20 +1,23 @@
 """Command line of the simulators: ``python -m sim run``, ``generate``, ``diverge``, ``sweep``."""
 
-import argparse
-import json
-import sys
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, NoReturn
+from golden import interrupt
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+with interrupt.at_once(__name__):
+    import argparse
+    import json
+    import sys
+    from collections.abc import Mapping
+    from dataclasses import replace
+    from pathlib import Path
+    from typing import Any, NoReturn
 
-from golden.errors import sentence_of
-from hw.presets import PRESETS
-from sim.diverge import cli as diverge_cli
-from sim.sweep import cli as sweep_cli
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from golden.errors import sentence_of
+    from hw.presets import PRESETS
+    from sim.diverge import cli as diverge_cli
+    from sim.sweep import cli as sweep_cli
 
 __all__ = ["main"]
 
@@ -318,4 +321,4 @@ def _link(options: argparse.Namespace):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interrupt.run(main)

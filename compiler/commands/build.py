@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from compiler.lower import LAYER_KINDS
 from compiler.model import devices_cli
 from compiler.model.build import ALL_LAYERS, build_model
 from compiler.named import NAMED
+from compiler.partial import telling
 from compiler.plan.activity import profiled
 from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.program import Compiled
@@ -150,44 +152,34 @@ def _build(options: argparse.Namespace) -> None:
         refuse_fold(wanted, recipe)
         params = preset(options.preset or wanted.preset)
         directory = options.output or OUTPUT_ROOT / wanted.name
-        if together:
-            shares = devices_cli.build(options, wanted, directory, params, recipe, say)
-            devices_cli.summarize(shares, options.json, time.monotonic() - begin)
-            return
-        plan = _plan(options, wanted, params=params, recipe=recipe, coding=options.coding or "csd")
-        if wanted.checkpoint is None:
-            assert plan is not None  # _plan refuses layers without weights
-            compiled = write_plan(plan, directory)
-        else:
-            compiled = make(
-                wanted.checkpoint,
-                directory=directory,
-                params=params,
-                recipe=recipe,
-                weights=wanted.entry,
-                progress=lambda matrix: say(f"compiled {matrix}"),
-            )
-        report = None
-        if plan is not None:
-            from compiler.report.write import write_reports  # matplotlib takes its time
+        plan = report = None
 
+        def draw(work: Path, manifest: dict) -> None:
+            nonlocal report
             say("drawing the report")
-            about: dict[str, object] = {"source": wanted.source, "weights": wanted.weights}
-            if wanted.seed is not None:
-                about["seed"] = wanted.seed
-            raster = None
-            if options.profile is not None:
-                profile = load_profile(Path(options.profile))
-                raster = profile.raster
-                plan = _plan(
-                    options,
-                    wanted,
+            report = _draw(plan, work, manifest, options, wanted)
+
+        of_weights = options.layers == ALL_LAYERS and wanted.checkpoint is not None
+        with telling(directory) if of_weights else nullcontext():
+            if together:
+                shares = devices_cli.build(options, wanted, directory, params, recipe, say)
+                devices_cli.summarize(shares, options.json, time.monotonic() - begin)
+                return
+            coding = options.coding or "csd"
+            plan = _plan(options, wanted, params=params, recipe=recipe, coding=coding)
+            if wanted.checkpoint is None:
+                assert plan is not None  # _plan refuses layers without weights
+                compiled = write_plan(plan, directory, draw)
+            else:
+                compiled = make(
+                    wanted.checkpoint,
+                    directory=directory,
                     params=params,
                     recipe=recipe,
-                    coding=_codings(compiled.manifest["schedule"], profile),
-                    activities=profiled(profile),
+                    weights=wanted.entry,
+                    progress=lambda matrix: say(f"compiled {matrix}"),
+                    **({} if plan is None else {"reports": draw}),
                 )
-            report = write_reports(plan, directory, about=about, raster=raster)
     summarize(compiled, options, time.monotonic() - begin)
     if report is not None and not options.json:
         summarize_prediction(report, directory)
@@ -215,6 +207,30 @@ def _plan(options: argparse.Namespace, wanted: Request, **choices: object) -> Pl
         position=options.position,
         **choices,
     )
+
+
+def _draw(
+    plan: Plan, work: Path, manifest: dict, options: argparse.Namespace, wanted: Request
+) -> dict[str, object]:
+    """Write a plan's reports, with a profile by what it measured; returns the report."""
+    from compiler.report.write import write_reports  # matplotlib takes its time
+
+    about: dict[str, object] = {"source": wanted.source, "weights": wanted.weights}
+    if wanted.seed is not None:
+        about["seed"] = wanted.seed
+    raster = None
+    if options.profile is not None:
+        profile = load_profile(Path(options.profile))
+        raster = profile.raster
+        plan = _plan(
+            options,
+            wanted,
+            params=plan.params,
+            recipe=plan.recipe,
+            coding=_codings(manifest["schedule"], profile),
+            activities=profiled(profile),
+        )
+    return write_reports(plan, work, about=about, raster=raster)
 
 
 def _codings(schedule: dict, profile: Profile) -> dict[str, str]:

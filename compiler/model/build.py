@@ -75,6 +75,7 @@ def build_model(
     profile: Profile | None = None,
     weights: dict[str, object] | None = None,
     progress: Callable[[str], None] = lambda matrix: None,
+    reports: Callable[[Path, dict], None] = lambda directory, manifest: None,
 ) -> Compiled:
     """Compile a whole model.
 
@@ -101,6 +102,8 @@ def build_model(
         What the manifest says of the weights where they are not real ones.
     progress : callable
         Told the name of what is written.
+    reports : callable
+        Given the directory and its manifest when all else is there; writes what is for people.
 
     Raises
     ------
@@ -172,6 +175,7 @@ def build_model(
             manifest["schedule"] = chosen.as_dict(cycles)
         if origin.stamp != before["checkpoint"]:
             raise ValueError(f"{origin.path} was changed while it was read: build the model again")
+        reports(work, manifest)
         manifests.write(manifest, work)
     return load(directory, params, verify=False)
 

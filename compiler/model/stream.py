@@ -22,7 +22,7 @@ from compiler.tile import pack_channel_words, pack_tile, tile
 from golden.checkpoints import Checkpoint
 from golden.fixed import to_fixed
 from golden.names import bias_of
-from golden.quant import quantize_weight
+from golden.quant import quantize_rows
 from hw.params import HwParams
 
 __all__ = ["emit", "with_contents"]
@@ -145,10 +145,8 @@ class _Source:
             rows = self._checkpoint.rows(name, *of_model)
             same = self._origin is self._checkpoint
             self.digest.update(rows if same else self._origin.rows(name, *of_model))
-            try:
-                block = quantize_weight(rows, self._matrix.weight_width, before + start)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
+            path = getattr(self._origin, "path", None)  # synthetic ones have none
+            block = quantize_rows(name, rows, self._matrix.weight_width, before + start, path)
             found = block.codes.numpy()
             codes[start - first : stop - first] = (
                 found if self._columns is None else found[:, self._columns]

@@ -161,8 +161,14 @@ def make_plan(
     )
 
 
-def write_plan(plan: Plan, directory: str | Path) -> Compiled:
+def write_plan(
+    plan: Plan,
+    directory: str | Path,
+    reports: Callable[[Path, dict], None] = lambda directory, manifest: None,
+) -> Compiled:
     """Write a plan's program and manifest, whole or not at all; it holds no weights.
+
+    `reports` is that of `compiler.model.build.build_model`.
 
     Raises
     ------
@@ -194,5 +200,6 @@ def write_plan(plan: Plan, directory: str | Path) -> Compiled:
                 plan.model.stages, plan.program.unrolled, plan.params
             ),
         }
+        reports(work, manifest)
         manifests.write(manifest, work)
     return load(directory, plan.params)

@@ -1,13 +1,12 @@
 """Write a plan's reports into its directory."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from compiler.directory import REPORTS
+from compiler.directory import REPORTS, write_file
 from compiler.plan.plan import Plan
 from compiler.report.content import content
 from compiler.report.page import page
@@ -30,7 +29,7 @@ def write_reports(
     plan : Plan
         What they are of.
     directory : Path
-        A compiled directory; each file is written as a whole.
+        A compiled directory, before it gets its place: they come with it or not at all.
     about : mapping
         What else the report says of the build, such as where its shapes are from.
     raster : mapping of str to ndarray, optional
@@ -43,10 +42,5 @@ def write_reports(
         json.dumps(trace(plan)) + "\n",
     )
     for name, text in zip(REPORTS, texts, strict=True):
-        partial = directory / f".{name}.partial"
-        try:
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, directory / name)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_file(directory / name, text.encode())
     return report

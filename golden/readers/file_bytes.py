@@ -5,9 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["FileBytes"]
+from golden.errors import CheckpointError
+
+__all__ = ["FileBytes", "require_file"]
 
 _AHEAD_BYTES = 1 << 23
+
+
+def require_file(path: Path) -> None:
+    """Raise `CheckpointError` where what lies at `path` is no regular file; a pipe would wait."""
+    if path.exists() and not path.is_file():
+        kind = "a directory" if path.is_dir() else "a pipe" if path.is_fifo() else "a device"
+        raise CheckpointError(
+            f"{path} must be a regular file, not {kind}: put the file itself there"
+        )
 
 
 class FileBytes:

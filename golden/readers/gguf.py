@@ -91,6 +91,9 @@ def _config(file: GgufFile, name: str | None) -> ModelConfig:
     embedding = file.tensors.get("token_embd.weight")
     try:
         heads, hidden = field("attention.head_count"), field("embedding_length")
+        for key, value in (("head_count", heads), ("embedding_length", hidden)):
+            if not isinstance(value, int):
+                raise ValueError(f"{key} must be a positive integer, not {value!r}")
         head_dim = field("attention.key_length", heads and hidden // heads)
         for key in ("attention.value_length", "rope.dimension_count"):
             if field(key, head_dim) != head_dim:

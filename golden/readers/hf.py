@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from golden.errors import CheckpointError, CheckpointNotFoundError
 from golden.readers import Contents, StoredTensor
-from golden.readers.file_bytes import FileBytes
+from golden.readers.file_bytes import FileBytes, require_file
 from golden.readers.hf_config import model_config, object_in, read_json
 from golden.tokenizer import from_hf
 
@@ -110,6 +110,7 @@ def _shards(directory: Path) -> list[Path]:
 
 def _tensors(shard: Path) -> dict[str, StoredTensor]:
     """Return the tensors of a file; nothing but its header is read."""
+    require_file(shard)
     try:
         safe_open(shard, framework="pt")  # holds the header against the file
         places, base = _header(shard)

@@ -8,13 +8,20 @@ from typing import Any
 
 from golden.config import ModelConfig
 from golden.errors import CheckpointError, CheckpointNotFoundError
+from golden.readers.file_bytes import require_file
 from golden.rope import LinearScaling, Llama3Scaling, RopeScaling, YarnScaling
 
 __all__ = ["model_config", "object_in", "read_json"]
 
+_COUNTS = (
+    "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads "
+    "num_key_value_heads head_dim max_position_embeddings max_window_layers"
+).split()
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; `CheckpointError` where it is missing or damaged."""
+    require_file(path)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -71,17 +78,24 @@ def model_config(
         )
     # Since version 5, transformers keeps theta and scaling together; before, they lay apart.
     rope = object_in(path, fields, "rope_parameters") or object_in(path, fields, "rope_scaling")
-    heads = field("num_attention_heads")
+    for key in _COUNTS:
+        value = fields.get(key)
+        if value is not None and not isinstance(value, int):
+            raise CheckpointError(
+                f"{path} describes no possible model: {key} must be a positive integer, not "
+                f"{value!r}"
+            )
+    heads, hidden = field("num_attention_heads"), field("hidden_size")
     try:
         return ModelConfig(
             name=name or directory.resolve().name,
             vocab_size=field("vocab_size"),
-            hidden_size=field("hidden_size"),
+            hidden_size=hidden,
             ffn_size=field("intermediate_size"),
             layers=field("num_hidden_layers"),
             heads=heads,
             kv_heads=fields.get("num_key_value_heads") or heads,
-            head_dim=fields.get("head_dim") or (heads and field("hidden_size") // heads),
+            head_dim=fields.get("head_dim") or (heads and hidden // heads),
             max_positions=field("max_position_embeddings"),
             norm_eps=field("rms_norm_eps"),
             rope_theta=rope.get("rope_theta") or fields.get("rope_theta") or 10000.0,

@@ -13,7 +13,7 @@ from golden.config import ModelConfig
 from golden.errors import CheckpointError, CheckpointNotFoundError
 from golden.pieces import Pieces
 from golden.readers import Contents, StoredTensor
-from golden.readers.file_bytes import FileBytes
+from golden.readers.file_bytes import FileBytes, require_file
 from golden.tokenizer import Tokenizer
 
 __all__ = ["read"]
@@ -136,6 +136,7 @@ def _tokenizer(path: Path, vocab_size: int) -> Tokenizer:
         raise CheckpointNotFoundError(
             f"{path} has no tokenizer: put {' or '.join(names)} beside it, or use token ids"
         )
+    require_file(file)
     data, at = file.read_bytes(), 4  # after the length of the longest piece
     texts, scores = [], []
     for _ in range(vocab_size):

@@ -1,6 +1,8 @@
 """Compiled directories: written whole or not at all, and nothing damaged is taken for good."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 
 from compiler import checksums, damage, emit, manifest
 from compiler import directory as directories
-from compiler.directory import replacing
+from compiler.directory import replacing, write_file
+from compiler.partial import partial_of, resuming
 from compiler.place import Region
 from compiler.program import load
 from hw.fingerprint import fingerprint
@@ -205,6 +208,65 @@ def test_another_format_is_refused(built):
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"kind": "model"}, "context is missing"),
+        ({"kind": ["model"]}, "kind must be one of layers, model, shard, devices, not ['model']"),
+        ({"tokens": True}, "tokens cannot be True"),
+        ({"recipe": {}}, "recipe cannot be {}"),
+        ({"regions": {}}, "it has no program"),
+        ({"regions": []}, "regions cannot be []"),
+        ({"operations": [{"operation": "MATMUL"}]}, "operations: matrix is missing"),
+        (
+            {"operations": [1]},
+            "operations: an operation must be one of ENCODE, MATMUL, not None",
+        ),
+    ],
+)
+def test_a_manifest_that_cannot_be_is_refused(built, changes, wrong):
+    manifest.write({**built.manifest, **changes}, built.directory)
+    assert refusal(built.directory) == (
+        f"{built.directory}/manifest.json cannot be used ({wrong}): build the model again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"bytes": -5}, "bytes cannot be -5"),
+        ({"bytes": 1 << 60}, "it must end by byte {memory:,} of the memory"),
+        ({"offset": "0"}, "offset cannot be '0'"),
+        ({"file": "../../etc/passwd"}, "file cannot be '../../etc/passwd'"),
+        ({"file": "manifest.json"}, "file cannot be 'manifest.json'"),
+        ({"sha256": "0"}, "sha256 cannot be '0'"),
+        ({"crc32": "0123456789"}, "crc32 must have 8 hexadecimal digits"),
+    ],
+)
+def test_a_region_that_cannot_be_is_refused(built, changes, wrong):
+    regions = built.manifest["regions"]
+    regions = {**regions, "w.weights": {**regions["w.weights"], **changes}}
+    manifest.write({**built.manifest, "regions": regions}, built.directory)
+    wrong = wrong.format(memory=built.memory_bytes)
+    assert refusal(built.directory) == (
+        f"{built.directory}/manifest.json cannot be used (region w.weights: {wrong}): build the "
+        "model again"
+    )
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "program.bin", "weights-00000.bin"])
+@pytest.mark.parametrize(
+    ("make", "kind"), [(os.mkdir, "a directory"), (os.mkfifo, "a pipe or a device")]
+)
+def test_what_is_no_file_is_refused(built, name, make, kind):
+    path = built.directory / name
+    path.unlink()
+    make(path)
+    assert refusal(built.directory) == (
+        f"{path} must be a regular file, not {kind}: remove it, and build the model again"
+    )
+
+
 def test_a_manifest_nested_beyond_reading_is_damaged(built):
     (built.directory / "manifest.json").write_text("[" * 100_000)
     assert refusal(built.directory) == (
@@ -280,7 +342,7 @@ def test_a_swap_that_fails_brings_the_old_model_back(built, rng, monkeypatch):
     rename = directories.os.rename
 
     def once(source, target):
-        if str(source).endswith(".partial"):
+        if source.name == "new":
             raise OSError("no")
         rename(source, target)
 
@@ -317,6 +379,67 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path):
         target.mkdir()
         (target / "notes.txt").touch()
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "notes.txt"]
+
+
+def killed_in_the_midst(target):
+    """Leave what a kill leaves of `replacing`: no exception unwinds it."""
+    child = os.fork()
+    if not child:
+        with replacing(target) as work:
+            (work / "manifest.json").write_text("half")
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert (partial_of(target) / "new" / "manifest.json").exists()
+
+
+def test_what_a_kill_leaves_the_next_build_removes(tmp_path, rng):
+    target = tmp_path / "model"
+    killed_in_the_midst(target)
+    compiled(target, one_matrix(8, 8), TEST, rng)
+    load(target)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_model_that_a_kill_took_away_comes_back(built, rng, monkeypatch):
+    before = contents(built.directory)
+    killed_in_the_midst(built.directory)
+    built.directory.rename(partial_of(built.directory) / "old")
+    monkeypatch.setattr(emit.Shards, "write", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        compiled(built.directory, one_matrix(8, 8), TEST, rng)
+    assert contents(built.directory) == before
+
+
+def test_an_unfinished_whole_model_outlives_other_builds_of_its_place(tmp_path, rng):
+    target = tmp_path / "model"
+    with pytest.raises(OSError), resuming(target, {}, lambda _: None) as (work, journal):
+        (work / "weights-00000.bin").write_bytes(b"much")
+        journal.add("much")
+        raise OSError(errno.ENOSPC, "full")
+    compiled(target, one_matrix(8, 8), TEST, rng)
+    with resuming(target, {}, lambda _: None) as (work, journal):
+        assert journal.entries == {"much": {"name": "much"}}
+        assert (work / "weights-00000.bin").read_bytes() == b"much"
+
+
+def test_two_builds_do_not_meet(tmp_path, rng):
+    target = tmp_path / "model"
+    with replacing(target) as work:
+        with pytest.raises(ValueError) as error:
+            compiled(target, one_matrix(8, 8), TEST, rng)
+        assert str(error.value) == (
+            f"{target} is being built by another process: wait for it, or name another with -o"
+        )
+        assert work.exists()
+    assert [*tmp_path.iterdir()] == [target]
+
+
+def test_a_file_that_cannot_be_written_is_named_by_its_place(tmp_path):
+    target = tmp_path / "model"
+    with pytest.raises(OSError) as error, replacing(target) as work:
+        write_file(work / "program.bin" / "x", b"")
+    assert error.value.filename == str(target / "program.bin" / "x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_others_may_read_it_as_they_may_other_files(built, tmp_path):

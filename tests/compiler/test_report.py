@@ -1,24 +1,33 @@
 """Reports: a page that needs nothing else, a trace that Perfetto takes, and what both hold."""
 
+import errno
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from compiler.__main__ import main
+from compiler.directory import REPORTS
+from compiler.emit import Shards
 from compiler.plan.cycles import CAUSES
 from compiler.plan.plan import make_plan
+from compiler.report import write
 from compiler.report.content import _rounded, content
 from compiler.report.page import page
 from compiler.report.trace import UNITS, trace
 from hw.presets import preset
 from tests.compiler.models import RandomCheckpoint, recipe
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+ROOT = Path(__file__).resolve().parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +169,74 @@ def test_a_build_leaves_its_reports_and_can_be_built_again(tmp_path, capsys):
     assert "report.html" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to draw the page")
+def test_what_a_kill_left_of_a_report_does_not_lock_the_directory(tmp_path):
+    target = tmp_path / "plan"
+    command = ["build", "stories260k", "--weights", "none", "-o", str(target)]
+    assert main(command) == 0
+    (target / ".report.html.partial").touch()
+    assert main(command) == 0
+    assert not (target / ".report.html.partial").exists()
+
+
+def limited(length, *arguments):
+    """Run the compiler where no file may be longer; returns its status and stderr."""
+    script = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({length}, {length}))\n"
+        "from compiler.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_plan_whose_report_cannot_be_written_leaves_nothing(tmp_path):
+    target = tmp_path / "plan"
+    options = ("--preset", "test", "--weights", "none", "-o", target)
+    assert limited(150_000, "build", "stories260k", *options) == (
+        2,
+        (
+            f"python -m compiler: {target}/report.html cannot be used (File too large): raise the "
+            "limit of a file's length, or name another place\n"
+        ),
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_whose_report_cannot_be_written_waits_for_it(
+    tmp_path, capsys, stories260k, monkeypatch
+):
+    target = tmp_path / "model"
+    command = ["build", str(stories260k), "--preset", "test", "--context", "16", "-o", str(target)]
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "report.html")
+
+    def refuses(path, text):
+        if path.name == "report.html":
+            raise full
+        path.write_bytes(text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "write_file", refuses)
+        assert main(command) == 2
+    assert capsys.readouterr().err == (
+        "python -m compiler: report.html: No space left on device; what is done is kept, and the "
+        "same command goes on from there\n"
+    )
+    assert not target.exists()
+    written, real = [], Shards.write
+    monkeypatch.setattr(
+        Shards,
+        "write",
+        lambda self, region, *raw: written.append(region.name) or real(self, region, *raw),
+    )
+    assert main(command) == 0
+    assert written == ["records"]  # which no line of the journal is for
+    assert {file.name for file in target.iterdir()} >= {"weights-00000.bin", *REPORTS}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to draw the page: see CONTRIBUTING.md")
 def test_a_browser_draws_every_figure(plan, report, tmp_path):
     from matplotlib.image import imread
 

@@ -16,6 +16,7 @@ import torch
 from bench.synthetic import write_checkpoint
 from compiler import origin, partial
 from compiler.__main__ import main
+from compiler.build import build as build_layers
 from compiler.emit import Shards
 from compiler.model import build as builds
 from compiler.model.build import build_model
@@ -115,6 +116,38 @@ def test_an_interrupt_leaves_what_is_done(stopped, whole):
     assert isinstance(error, Interrupted) and str(error) == f"interrupted: {KEPT}"
     build(target)
     assert contents(target) == whole
+
+
+def test_before_it_goes_on_an_interrupt_says_what_is_kept(
+    capsys, monkeypatch, tmp_path, stories260k
+):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    target = tmp_path / "model"
+    command = ["build", str(stories260k), "--preset", "test", "-o", str(target)]
+    monkeypatch.setattr(builds, "prepare", interrupted)
+    assert main(command) == 130
+    assert capsys.readouterr().err == ""
+    monkeypatch.undo()
+    monkeypatch.setattr(builds, "emit", interrupted)
+    assert main(command) == 130
+    assert capsys.readouterr().err == f"python -m compiler: interrupted: {KEPT}\n"
+    monkeypatch.setattr(builds, "prepare", interrupted)
+    assert main(command) == 130
+    assert capsys.readouterr().err == f"python -m compiler: interrupted: {KEPT}\n"
+
+
+def test_reports_of_the_build_before_are_not_taken_over(tmp_path):
+    def killed(directory, manifest):
+        (directory / "report.json").write_text("of another position")
+        raise KeyboardInterrupt
+
+    choices = dict(params=preset("test"), recipe=recipe(), context=20)
+    with pytest.raises(Interrupted):
+        build_model(RandomCheckpoint(3), tmp_path / "model", reports=killed, **choices)
+    build(tmp_path / "model")
+    assert "report.json" not in contents(tmp_path / "model")
 
 
 def test_a_real_limit_of_a_file_is_one_sentence(tmp_path, stories260k):
@@ -230,15 +263,22 @@ def test_a_disk_without_room_is_told_at_once(tmp_path, monkeypatch, written):
     ("value", "said"),
     [
         (torch.nan, "weights must be finite, not nan in output channel 5"),
-        (4e4, "weights of 8 bits must be below 32512 in magnitude, not 40000 in output channel 5"),
+        (1e30, "weights of 8 bits must be below 32512 in magnitude, not 1e+30 in output channel 5"),
     ],
 )
 def test_weights_that_cannot_be_quantized_leave_nothing(tmp_path, value, said):
     checkpoint = RandomCheckpoint(3)
+    checkpoint.path = "it"
     checkpoint.tensor("layers.1.up")[5, 7] = value
+    told = f"it: layers.1.up: {said}: the checkpoint may be damaged, get it again"
     with pytest.raises(ValueError) as error:
         build(tmp_path / "model", checkpoint)
-    assert str(error.value) == f"layers.1.up: {said}"
+    assert str(error.value) == told
+    with pytest.raises(ValueError) as error:
+        build_layers(
+            checkpoint, ["mlp1"], tmp_path / "model", params=preset("test"), recipe=recipe()
+        )
+    assert str(error.value) == told
     assert list(tmp_path.iterdir()) == []
 
 

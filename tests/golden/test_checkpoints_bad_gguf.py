@@ -105,6 +105,13 @@ def test_gguf_of_another_family(parts, tmp_path):
             "{path} describes no possible model: heads must be a positive integer, not 0",
         ),
         (
+            {"embedding_length": "40"},
+            (
+                "{path} describes no possible model: embedding_length must be a positive integer, "
+                "not '40'"
+            ),
+        ),
+        (
             {"attention.head_count_kv": 3},
             "{path} describes no possible model: heads must be a multiple of kv_heads (3), not 4",
         ),

@@ -1,6 +1,7 @@
 """What a user is told of directories that cannot be used, word for word."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -87,6 +88,20 @@ def test_directory_with_a_damaged_configuration(text, reason, directory):
             ),
         ),
         (
+            {"hidden_size": "64", "head_dim": None},
+            (
+                "{path}/config.json describes no possible model: hidden_size must be a positive "
+                "integer, not '64'"
+            ),
+        ),
+        (
+            {"rms_norm_eps": "1e-5"},
+            (
+                "{path}/config.json describes no possible model: norm_eps must be a number, not "
+                "'1e-5'"
+            ),
+        ),
+        (
             {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}},
             (
                 "{path}: the RoPE scaling must be linear, llama3 or yarn, not dynamic: use another "
@@ -149,6 +164,31 @@ def test_directory_without_one_shard(sharded):
     assert refused(sharded) == (
         f"{shard} is not there, though model.safetensors.index.json lists it: get it too"
     )
+
+
+@pytest.mark.parametrize(("make", "kind"), [(os.mkdir, "a directory"), (os.mkfifo, "a pipe")])
+def test_directory_with_a_file_that_is_none(sharded, make, kind):
+    index = sharded / "model.safetensors.index.json"
+    for path in (sorted(sharded.glob("*.safetensors"))[1], index, sharded / "config.json"):
+        path.unlink()
+        make(path)
+        assert refused(sharded) == (
+            f"{path} must be a regular file, not {kind}: put the file itself there"
+        )
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path):
+    for name in ("model.bin", "model.gguf"):
+        os.mkfifo(tmp_path / name)
+        assert refused(tmp_path / name) == (
+            f"{tmp_path / name} must be a regular file, not a pipe: put the file itself there"
+        )
+
+
+def test_directory_whose_tokenizer_is_a_pipe(directory):
+    os.mkfifo(directory / "tokenizer.json")
+    with pytest.raises(CheckpointError, match="tokenizer.json must be a regular file, not a pipe"):
+        load(directory).tokenizer  # noqa: B018
 
 
 def test_directory_whose_index_lists_nothing(sharded):

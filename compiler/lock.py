@@ -1,0 +1,71 @@
+"""Where a directory lies until it is complete: beside its place, locked against other builds."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["locked", "partial_of"]
+
+
+def partial_of(target: Path) -> Path:
+    """Return where a directory lies until it is complete: beside it, hidden."""
+    return target.with_name(f".{target.name}.partial")
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[Path]:
+    """Make the directory beside `target` and lock it, at most as long as the process lives.
+
+    It stays as the block leaves it, but goes where it is empty. A model that a kill between the two
+    renames of a swap has left in it, as ``old``, is at `target` again.
+
+    Yields
+    ------
+    Path
+        `partial_of` the target.
+
+    Raises
+    ------
+    ValueError
+        Where another process has locked it.
+    """
+    place = partial_of(target)
+    lock = _lock(place, target)
+    try:
+        if (place / "old").exists() and not target.exists():
+            os.rename(place / "old", target)
+        yield place
+    finally:
+        try:
+            place.rmdir()
+        except OSError:
+            pass  # gone, or there is something left in it
+        os.close(lock)
+
+
+def _lock(place: Path, target: Path) -> int:
+    """Make and lock a directory; returns its descriptor."""
+    while True:
+        place.mkdir(exist_ok=True)
+        try:
+            lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # another build ended just now
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            if error.errno != errno.EWOULDBLOCK:
+                raise
+            raise ValueError(
+                f"{target} is being built by another process: wait for it, or name another with -o"
+            ) from None
+        try:
+            if os.path.samestat(os.fstat(lock), os.stat(place)):
+                return lock
+        except FileNotFoundError:
+            pass
+        os.close(lock)

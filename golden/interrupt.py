@@ -1,0 +1,53 @@
+"""What an interrupt (Ctrl-C) makes of a command: exit status 130, and at most one sentence.
+
+Nothing but the standard library is imported here, so that a command can ask for it first.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+__all__ = ["at_once", "run"]
+
+STATUS = 130
+
+
+@contextmanager
+def at_once(module: str) -> Iterator[None]:
+    """End the process where it is interrupted within the block: for imports, which take seconds.
+
+    An exception would pass through libraries that print it or make another of it.
+
+    Parameters
+    ----------
+    module : str
+        The caller's ``__name__``: nothing is done but in the one that is run as a command.
+    """
+    if module == "__main__":
+        _set(_end)
+    yield
+    if module == "__main__":
+        _set(signal.default_int_handler)
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """Run a command and exit with its status; it has told what there is to tell of an interrupt."""
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        status = STATUS
+    finally:
+        _set(_end)  # the interpreter waits for threads, and would print what interrupts it
+    sys.exit(status)
+
+
+def _set(handler: Callable) -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of a job in the background
+        signal.signal(signal.SIGINT, handler)
+
+
+def _end(*_: object) -> NoReturn:
+    os._exit(STATUS)

@@ -1,0 +1,67 @@
+"""Commands that are interrupted: exit status 130, at most a sentence, never a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# Interrupts the process in the midst of importing a module, then runs a command.
+IN_AN_IMPORT = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.{handler})
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:] = ["--help"]
+runpy.run_module({package!r}, run_name="__main__", alter_sys=True)
+"""
+# Ends with a thread that the interpreter waits for, and is interrupted meanwhile.
+AT_THE_END = """
+import os, signal, threading, time
+from golden import interrupt
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Thread(target=time.sleep, args=[60]).start()
+threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+interrupt.run(lambda: 0)
+"""
+IN_THE_COMMAND = """
+import signal
+from golden import interrupt
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt.run(lambda: signal.raise_signal(signal.SIGINT))
+"""
+
+
+def run(script: str) -> tuple[int, str]:
+    """Return exit status and stderr."""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    return done.returncode, done.stderr
+
+
+COMMANDS = [("compiler", "torch"), ("golden", "torch"), ("sim", "rich.console")]
+
+
+@pytest.mark.parametrize(("package", "module"), COMMANDS)
+def test_imports_end_without_a_word(package, module):
+    script = IN_AN_IMPORT.format(package=package, module=module, handler="default_int_handler")
+    assert run(script) == (130, "")
+
+
+def test_a_job_in_the_background_that_ignores_interrupts_goes_on():
+    script = IN_AN_IMPORT.format(package="sim", module="rich.console", handler="SIG_IGN")
+    assert run(script) == (0, "")
+
+
+@pytest.mark.parametrize("script", [IN_THE_COMMAND, AT_THE_END])
+def test_a_command_ends_without_a_word(script):
+    assert run(script) == (130, "")
