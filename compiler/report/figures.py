@@ -41,7 +41,8 @@ def _by_kind(report: Mapping, name: str) -> dict[str, float]:
 
 def roofline(plan: Plan, report: Mapping) -> str:
     """Draw what each kind of product reaches below the roofs of memory and array."""
-    word, adders = plan.params.axi_bytes, plan.params.lanes * plan.params.tokens
+    word = plan.params.axi_bytes * plan.words_a_cycle
+    adders = plan.params.lanes * plan.params.tokens
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -53,7 +54,7 @@ def roofline(plan: Plan, report: Mapping) -> str:
         span = np.geomspace(min(x.values()) / 2, max(adders / word, *x.values()) * 3, 100)
         axes.loglog(span, np.minimum(span * word, adders), color=INK, linewidth=1.2)
         bend = 0.7 * adders / word
-        axes.annotate(f"{word} bytes a cycle  ", (bend, bend * word), ha="right")
+        axes.annotate(f"{word:.3g} bytes a cycle  ", (bend, bend * word), ha="right")
         axes.annotate(f"{adders} adders", (span[-1], adders * 1.1), ha="right")
         for number, kind in enumerate(additions):
             shade = PALETTE[number % len(PALETTE)]
