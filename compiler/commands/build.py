@@ -104,7 +104,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--memory",
         type=_bytes,
         metavar="BYTES",
-        help="that a whole model must fit in (default: all that the hardware addresses, or the board "
+        help="that a whole model must fit in (default: all that the hardware addresses, or a board "
         "has)",
     )
     command.add_argument(

@@ -18,7 +18,7 @@ __all__ = ["summarize", "summarize_prediction"]
 def summarize(
     compiled: Compiled, options: argparse.Namespace, seconds: float, board: dict | None = None
 ) -> None:
-    """Print what a directory holds, as tables or as JSON; `board` is its report's, if it has one."""
+    """Print what a directory holds, as tables or as JSON; `board` is its report's, if any."""
     found = balance(compiled, board["words_a_cycle"] if board else 1.0)
     manifest = compiled.manifest
     matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]

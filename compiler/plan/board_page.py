@@ -19,12 +19,12 @@ _ABOUT_BOARDS = (
     "board, and what it would do there; `python -m compiler build MODEL --board NAME` builds for "
     "it: one core, within the board's memory, predicted at its clock (report.html, *On the "
     "board*). What limits is busy longest: the memory port, a word a cycle in each core; DRAM, "
-    "behind all ports; the array; the encoder; the vector unit. **Nothing on this page has run on an FPGA**: cells are from a model of "
-    "Yosys' figures, of LUTs at most {routable:.0%} are used (an estimate), clocks are "
-    "assumptions, firing is borrowed from SmolLM2-135M (with `--profile FILE`, recorded by "
-    "`python -m golden profile`, it is as measured of the checkpoint). More than one core is a "
-    "projection: there is no such top yet. Versal and UltraScale+ are taken as if they were "
-    "Xilinx 7. Energy is the ledger's (45 nm silicon with the board's memory), not an FPGA's."
+    "behind all ports; the array; the encoder; the vector unit. **Nothing on this page has run on "
+    "an FPGA**: cells are from a model of Yosys' figures, of LUTs at most {routable:.0%} are used "
+    "(an estimate), clocks are assumptions, firing is borrowed from SmolLM2-135M (with `--profile "
+    "FILE`, recorded by `python -m golden profile`, it is as measured of the checkpoint). More "
+    "than one core is a projection: there is no such top yet. Versal and UltraScale+ are taken "
+    "as if they were Xilinx 7. Energy is the ledger's (45 nm silicon with the board's memory), not an FPGA's."
 )
 
 

@@ -91,9 +91,7 @@ def forecast(
         "encode": prediction.causes["encode"],
         "vector unit": prediction.causes["vector"],
     }
-    whole = [
-        predict(steps_at(at), params, words_a_cycle=words_a_cycle) for at in (0, prompt - 1)
-    ]
+    whole = [predict(steps_at(at), params, words_a_cycle=words_a_cycle) for at in (0, prompt - 1)]
     head = whole[-1].layers[None]
     layers = [p.cycles - sum(p.layers[None].values()) for p in whole]
     middle = (prompt - 1) // 2

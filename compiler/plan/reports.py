@@ -173,7 +173,8 @@ def board_row(
     return row | {
         "params": choice.params.as_dict(),
         "cores": choice.cores,
-        "port_gigabytes_per_second": port_bytes_per_second(board, choice.params, choice.cores) / 1e9,
+        "port_gigabytes_per_second": port_bytes_per_second(board, choice.params, choice.cores)
+        / 1e9,
         "dram_gigabytes_per_second": board.bytes_per_second / 1e9,
         "cells_per_core": {cell: round(getattr(choice.area, cell)) for cell in CELLS},
         **vars(found),

@@ -88,7 +88,11 @@ def test_a_faster_memory_makes_faster_tokens_until_the_array_binds():
 
 @pytest.mark.parametrize(
     ("key", "gigabytes", "bound"),
-    [("orangecrab-85f", 1.6, "memory port"), ("orangecrab-85f", 0.8, "DRAM"), ("kv260", 19.2, None)],
+    [
+        ("orangecrab-85f", 1.6, "memory port"),
+        ("orangecrab-85f", 0.8, "DRAM"),
+        ("kv260", 19.2, None),
+    ],
 )
 def test_port_and_dram_are_told_apart(key, gigabytes, bound):
     board = boards()[key]

@@ -181,7 +181,10 @@ PLAN = "a plan without weights is of the whole model, not of mlp0: leave out --l
                 "(max_channels): choose a larger preset, such as datacenter"
             ),
         ),
-        (["sdllm-7b", "--board", "arty"], f"board must be one of {', '.join(boards())}, not 'arty'"),
+        (
+            ["sdllm-7b", "--board", "arty"],
+            f"board must be one of {', '.join(boards())}, not 'arty'",
+        ),
         (
             ["sdllm-7b", "--board", "vck190", "--preset", "edge"],
             "--preset must be left out: --board picks the hardware",
@@ -203,10 +206,7 @@ PLAN = "a plan without weights is of the whole model, not of mlp0: leave out --l
         ),
         (
             ["sdllm-7b", "--board", "arty-a7-100t", "--memory", "268435457"],
-            (
-                "--memory must be at most 268,435,456 bytes, which Arty A7-100T has, not "
-                "268,435,457"
-            ),
+            ("--memory must be at most 268,435,456 bytes, which Arty A7-100T has, not 268,435,457"),
         ),
         (["sdllm-7b", "--position", "4096"], "position must be 0 to 4095, not 4096"),
         (
