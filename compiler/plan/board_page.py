@@ -24,7 +24,8 @@ _ABOUT_BOARDS = (
     "(an estimate), clocks are assumptions, firing is borrowed from SmolLM2-135M (with `--profile "
     "FILE`, recorded by `python -m golden profile`, it is as measured of the checkpoint). More "
     "than one core is a projection: there is no such top yet. Versal and UltraScale+ are taken "
-    "as if they were Xilinx 7. Energy is the ledger's (45 nm silicon with the board's memory), not an FPGA's."
+    "as if they were Xilinx 7. Energy is the ledger's (45 nm silicon with the board's memory), "
+    "not an FPGA's."
 )
 
 

@@ -152,7 +152,7 @@ def test_joules_are_shown_to_three_digits_in_a_unit_that_suits(plan, report):
     assert "The dense arrays are a best case, their sums in registers" in below
 
 
-@pytest.mark.parametrize(("hardware", "changes"), [("test", {}), ("edge", {}), ("edge", WIDE)])
+@pytest.mark.parametrize(("hardware", "changes"), [("test", {}), ("edge", WIDE)])
 def test_the_roofline_s_points_are_seen_and_its_axes_can_be_read(monkeypatch, hardware, changes):
     config = RandomCheckpoint(0, head_dim=8, **changes).config
     plan = make_plan(config, params=preset(hardware), recipe=recipe(), context=40)
