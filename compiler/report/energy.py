@@ -11,7 +11,8 @@ _NOTE = (
     "Energy of the token, predicted: what is counted times published constants, DRAM as {dram} at "
     "{picojoules:g} pJ a bit (docs/energy.md); weights, cache and vectors are DRAM. The dense "
     "arrays are a best case, their sums in registers; the others keep theirs in memory. Not "
-    "counted, for any design: clock, control, wires, leakage and refresh."
+    "counted, for any design: registers inside a processing element, the shifter of a spike array, "
+    "clock, control, wires, leakage and refresh."
 )
 
 

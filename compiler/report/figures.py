@@ -56,8 +56,9 @@ def roofline(plan: Plan, report: Mapping) -> str:
         x = {kind: additions[kind] / touched[kind] for kind in additions}
         span = np.geomspace(min(x.values()) / 2, max(adders / word, *x.values()) * 3, 100)
         axes.loglog(span, np.minimum(span * word, adders), color=INK, linewidth=1.2)
-        bend = 0.7 * adders / word
-        axes.annotate(f"{word:.3g} bytes a cycle  ", (bend, bend * word), ha="right")
+        start = (span[0], min(span[0] * word, adders))
+        axes.annotate(f"{word:.3g} bytes a cycle", start, (6, -3), va="top",
+                      textcoords="offset points")  # fmt: skip
         axes.annotate(f"{adders} adders", (span[-1], adders * 1.1), ha="right")
         reached = {kind: additions[kind] / cycles[kind] for kind in additions}
         for number, kind in enumerate(additions):
@@ -67,7 +68,7 @@ def roofline(plan: Plan, report: Mapping) -> str:
             axes.plot(x[kind], reached[kind], _MARKERS[number % len(_MARKERS)], label=kind,
                       color=PALETTE[number % len(PALETTE)], fillstyle="none",
                       markersize=5 + 3.5 * around, markeredgewidth=1.3)  # fmt: skip
-        axes.set_ylim(min(*reached.values(), span[0] * word, adders / 4) / 1.5, adders * 1.8)
+        axes.set_ylim(min(*reached.values(), span[0] * word, adders / 4) / 1.7, adders * 1.8)
         axes.set_xlabel("additions for each byte that is fetched")
         axes.set_ylabel("additions a cycle")
         legend = axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
