@@ -50,7 +50,7 @@ class Balance:
         alike = len(self.matrices) - 1
         names = f"{self.matrices[0]}{f' and {alike} alike' if alike else ''}"
         cost = (
-            f"a beat of weights takes memory {self.memory_cycles:g} and the array about "
+            f"a beat of weights takes memory {self.memory_cycles:.3g} and the array about "
             f"{self.array_cycles:.1f} cycles ({self.conditions})"
         )
         if share > 1:
@@ -70,8 +70,11 @@ class Balance:
         }
 
 
-def balance(compiled: Compiled) -> list[Balance]:
-    """Return the balance of a program's matrices, those alike together."""
+def balance(compiled: Compiled, words_a_cycle: float = 1.0) -> list[Balance]:
+    """Return the balance of a program's matrices, those alike together.
+
+    `words_a_cycle` is what the memory delivers: at most 1.
+    """
     params, coding = compiled.params, compiled.manifest["coding"]
     tokens = min(params.tokens, compiled.tokens)
     alike: dict[tuple[Site, int, int], list[str]] = {}
@@ -84,7 +87,7 @@ def balance(compiled: Compiled) -> list[Balance]:
     return [
         Balance(
             matrices=tuple(names),
-            memory_cycles=params.lanes * weight_width / params.axi_data_width,
+            memory_cycles=params.lanes * weight_width / params.axi_data_width / words_a_cycle,
             array_cycles=firing_steps(site, channels, params, coding, tokens),
             conditions=f"{weight_width}-bit weights, {'mac' if params.array == 'mac' else coding}, "
             f"{tokens} token{'s' * (tokens > 1)}",

@@ -18,12 +18,14 @@ from compiler.model.build import ALL_LAYERS, build_model
 from compiler.named import NAMED
 from compiler.partial import telling
 from compiler.plan.activity import profiled
+from compiler.plan.board import board_called, boards
+from compiler.plan.picked import Picked, pick
 from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.program import Compiled
 from compiler.request import WEIGHTS, Request, refuse_fold, request
 from golden.profile import Profile
 from golden.profile_file import load_profile
-from golden.recipe import known_recipes, load_recipe
+from golden.recipe import Recipe, known_recipes, load_recipe
 from hw.presets import PRESETS, preset
 
 __all__ = ["OUTPUT_ROOT", "add"]
@@ -68,6 +70,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--preset", help=f"hardware: {', '.join(PRESETS)} (default: the named model's, or edge)"
     )
     command.add_argument(
+        "--board",
+        metavar="B",
+        help=f"{', '.join(boards())}: in place of a preset, what is picked for this board (python "
+        "-m compiler boards), with its clock and memory",
+    )
+    command.add_argument(
         "--recipe",
         default="w8",
         help=f"{', '.join(known_recipes())} or a TOML file (default: w8)",
@@ -91,13 +99,15 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--context",
         type=int,
         metavar="N",
-        help="positions of a whole model (default: all that model and hardware have)",
+        help="positions of a whole model (default: all that model and hardware have; halved until "
+        "they fit a board)",
     )
     command.add_argument(
         "--memory",
         type=_bytes,
         metavar="BYTES",
-        help="that a whole model must fit in (default: all that the hardware addresses)",
+        help="that a whole model must fit in (default: all that the hardware addresses, or a board "
+        "has)",
     )
     command.add_argument(
         "--devices",
@@ -134,6 +144,7 @@ def _build(options: argparse.Namespace) -> None:
     together = options.devices != 1
     if together:
         devices_cli.require_options(options)
+    _require_one_hardware(options)
     make = _maker(options)
     recipe = load_recipe(options.recipe)
     console = Console(stderr=True)
@@ -150,14 +161,19 @@ def _build(options: argparse.Namespace) -> None:
             seed=options.seed,
         )
         refuse_fold(wanted, recipe)
-        params = preset(options.preset or wanted.preset)
+        picked = _picked(options, wanted, recipe, say)
+        params = picked.params if picked else preset(options.preset or wanted.preset)
+        room = {"context": options.context, "memory": options.memory}
+        if picked:
+            room = {"context": picked.context, "memory": picked.memory}
         directory = options.output or OUTPUT_ROOT / wanted.name
+        again = partial(_plan, options, wanted, params=params, recipe=recipe, picked=picked, **room)
         plan = report = None
 
         def draw(work: Path, manifest: dict) -> None:
             nonlocal report
             say("drawing the report")
-            report = _draw(plan, work, manifest, options, wanted)
+            report = _draw(plan, again, work, manifest, options, wanted)
 
         of_weights = options.layers == ALL_LAYERS and wanted.checkpoint is not None
         with telling(directory) if of_weights else nullcontext():
@@ -165,8 +181,7 @@ def _build(options: argparse.Namespace) -> None:
                 shares = devices_cli.build(options, wanted, directory, params, recipe, say)
                 devices_cli.summarize(shares, options.json, time.monotonic() - begin)
                 return
-            coding = options.coding or "csd"
-            plan = _plan(options, wanted, params=params, recipe=recipe, coding=coding)
+            plan = again(coding=options.coding or "csd")
             if wanted.checkpoint is None:
                 assert plan is not None  # _plan refuses layers without weights
                 compiled = write_plan(plan, directory, draw)
@@ -178,9 +193,10 @@ def _build(options: argparse.Namespace) -> None:
                     recipe=recipe,
                     weights=wanted.entry,
                     progress=lambda matrix: say(f"compiled {matrix}"),
-                    **({} if plan is None else {"reports": draw}),
+                    **({} if plan is None else {"reports": draw, **room}),
                 )
-    summarize(compiled, options, time.monotonic() - begin)
+    board = report.get("board") if report is not None else None
+    summarize(compiled, options, time.monotonic() - begin, board)
     if report is not None and not options.json:
         summarize_prediction(report, directory)
 
@@ -200,19 +216,49 @@ def _plan(options: argparse.Namespace, wanted: Request, **choices: object) -> Pl
         return None
     if wanted.checkpoint is None and options.profile is not None:
         raise ValueError("--profile must be left out: a plan has no weights that it could be of")
-    return make_plan(
+    return make_plan(wanted.config, position=options.position, **choices)
+
+
+def _require_one_hardware(options: argparse.Namespace) -> None:
+    """Raise ValueError where hardware is asked for twice, or as a board that is not known."""
+    if options.board is None:
+        return
+    if options.preset is not None:
+        raise ValueError("--preset must be left out: --board picks the hardware")
+    board_called(options.board)
+
+
+def _picked(
+    options: argparse.Namespace, wanted: Request, recipe: Recipe, say: Callable[[str], None]
+) -> Picked | None:
+    """Return what is picked for a board, if one is asked for."""
+    if options.board is None:
+        return None
+    say("picking the hardware")
+    profile = None
+    if options.profile is not None and wanted.checkpoint is not None:
+        profile = load_profile(Path(options.profile))
+        profile.identity.require(wanted.checkpoint, recipe)
+    return pick(
+        options.board,
         wanted.config,
+        recipe,
+        position=options.position,
         context=options.context,
         memory=options.memory,
-        position=options.position,
-        **choices,
+        profile=profile,
     )
 
 
 def _draw(
-    plan: Plan, work: Path, manifest: dict, options: argparse.Namespace, wanted: Request
+    plan: Plan,
+    again: Callable[..., Plan | None],
+    work: Path,
+    manifest: dict,
+    options: argparse.Namespace,
+    wanted: Request,
 ) -> dict[str, object]:
-    """Write a plan's reports, with a profile by what it measured; returns the report."""
+    """Write a plan's reports, with a profile of a plan made by what it measured; returns them."""
     from compiler.report.write import write_reports  # matplotlib takes its time
 
     about: dict[str, object] = {"source": wanted.source, "weights": wanted.weights}
@@ -222,14 +268,8 @@ def _draw(
     if options.profile is not None:
         profile = load_profile(Path(options.profile))
         raster = profile.raster
-        plan = _plan(
-            options,
-            wanted,
-            params=plan.params,
-            recipe=plan.recipe,
-            coding=_codings(manifest["schedule"], profile),
-            activities=profiled(profile),
-        )
+        codings = _codings(manifest["schedule"], profile)
+        plan = again(coding=codings, activities=profiled(profile))
     return write_reports(plan, work, about=about, raster=raster)
 
 
@@ -240,14 +280,14 @@ def _codings(schedule: dict, profile: Profile) -> dict[str, str]:
 
 def _maker(options: argparse.Namespace) -> Callable[..., Compiled]:
     """Return what compiles, with the options that only one of the two kinds has."""
-    only = {"layers": ("tokens", "rows"), "model": ("context", "memory", "profile")}
+    only = {"layers": ("tokens", "rows"), "model": ("context", "memory", "profile", "board")}
     kind = "model" if options.layers == ALL_LAYERS else "layers"
     (other,) = only.keys() - {kind}
     for name in only[other]:
         if getattr(options, name) is not None:
             of_all = f"--layers {ALL_LAYERS}" if kind == "model" else options.layers
             raise ValueError(f"--{name} must be left out: {of_all} does not have it")
-    choices = {name: getattr(options, name) for name in only[kind]}
+    choices = {name: getattr(options, name) for name in only[kind] if name != "board"}
     if kind == "model":
         if options.profile is not None:
             choices["profile"] = load_profile(Path(options.profile))

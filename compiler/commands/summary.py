@@ -8,14 +8,18 @@ from rich.console import Console
 from rich.table import Table
 
 from compiler.balance import balance
+from compiler.plan.markdown import number
 from compiler.plan.measured import told
 from compiler.program import Compiled
 
 __all__ = ["summarize", "summarize_prediction"]
 
 
-def summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) -> None:
-    """Print what a directory holds, as tables or as JSON."""
+def summarize(
+    compiled: Compiled, options: argparse.Namespace, seconds: float, board: dict | None = None
+) -> None:
+    """Print what a directory holds, as tables or as JSON; `board` is its report's, if any."""
+    found = balance(compiled, board["words_a_cycle"] if board else 1.0)
     manifest = compiled.manifest
     matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]
     if options.json:
@@ -33,7 +37,8 @@ def summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) -
                 if measured
                 else {}
             ),
-            "balance": [entry.as_dict() for entry in balance(compiled)],
+            "balance": [entry.as_dict() for entry in found],
+            **({"board": board} if board else {}),
             "seconds": round(seconds, 3),
         }
         print(json.dumps(report, indent=1))
@@ -60,7 +65,7 @@ def summarize(compiled: Compiled, options: argparse.Namespace, seconds: float) -
     )
     if "schedule" in manifest:
         console.print(*told(manifest["schedule"]), sep="\n", highlight=False, soft_wrap=True)
-    for entry in balance(compiled):
+    for entry in found:
         if entry.finding:
             console.print(f"balance: {entry.finding}", highlight=False, soft_wrap=True)
 
@@ -95,10 +100,23 @@ def summarize_prediction(report: dict, directory: Path) -> None:
     console = Console()
     console.print(table)
     console.print(
+        *([_on_board(report["board"])] if "board" in report else []),
         f"firing: {report['activity_source']}",
         f"KV cache: {report['memory']['kv_cache_bytes']:,} bytes, {report['context']:,} positions",
         f"report: {directory / 'report.html'}, report.json, trace.json",
         sep="\n",
         highlight=False,
         soft_wrap=True,
+    )
+
+
+def _on_board(board: dict) -> str:
+    """Return what a report says of its board, in a line."""
+    cores = f"{board['cores']} core{'s' * (board['cores'] > 1)}"
+    one = f" (this program, on one core: {number(board['one_core_tokens_per_second'])})"
+    return (
+        f"board: {board['board']} at {board['values']['clock_mhz']['value']:,} MHz, {cores}: "
+        f"{number(board['tokens_per_second'])} tokens/s{one * (board['cores'] > 1)}, limited by "
+        f"{board['bound']}; {board['prompt']:,} tokens of a prompt in "
+        f"{number(board['prompt_seconds'])} s; {number(board['joules_per_token'])} J a token"
     )

@@ -25,7 +25,7 @@ def require_options(options: argparse.Namespace) -> None:
         raise ValueError(
             f"--devices must be left out: they share the whole model, not {options.layers}"
         )
-    for name in ("tokens", "rows", "profile", "position"):
+    for name in ("tokens", "rows", "profile", "position", "board"):
         if getattr(options, name) is not None:
             raise ValueError(f"--{name} must be left out: several devices do not have it yet")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Board", "Value", "boards"]
+__all__ = ["Board", "Value", "board_called", "boards"]
 
 _FOLDER = Path(__file__).with_name("boards")
 
@@ -62,6 +62,11 @@ class Board:
     port_width: Value = Value(value=256, source="the widest of hw.params")
 
     @property
+    def bytes_per_second(self) -> float:
+        """What its memory delivers."""
+        return self.efficiency.value * self.gigabytes_per_second.value * 1e9
+
+    @property
     def values(self) -> dict[str, Value]:
         """Its numbers by name."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -77,3 +82,10 @@ def boards() -> dict[str, Board]:
         values = {k: Value(**v) if isinstance(v, dict) else v for k, v in table.items()}
         found[file.stem] = Board(key=file.stem, **values)
     return found
+
+
+def board_called(key: str) -> Board:
+    """Return a board by its key; raises ValueError naming those that there are."""
+    if key not in boards():
+        raise ValueError(f"board must be one of {', '.join(boards())}, not {key!r}")
+    return boards()[key]

@@ -15,13 +15,17 @@ from hw.presets import preset
 __all__ = ["boards_page"]
 
 _ABOUT_BOARDS = (
-    "What the picker (`python -m compiler boards MODEL`) chooses for each board, and what it "
-    "would do there. **Nothing on this page has run on an FPGA**: cells are from a model of "
-    "Yosys' figures, of LUTs at most {routable:.0%} are used (an estimate), clocks are "
-    "assumptions, firing is borrowed from SmolLM2-135M (with `--profile FILE`, recorded by "
-    "`python -m golden profile`, it is as measured of the checkpoint). More than one core is a "
-    "projection: there is no such top yet. Versal and UltraScale+ are taken as if they were "
-    "Xilinx 7. Energy is the ledger's (45 nm silicon with the board's memory), not an FPGA's."
+    "What the picker (`python -m compiler boards MODEL`, `--board NAME` for one) chooses for each "
+    "board, and what it would do there; `python -m compiler build MODEL --board NAME` builds for "
+    "it: one core, within the board's memory, predicted at its clock (report.html, *On the "
+    "board*). What limits is busy longest: the memory port, a word a cycle in each core; DRAM, "
+    "behind all ports; the array; the encoder; the vector unit. **Nothing on this page has run on "
+    "an FPGA**: cells are from a model of Yosys' figures, of LUTs at most {routable:.0%} are used "
+    "(an estimate), clocks are assumptions, firing is borrowed from SmolLM2-135M (with `--profile "
+    "FILE`, recorded by `python -m golden profile`, it is as measured of the checkpoint). More "
+    "than one core is a projection: there is no such top yet. Versal and UltraScale+ are taken "
+    "as if they were Xilinx 7. Energy is the ledger's (45 nm silicon with the board's memory), "
+    "not an FPGA's."
 )
 
 
@@ -54,6 +58,8 @@ def _board_tables(report: dict) -> Iterable[str]:
             "board",
             "cores x tokens x lanes x banks",
             "port",
+            "all ports, GB/s",
+            "DRAM, GB/s",
             "tokens/s",
             "limited by",
             "prompt",
@@ -62,7 +68,7 @@ def _board_tables(report: dict) -> Iterable[str]:
         ),
         [
             (
-                row["board"],
+                f"{row['board']} (`{row['key']}`)",
                 " x ".join(
                     str(value)
                     for value in (
@@ -71,6 +77,8 @@ def _board_tables(report: dict) -> Iterable[str]:
                     )
                 ),
                 f"{row['params']['axi_data_width']} bits",
+                number(row["port_gigabytes_per_second"]),
+                number(row["dram_gigabytes_per_second"]),
                 number(row["tokens_per_second"]),
                 row["bound"],
                 f"{number(row['prompt_seconds'])} s",

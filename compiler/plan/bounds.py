@@ -11,16 +11,25 @@ from golden.profile import Profile
 from golden.recipe import Recipe
 from hw.params import HwParams
 
-__all__ = ["CODING", "bound", "rate"]
+__all__ = ["CODING", "bound", "offer", "port_bytes_per_second", "rate"]
 
 CODING = "csd"
 """Of the spikes, on boards."""
 
 
+def port_bytes_per_second(board: Board, params: HwParams, cores: int) -> float:
+    """Return what the ports of all cores take at most: a word each cycle."""
+    return cores * params.axi_bytes * board.clock_mhz.value * 1e6
+
+
+def offer(board: Board, params: HwParams, cores: int) -> float:
+    """Return the memory words that DRAM offers a core in a cycle, were its port wide enough."""
+    return board.bytes_per_second / port_bytes_per_second(board, params, cores)
+
+
 def rate(board: Board, params: HwParams, cores: int) -> float:
-    """Return the memory words that a core gets in a cycle."""
-    offered = board.efficiency.value * board.gigabytes_per_second.value * 1e9
-    return min(1.0, offered / (params.axi_bytes * board.clock_mhz.value * 1e6 * cores))
+    """Return the memory words that a core gets in a cycle: what DRAM offers, at most its port's."""
+    return min(1.0, offer(board, params, cores))
 
 
 def bound(

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compiler.named import NAMED
+from compiler.plan.board import board_called, boards
 from compiler.plan.energy import GROUPS
 from compiler.plan.reports import boards_report, energy_report
 from compiler.request import request
@@ -57,6 +58,10 @@ def register(commands: argparse._SubParsersAction) -> None:
         if name == "energy":
             command.add_argument(
                 "--preset", help=f"hardware: {', '.join(PRESETS)} (default: the model's)"
+            )
+        else:
+            command.add_argument(
+                "--board", metavar="B", help=f"one only: {', '.join(boards())} (default: all)"
             )
         command.set_defaults(run=run)
 
@@ -112,9 +117,12 @@ def _energy(options: argparse.Namespace) -> None:
 
 
 def _boards(options: argparse.Namespace) -> None:
+    if options.board is not None:
+        board_called(options.board)
     config, recipe = _config(options), load_recipe(options.recipe)
     profile = _profile(options, recipe)
-    report = boards_report(config, recipe, options.position, options.prompt, profile)
+    asked = (options.position, options.prompt, profile, options.board)
+    report = boards_report(config, recipe, *asked)
     if options.json:
         print(json.dumps(report, indent=1))
         return
@@ -130,11 +138,11 @@ def _boards(options: argparse.Namespace) -> None:
             cells = [row["cores"], *(params[key] for key in keys)]
             cells += [f"{row['tokens_per_second']:.3g}", row["bound"]]
             cells += [f"{row[key]:.3g}" for key in ("prompt_seconds", "joules_per_token")]
-            shown.add_row(row["board"], *map(str, cells))
+            shown.add_row(row["key"], *map(str, cells))
     console = _console()
     console.print(shown)
     for row in report["boards"]:
-        console.print(f"{row['board']}: {row['reason']}", highlight=False, soft_wrap=True)
+        console.print(f"{row['key']}: {row['reason']}", highlight=False, soft_wrap=True)
     console.print(f"firing: {report['firing']}", highlight=False, soft_wrap=True)
 
 

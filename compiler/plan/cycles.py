@@ -75,7 +75,12 @@ class Prediction:
         return sum(step.cost.words for step in self.steps)
 
 
-def predict(costs: Sequence[Cost], params: HwParams, latency: int = LATENCY) -> Prediction:
+def predict(
+    costs: Sequence[Cost],
+    params: HwParams,
+    latency: int = LATENCY,
+    words_a_cycle: float = 1.0,
+) -> Prediction:
     """Return when each instruction of a token is executed.
 
     Parameters
@@ -86,15 +91,18 @@ def predict(costs: Sequence[Cost], params: HwParams, latency: int = LATENCY) -> 
         The hardware.
     latency : int
         Of the memory, in cycles.
+    words_a_cycle : float
+        What the memory delivers of what is read: at most 1, the port's.
     """
     found, now = Prediction(), 2.0 * latency + 36  # TOKEN: the program's start, the token's number
     _add(found, None, idle=now)
     for segment in _segments(costs):
         products = [c for c in segment if c.opcode in (Opcode.ENCODE, Opcode.MATMUL)]
         others = [c for c in segment if c not in products]
-        chain, causes = _chain(found, products, now, latency)
-        beside = _beside(found, others, now, latency)
-        port = latency + sum(cost.words for cost in segment) if products else 0.0
+        chain, causes = _chain(found, products, now, latency, words_a_cycle)
+        beside = _beside(found, others, now, latency, words_a_cycle)
+        read = sum(cost.words for cost in segment) / words_a_cycle
+        port = latency + read if products else 0.0
         drain = products[-1].last_words + latency + _STARTS if products else float(latency)
         body = max(chain, beside, port)
         if products:
@@ -128,7 +136,7 @@ def _segments(costs: Iterable[Cost]) -> Iterator[list[Cost]]:
 
 
 def _chain(
-    found: Prediction, products: list[Cost], start: float, latency: int
+    found: Prediction, products: list[Cost], start: float, latency: int, words_a_cycle: float
 ) -> tuple[float, dict[str, float]]:
     """Time the encoder and the array behind it; return how long they take, and for what."""
     causes = dict.fromkeys(("array", "stall", "encode", "vector"), 0.0)
@@ -143,7 +151,8 @@ def _chain(
             encoder = array  # it fires when the counts before have been walked for the last time
         else:
             # The first weights are waited for; channel words come in that time.
-            takes = max(cost.words, cost.steps + latency * (array == encoder))
+            added = cost.steps + latency * (array == encoder)
+            takes = max(cost.words / words_a_cycle, added)
             found.steps.append(Timed(cost=cost, start=start + array, cycles=takes))
             causes["array"] += min(cost.steps, takes)
             causes["stall"] += takes - min(cost.steps, takes)
@@ -151,7 +160,9 @@ def _chain(
     return array, causes
 
 
-def _beside(found: Prediction, others: list[Cost], start: float, latency: int) -> float:
+def _beside(
+    found: Prediction, others: list[Cost], start: float, latency: int, words_a_cycle: float
+) -> float:
     """Time the vector unit and the cache's writer, one after the other."""
     at = 0.0
     for cost in others:
@@ -160,7 +171,7 @@ def _beside(found: Prediction, others: list[Cost], start: float, latency: int) -
             takes += latency * (at == 0)
         else:
             of_row = {"norm": _NORM, "softmax": _SOFTMAX}.get(cost.name.rpartition(".")[2], 0)
-            takes = latency + cost.words + cost.tokens * of_row + _STARTS
+            takes = latency + cost.words / words_a_cycle + cost.tokens * of_row + _STARTS
         found.steps.append(Timed(cost=cost, start=start + at, cycles=takes))
         at += takes
     return at

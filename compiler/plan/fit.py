@@ -14,7 +14,7 @@ from golden.recipe import Recipe
 from hw.params import HwParams
 from hw.presets import preset
 
-__all__ = ["ROUTABLE", "Choice", "candidates", "fit", "misfit"]
+__all__ = ["ROUTABLE", "Choice", "candidates", "fit", "memory_bytes", "misfit"]
 
 ROUTABLE = 0.8
 """Share of the LUTs that may be used: an estimate; the memory's controller needs some too."""
@@ -98,7 +98,7 @@ def fit(
     Its sites fire as a profile says, or else as is assumed (`compiler.plan.activity.known`).
     """
     channels = max(config.hidden_size, config.heads * config.head_dim, config.ffn_size, 64)
-    max_channels = 1 << (max(channels, position + 2) - 1).bit_length()
+    max_channels = 1 << (max(channels, position + 1) - 1).bit_length()
     if max_channels > 1 << 15:
         return Choice(params=None, reason=f"no accelerator has {max_channels:,} channels")
     found: list[tuple[float, HwParams, int, Area]] = []
@@ -118,7 +118,7 @@ def fit(
     best = min(cycles for cycles, *_ in found)
     equals = [entry for entry in found if entry[0] <= _SAME * best]
     _, params, cores, area = min(equals, key=lambda entry: entry[2] * entry[3].all_luts)
-    needed = _memory_bytes(config, recipe, params, position)
+    needed = memory_bytes(config, recipe, params, position + 1)
     if needed > board.capacity_bytes.value:
         reason = (
             f"{config.name} needs {needed:,} bytes of memory at {position + 1:,} positions, but "
@@ -146,8 +146,8 @@ def _cores(area: Area, board: Board) -> int:
     return cores
 
 
-def _memory_bytes(config: ModelConfig, recipe: Recipe, params: HwParams, position: int) -> int:
+def memory_bytes(config: ModelConfig, recipe: Recipe, params: HwParams, context: int) -> int:
     """Return the bytes that a model takes, but for the records of its layers."""
-    model = lower(config, recipe, params, min(position + 1, config.max_positions))
+    model = lower(config, recipe, params, min(context, config.max_positions))
     last = [*place(model, params, slots=_SLOTS).values()][-1]
     return last.address + last.bytes

@@ -10,7 +10,7 @@ from compiler.model.build import program_of
 from compiler.model.lower import lower
 from compiler.plan.activity import known
 from compiler.plan.board import Board
-from compiler.plan.bounds import CODING, bound, rate
+from compiler.plan.bounds import CODING, bound, offer, rate
 from compiler.plan.costs import Cost, costs
 from compiler.plan.counts import count
 from compiler.plan.cycles import predict
@@ -34,7 +34,8 @@ class Forecast:
     cycles : float
         Of a token at the position.
     bounds : dict of str to float
-        Cycles that memory, array, encoder and vector unit are busy for it; the longest binds.
+        Cycles that each part is busy for it; the longest binds. ``memory port``: a core's, a word a
+        cycle. ``DRAM``: behind all ports. ``array``, ``encode``, ``vector unit``.
     tokens_per_second : float
         Of decoding, at the position.
     prompt_seconds, batched_seconds : float
@@ -78,17 +79,19 @@ def forecast(
 
     def steps_at(at: int) -> list[Cost]:
         of_token = costs(model, program, params, activities(at), at)
-        return [_shared(cost, cores, words_a_cycle) for cost in of_token]
+        return [_shared(cost, cores) for cost in of_token]
 
     token = steps_at(position)
-    prediction = predict(token, params)
+    prediction = predict(token, params, words_a_cycle=words_a_cycle)
+    words = sum(cost.words for cost in token)
     bounds = {
-        "memory": sum(cost.words for cost in token),
+        "memory port": words,
+        "DRAM": words / offer(board, params, cores),
         "array": sum(cost.steps for cost in token),
         "encode": prediction.causes["encode"],
         "vector unit": prediction.causes["vector"],
     }
-    whole = [predict(steps_at(at), params) for at in (0, prompt - 1)]
+    whole = [predict(steps_at(at), params, words_a_cycle=words_a_cycle) for at in (0, prompt - 1)]
     head = whole[-1].layers[None]
     layers = [p.cycles - sum(p.layers[None].values()) for p in whole]
     middle = (prompt - 1) // 2
@@ -100,7 +103,7 @@ def forecast(
         CODING,
         position,
     )
-    (design,) = (d for d in designs(recipe.default.weight_bits) if d.coding == CODING)
+    (design,) = (d for d in designs(8) if d.coding == CODING)  # additions whatever the weights
     return Forecast(
         cycles=prediction.cycles,
         bounds=bounds,
@@ -111,7 +114,7 @@ def forecast(
     )
 
 
-def _shared(cost: Cost, cores: int, words_a_cycle: float) -> Cost:
-    """Return what one core does of an instruction, its words as cycles."""
+def _shared(cost: Cost, cores: int) -> Cost:
+    """Return what one core does of an instruction."""
     share = cores if cost.opcode is Opcode.MATMUL else 1
-    return replace(cost, words=cost.words / share / words_a_cycle, steps=cost.steps / share)
+    return replace(cost, words=cost.words / share, steps=cost.steps / share)

@@ -64,9 +64,9 @@ def _energy() -> str:
             [
                 (
                     c.name,
-                    number(c.typical),
-                    number(c.low),
-                    number(c.high),
+                    c.typical,
+                    c.low,
+                    c.high,
                     c.unit,
                     c.source + (" **(estimate)**" if c.estimate else ""),
                 )

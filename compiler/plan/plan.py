@@ -16,6 +16,7 @@ from compiler.place import Region
 from compiler.plan.activity import assumed
 from compiler.plan.costs import costs
 from compiler.plan.cycles import LATENCY, Prediction, predict
+from compiler.plan.picked import Picked
 from compiler.plan.workload import Activities, Product, products
 from compiler.program import Compiled, load
 from golden.config import ModelConfig
@@ -47,6 +48,8 @@ class Plan:
         Of the token that is looked at in detail.
     latency : int
         Of the memory, in cycles.
+    picked : Picked or None
+        The board that it is for, where it is for one: `params` are one core of it.
     """
 
     model: WholeModel
@@ -58,6 +61,12 @@ class Plan:
     activities: Callable[[int], Activities]
     position: int
     latency: int
+    picked: Picked | None = None
+
+    @property
+    def words_a_cycle(self) -> float:
+        """What memory delivers: a word, unless the board's is slower."""
+        return 1.0 if self.picked is None else self.picked.words_a_cycle
 
     @property
     def config(self) -> ModelConfig:
@@ -94,7 +103,7 @@ class Plan:
             self.activities(position),
             position,
         )
-        return predict(found, self.params, self.latency)
+        return predict(found, self.params, self.latency, self.words_a_cycle)
 
     @cached_property
     def products(self) -> list[Product]:
@@ -113,6 +122,7 @@ def make_plan(
     activities: Callable[[int], Activities] | None = None,
     position: int | None = None,
     latency: int = LATENCY,
+    picked: Picked | None = None,
 ) -> Plan:
     """Plan a whole model by the compiler's own passes; no weight is read.
 
@@ -134,6 +144,8 @@ def make_plan(
         Of the token that is looked at in detail; by default 1,023, or the last one.
     latency : int
         Of the memory, in cycles.
+    picked : Picked, optional
+        The board whose clock and memory it is planned for; `params` are its own.
 
     Raises
     ------
@@ -158,6 +170,7 @@ def make_plan(
         activities=activities or (lambda at: assumed(config, recipe, at)),
         position=position,
         latency=latency,
+        picked=picked,
     )
 
 

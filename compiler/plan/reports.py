@@ -6,15 +6,15 @@ from compiler.model.build import program_of
 from compiler.model.lower import lower
 from compiler.plan.activity import assumed, known
 from compiler.plan.area import CELLS, estimate
-from compiler.plan.board import Board, boards
-from compiler.plan.bounds import CODING
+from compiler.plan.board import Board, board_called, boards
+from compiler.plan.bounds import CODING, port_bytes_per_second
 from compiler.plan.constants import constants
 from compiler.plan.costs import costs
 from compiler.plan.counts import Counts, count
 from compiler.plan.cycles import predict
 from compiler.plan.energy import GROUPS, Design, designs, joules, ledger
 from compiler.plan.firing import published
-from compiler.plan.fit import fit, misfit
+from compiler.plan.fit import Choice, fit, misfit
 from compiler.plan.forecast import forecast
 from compiler.plan.paper import PROMPT, macs, memory_joules, methods
 from compiler.plan.workload import Activities, products
@@ -24,7 +24,7 @@ from golden.recipe import Recipe
 from hw.params import HwParams
 from hw.presets import preset
 
-__all__ = ["boards_report", "energy_report", "paper_report", "predicted_cycles"]
+__all__ = ["board_row", "boards_report", "energy_report", "paper_report", "predicted_cycles"]
 
 _RANGES = [{"dram": "low"}, {"dram": "high"}, {"sram": "low"}, {"sram": "high"}]
 
@@ -40,8 +40,10 @@ def energy_report(
     """Return each design's joules for a token at a position, and for a token of a prompt.
 
     Sites fire as a profile says (``measured``) or else as is ``assumed``; and for comparison, in
-    unary, as is ``published``.
+    unary, as is ``published``. Raises ValueError where the hardware does not take the model, as a
+    build does.
     """
+    lower(config, recipe, params, max(position + 1, prompt))
     width = recipe.default.weight_bits
     activities = known(config, recipe, profile)
     here = "assumed" if profile is None else "measured"
@@ -119,8 +121,13 @@ def boards_report(
     position: int,
     prompt: int,
     profile: Profile | None = None,
+    only: str | None = None,
 ) -> dict[str, object]:
-    """Return what is picked for each board, and what it would do; sites fire as in `fit`."""
+    """Return what is picked for each board, and what it would do; sites fire as in `fit`.
+
+    `only` is the key of a board to look at alone.
+    """
+    looked_at = boards().values() if only is None else [board_called(only)]
     return {
         "model": config.name,
         "recipe": recipe.name,
@@ -129,21 +136,32 @@ def boards_report(
         "prompt": prompt,
         "firing": known(config, recipe, profile)(position)(0, "qkv").source,
         "boards": [
-            _board(board, config, recipe, position, prompt, profile) for board in boards().values()
+            board_row(
+                board,
+                fit(board, config, recipe, max(position, prompt - 1), profile),
+                config,
+                recipe,
+                position,
+                prompt,
+                profile,
+            )
+            for board in looked_at
         ],
     }
 
 
-def _board(
+def board_row(
     board: Board,
+    choice: Choice,
     config: ModelConfig,
     recipe: Recipe,
     position: int,
     prompt: int,
     profile: Profile | None,
 ) -> dict[str, object]:
-    choice = fit(board, config, recipe, max(position, prompt - 1), profile)
+    """Return a board's values, what was picked for it and why, and what that would do there."""
     row: dict[str, object] = {
+        "key": board.key,
         "board": board.name,
         "values": {name: vars(value) for name, value in board.values.items()},
         "reason": choice.reason,
@@ -155,6 +173,9 @@ def _board(
     return row | {
         "params": choice.params.as_dict(),
         "cores": choice.cores,
+        "port_gigabytes_per_second": port_bytes_per_second(board, choice.params, choice.cores)
+        / 1e9,
+        "dram_gigabytes_per_second": board.bytes_per_second / 1e9,
         "cells_per_core": {cell: round(getattr(choice.area, cell)) for cell in CELLS},
         **vars(found),
         "bound": found.bound,

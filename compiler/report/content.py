@@ -7,6 +7,7 @@ from dataclasses import asdict
 from compiler.place import REGION_ALIGNMENT
 from compiler.plan.cycles import CAUSES, Prediction
 from compiler.plan.plan import Plan
+from compiler.report.board import board
 from compiler.report.energy import energy
 from golden.recipe import SITES
 from hw.fingerprint import fingerprint
@@ -44,6 +45,7 @@ def content(plan: Plan, about: Mapping[str, object]) -> dict[str, object]:
             "cycles are predicted from bytes, steps of the array and latencies "
             "(compiler.plan.cycles), on a memory of fixed latency"
         ),
+        **({} if plan.picked is None else {"board": board(plan)}),
         "program": {
             "slots": len(plan.program.instructions),
             "executed_a_token": len(plan.program.unrolled),

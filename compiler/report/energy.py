@@ -1,5 +1,6 @@
 """The joules of a plan's token, design by design, for its report."""
 
+from compiler.plan.constants import constants
 from compiler.plan.counts import count
 from compiler.plan.energy import GROUPS, designs, joules, ledger
 from compiler.plan.plan import Plan
@@ -7,9 +8,11 @@ from compiler.plan.plan import Plan
 __all__ = ["energy"]
 
 _NOTE = (
-    "Millijoules of the token, predicted: what is counted times published constants, DRAM as DDR4 "
-    "(docs/energy.md); weights, cache and vectors are DRAM. Not counted, for any design: clock, "
-    "control, wires, leakage and refresh."
+    "Energy of the token, predicted: what is counted times published constants, DRAM as {dram} at "
+    "{picojoules:g} pJ a bit (docs/energy.md); weights, cache and vectors are DRAM. The dense "
+    "arrays are a best case, their sums in registers; the others keep theirs in memory. Not "
+    "counted, for any design: registers inside a processing element, the shifter of a spike array, "
+    "clock, control, wires, leakage and refresh."
 )
 
 
@@ -18,11 +21,15 @@ def energy(plan: Plan) -> dict[str, object] | None:
     widths = {matrix.weight_width for stage in plan.model.stages for matrix in stage.matrices}
     if len(widths) > 1 or not widths <= {8, 4}:
         return None
+    dram = "dram_ddr4" if plan.picked is None else plan.picked.board.dram
     found = []
     for design in designs(*widths):
         coding = design.coding or "csd"
         counts = count(plan.config, plan.products, plan.params, coding, plan.position)
-        entries = ledger(design, counts, plan.params)
+        entries = ledger(design, counts, plan.params, dram)
         by_group = {group: joules(entries, [group]) for group in GROUPS}
         found.append({"name": design.name, "joules": by_group, "total": joules(entries)})
-    return {"groups": list(GROUPS), "designs": found, "note": _NOTE}
+    note = _NOTE.format(
+        dram=dram.removeprefix("dram_").upper(), picojoules=constants()[dram].typical
+    )
+    return {"groups": list(GROUPS), "designs": found, "note": note}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from compiler.plan.cycles import CAUSES
 from compiler.plan.plan import Plan
@@ -19,6 +20,8 @@ from hw.isa import Opcode
 __all__ = ["bytes_moved", "causes", "firing", "memory", "raster", "roofline", "timeline"]
 
 _BATCHES = 3  # of heads, in the picture of attention
+_MARKERS = "osD^v"
+_SAME_DECADES = 0.025
 _KINDS = ("q", "k", "v", "o", "gate", "up", "down", "keys", "values", "lm_head")
 
 
@@ -41,7 +44,8 @@ def _by_kind(report: Mapping, name: str) -> dict[str, float]:
 
 def roofline(plan: Plan, report: Mapping) -> str:
     """Draw what each kind of product reaches below the roofs of memory and array."""
-    word, adders = plan.params.axi_bytes, plan.params.lanes * plan.params.tokens
+    word = plan.params.axi_bytes * plan.words_a_cycle
+    adders = plan.params.lanes * plan.params.tokens
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -52,24 +56,43 @@ def roofline(plan: Plan, report: Mapping) -> str:
         x = {kind: additions[kind] / touched[kind] for kind in additions}
         span = np.geomspace(min(x.values()) / 2, max(adders / word, *x.values()) * 3, 100)
         axes.loglog(span, np.minimum(span * word, adders), color=INK, linewidth=1.2)
-        bend = 0.7 * adders / word
-        axes.annotate(f"{word} bytes a cycle  ", (bend, bend * word), ha="right")
+        start = (span[0], min(span[0] * word, adders))
+        axes.annotate(f"{word:.3g} bytes a cycle", start, (6, -3), va="top",
+                      textcoords="offset points")  # fmt: skip
         axes.annotate(f"{adders} adders", (span[-1], adders * 1.1), ha="right")
+        reached = {kind: additions[kind] / cycles[kind] for kind in additions}
         for number, kind in enumerate(additions):
-            shade = PALETTE[number % len(PALETTE)]
-            reached = additions[kind] / cycles[kind]
-            marker = "o" if number < len(PALETTE) else "s"
-            axes.plot(x[kind], reached, marker, color=shade, markersize=7, label=kind)
+            # Hollow, each around those that lie where it does: none hides another.
+            before = [*additions][:number]
+            around = sum(_near((x[k], reached[k]), (x[kind], reached[kind])) for k in before)
+            axes.plot(x[kind], reached[kind], _MARKERS[number % len(_MARKERS)], label=kind,
+                      color=PALETTE[number % len(PALETTE)], fillstyle="none",
+                      markersize=5 + 3.5 * around, markeredgewidth=1.3)  # fmt: skip
+        axes.set_ylim(min(*reached.values(), span[0] * word, adders / 4) / 1.7, adders * 1.8)
         axes.set_xlabel("additions for each byte that is fetched")
         axes.set_ylabel("additions a cycle")
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        legend = axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        for handle in legend.legend_handles:
+            handle.set_markersize(7)
         for axis in (axes.xaxis, axes.yaxis):
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=_steps(high / low), numticks=100))
+            axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(lambda value, _: f"{value:g}")
-            axis.set_minor_formatter(lambda value, _: "")
-        axes.grid(True, which="both", color="#e4e7eb", linewidth=0.6)
+        axes.grid(True, color="#e4e7eb", linewidth=0.6)
         axes.set_axisbelow(True)
 
-    return _svg(draw, 6.4, 3.6)
+    return _svg(draw, 6.4, 4.2)
+
+
+def _near(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    """Return whether markers at two points of logarithmic axes would lie on each other."""
+    return max(abs(np.log10(p / q)) for p, q in zip(a, b, strict=True)) < _SAME_DECADES
+
+
+def _steps(ratio: float) -> tuple[int, ...]:
+    """Return where a decade of a logarithmic axis is labelled: at least three labels in all."""
+    return (1, 2, 3, 5) if ratio < 30 else (1, 2, 5) if ratio < 1000 else (1,)
 
 
 def causes(plan: Plan, report: Mapping) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from compiler.plan.markdown import number
 from compiler.plan.plan import Plan
 from compiler.report import figures
 from hw.isa import Coding
@@ -35,6 +36,7 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters |= {"image": _image, "bytes": _bytes, "count": "{:,.0f}".format}
+    environment.filters |= {"figure": number, "joules": _joules}
     drawn = {
         name: getattr(figures, name)(plan, report)
         for name in ("roofline", "causes", "bytes_moved", "firing", "memory")
@@ -42,6 +44,7 @@ def page(
     middle = plan.config.layers // 2
     codings = [coding.name.lower() for coding in Coding]
     token = next(t for t in report["tokens"] if t["position"] == report["position"])
+    joule, unit = _unit(report["energy"]) if "energy" in report else (1.0, "J")
     return environment.get_template("page.html").render(
         report=report,
         token=token,
@@ -53,7 +56,9 @@ def page(
         timeline=figures.timeline(plan, middle),
         attention=figures.timeline(plan, middle, attention=True),
         rasters={c: figures.raster(raster, c) for c in codings} if raster else {},
-        word_bytes=plan.params.axi_bytes,
+        word_bytes=plan.params.axi_bytes * plan.words_a_cycle,
+        joule=joule,
+        unit=unit,
         outside_layers=_outside_layers(report),
     )
 
@@ -74,3 +79,21 @@ def _bytes(count: float) -> str:
         if count >= size:
             return f"{count / size:,.2f} {name}"
     return f"{count:,.0f} bytes"
+
+
+def _unit(energy: Mapping[str, object]) -> tuple[float, str]:
+    """Return a unit of energy that suits the design that takes least, in joules, and its name."""
+    return _unit_of(min(design["total"] for design in energy["designs"]))
+
+
+def _unit_of(joules: float) -> tuple[float, str]:
+    for size, name in ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ")):
+        if joules >= size:
+            return size, name
+    return 1e-9, "nJ"
+
+
+def _joules(energy: float) -> str:
+    """Return energy for people."""
+    size, name = _unit_of(energy)
+    return f"{number(energy / size)} {name}"

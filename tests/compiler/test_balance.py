@@ -86,6 +86,12 @@ def test_an_idle_array_is_said_to_be_idle(tmp_path, rng):
     )
 
 
+def test_a_memory_that_delivers_less_is_waited_for(tmp_path, rng):
+    made = compiled(tmp_path / "m", one_matrix(100, 64, 8), TEST, rng)
+    (whole,), (half,) = balance(made), balance(made, 0.5)
+    assert (whole.memory_cycles, half.memory_cycles) == (1, 2)
+
+
 def test_unary_costs_the_longest_train(tmp_path, rng):
     entry = of(tmp_path, rng, EDGE, coding="unary")
     assert entry.array_cycles > 10

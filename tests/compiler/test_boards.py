@@ -7,11 +7,15 @@ import pytest
 from compiler.named import NAMED
 from compiler.plan.area import VARIED, estimate, left_out_error, points
 from compiler.plan.board import Value, boards
-from compiler.plan.fit import fit, misfit
+from compiler.plan.costs import costs
+from compiler.plan.cycles import predict
+from compiler.plan.fit import fit, memory_bytes, misfit
 from compiler.plan.forecast import forecast
 from compiler.plan.markdown import DOCS
 from compiler.plan.pages import PAGES
-from compiler.plan.reports import predicted_cycles
+from compiler.plan.picked import pick
+from compiler.plan.plan import make_plan
+from compiler.plan.reports import board_row, predicted_cycles
 from golden.recipe import load_recipe
 from hw.presets import preset
 
@@ -65,7 +69,7 @@ def test_what_is_picked_fits_and_is_forecast():
     choice = fit(board, SMOLLM, W8, 127)
     assert misfit(estimate(choice.params, "ecp5"), board) is None
     found = forecast(board, choice, SMOLLM, W8, 127, 128)
-    assert found.bound == "memory"
+    assert found.bound == "memory port"
     peak = board.gigabytes_per_second.value * 1e9 / 106e6  # bytes of the layers alone
     assert 0 < found.tokens_per_second < peak
     assert 128 / found.tokens_per_second > found.prompt_seconds > found.batched_seconds
@@ -80,6 +84,50 @@ def test_a_faster_memory_makes_faster_tokens_until_the_array_binds():
         for each, choice in zip((slow, board), choices, strict=True)
     ]
     assert rates[0] < 1.0e9 * 0.85 / 106e6 < rates[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "gigabytes", "bound"),
+    [
+        ("orangecrab-85f", 1.6, "memory port"),
+        ("orangecrab-85f", 0.8, "DRAM"),
+        ("kv260", 19.2, None),
+    ],
+)
+def test_port_and_dram_are_told_apart(key, gigabytes, bound):
+    board = boards()[key]
+    board = replace(board, gigabytes_per_second=Value(value=gigabytes, source="a test"))
+    choice = fit(board, SMOLLM, W8, 127)
+    row = board_row(board, choice, SMOLLM, W8, 127, 128, None)
+    port, dram = (row[f"{name}_gigabytes_per_second"] for name in ("port", "dram"))
+    width = choice.params.axi_data_width // 8
+    assert port == pytest.approx(choice.cores * width * board.clock_mhz.value / 1e3)
+    assert dram == pytest.approx(gigabytes * board.efficiency.value)
+    assert row["bounds"]["DRAM"] / row["bounds"]["memory port"] == pytest.approx(port / dram)
+    assert row["bound"] == bound or bound is None
+    slower = max(row["bounds"].values())
+    assert row["cycles"] >= slower
+
+
+def test_a_slow_memory_slows_what_is_read_and_no_more():
+    plan = make_plan(SMOLLM, params=preset("edge"), recipe=W8, context=128)
+    token = costs(plan.model, plan.program, plan.params, plan.activities(127), 127)
+    whole, half = (predict(token, plan.params, words_a_cycle=words) for words in (1.0, 0.5))
+    assert half.words == whole.words
+    assert whole.words < half.cycles - whole.cycles + 0.05 * whole.cycles
+    assert 2 * whole.words <= half.cycles <= 2 * whole.cycles
+
+
+def test_what_is_picked_for_a_build_has_the_board_s_memory():
+    picked = pick("arty-a7-100t", SMOLLM, W8)
+    capacity = int(boards()["arty-a7-100t"].capacity_bytes.value)
+    assert (picked.position, picked.prompt, picked.memory) == (1023, 1024, capacity)
+    needed = [memory_bytes(SMOLLM, W8, picked.params, n) for n in (picked.context, 2048)]
+    assert picked.context == 1024 and needed[0] <= capacity < needed[1]
+    whole = pick("kv260", SMOLLM, W8)
+    assert whole.context == whole.params.max_channels == 2048
+    long = pick("kv260", SMOLLM, W8, context=8192)
+    assert (long.context, long.params.max_channels) == (8192, 8192)
 
 
 def test_none_fits_a_small_board_and_a_large_model():

@@ -6,6 +6,7 @@ import pytest
 
 from compiler.__main__ import main
 from compiler.named import NAMED
+from compiler.plan.board import boards
 from compiler.program import load
 from golden.recipe import known_recipes
 from hw.presets import PRESETS
@@ -180,6 +181,33 @@ PLAN = "a plan without weights is of the whole model, not of mlp0: leave out --l
                 "(max_channels): choose a larger preset, such as datacenter"
             ),
         ),
+        (
+            ["sdllm-7b", "--board", "arty"],
+            f"board must be one of {', '.join(boards())}, not 'arty'",
+        ),
+        (
+            ["sdllm-7b", "--board", "vck190", "--preset", "edge"],
+            "--preset must be left out: --board picks the hardware",
+        ),
+        (
+            ["stories260k", "--weights", "none", "--board", "kv260", "--layers", "mlp0"],
+            "--board must be left out: mlp0 does not have it",
+        ),
+        (
+            ["stories260k", "--weights", "none", "--board", "kv260", "--devices", "2"],
+            "--board must be left out: several devices do not have it yet",
+        ),
+        (
+            ["sdllm-7b", "--board", "kv260", "--recipe", "w4"],
+            (
+                "sdllm-7b needs 4,312,125,440 bytes of memory at 1,024 positions, but KV260 has "
+                "4,294,967,296: choose fewer bits of a weight, a shorter context or another board"
+            ),
+        ),
+        (
+            ["sdllm-7b", "--board", "arty-a7-100t", "--memory", "268435457"],
+            ("--memory must be at most 268,435,456 bytes, which Arty A7-100T has, not 268,435,457"),
+        ),
         (["sdllm-7b", "--position", "4096"], "position must be 0 to 4095, not 4096"),
         (
             ["sdllm-7b", "--weights", "synthetic", "--seed", "1", "--recipe", "stories260k"],
@@ -225,3 +253,29 @@ def test_a_plan_of_7b_goes_to_its_own_place(capsys, tmp_path, monkeypatch):
     report = json.loads((directory / "report.json").read_text())
     assert report["weights"] == "none" and report["model"]["ffn_size"] == 11008
     assert report["params"] == PRESETS["datacenter"].as_dict()
+
+
+@pytest.mark.parametrize("weights", [("none",), ("synthetic", "--seed", "1")])
+def test_a_build_for_a_board_is_what_its_picker_says(capsys, tmp_path, weights):
+    options = ("stories260k", "--weights", *weights, "--board", "orangecrab-85f")
+    status, out, err = run(capsys, "build", *options, "-o", tmp_path / "model", "--json")
+    assert (status, err) == (0, "")
+    found = json.loads((tmp_path / "model" / "report.json").read_text())
+    board, params = found["board"], load(tmp_path / "model").params.as_dict()
+    assert json.loads(out)["board"] == board
+    assert found["params"] == board["params"] == params
+    assert found["memory"]["bytes"] < board["values"]["capacity_bytes"]["value"]
+    asked = ("--position", 511, "--prompt", 512, "--board", "orangecrab-85f", "--json")
+    status, out, err = run(capsys, "boards", "stories260k", *asked)
+    (row,) = json.loads(out)["boards"]
+    assert row.items() <= board.items()
+    told = run(capsys, "build", *options, "-o", tmp_path / "model")[1]
+    assert "board: OrangeCrab 85F at 100 MHz, 1 core: " in told
+    assert f"limited by {row['bound']}" in told and "J a token" in told
+
+
+def test_boards_of_one_board_only(capsys):
+    status, out, err = run(capsys, "boards", "--board", "kv260")
+    assert (status, err) == (0, "") and "kv260" in out and "vck190" not in out
+    message = f"board must be one of {', '.join(boards())}, not 'kv-260'"
+    assert run(capsys, "boards", "--board", "kv-260") == (2, "", f"python -m compiler: {message}\n")

@@ -192,8 +192,29 @@ def test_energy_prints_its_entries(capsys):
         (["energy", "nobody"], "there is no model nobody: name one of "),
         (["boards", "sdllm-7b", "--position", "4096"], "--position must be 0 to 4095 for sdllm-7b"),
         (["energy", "sdllm-7b", "--recipe", "w2"], "weights must have 8 or 4 bits for the ledger"),
+        (
+            ["energy", "sdllm-14b", "--position", "16384"],
+            "context must be at most 16384 positions on this hardware (max_channels), not 16385",
+        ),
     ],
 )
 def test_wrong_requests_are_one_sentence(arguments, sentence, capsys):
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith(f"python -m compiler: {sentence}")
+
+
+@pytest.mark.parametrize(("model", "hardware"), [("sdllm-7b", "test"), ("sdllm-7b", "edge")])
+def test_energy_refuses_what_a_build_refuses(model, hardware, tmp_path, capsys):
+    said = []
+    for command in (["energy"], ["build", "-o", str(tmp_path / "m")]):
+        assert main([*command, model, "--preset", hardware]) == 2
+        said.append(capsys.readouterr())
+    assert said[0] == said[1] and "(max_channels)" in said[0].err and not said[0].out
+
+
+def test_the_page_shows_constants_with_all_their_digits():
+    page = (ROOT / "docs" / "energy.md").read_text()
+    for constant in constants().values():
+        row = re.search(rf"^\| {constant.name} \|(.*?)\|(.*?)\|(.*?)\|", page, re.M)
+        shown = [float(value) for value in row.groups()]
+        assert shown == [constant.typical, constant.low, constant.high]

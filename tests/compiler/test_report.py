@@ -7,18 +7,24 @@ import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from compiler.__main__ import main
 from compiler.directory import REPORTS
 from compiler.emit import Shards
+from compiler.plan.board import boards
 from compiler.plan.cycles import CAUSES
+from compiler.plan.markdown import number
+from compiler.plan.picked import pick
 from compiler.plan.plan import make_plan
-from compiler.report import write
+from compiler.report import figures, write
 from compiler.report.content import _rounded, content
 from compiler.report.page import page
 from compiler.report.trace import UNITS, trace
@@ -28,6 +34,7 @@ from tests.compiler.models import RandomCheckpoint, recipe
 ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+WIDE = dict(hidden_size=576, ffn_size=1536, heads=9, kv_heads=3)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +144,81 @@ def test_weights_that_the_ledger_does_not_know_have_no_joules():
     found = content(binary, {"source": "of a test", "weights": "none"})
     assert "energy" not in found
     assert "<h2>Energy</h2>" not in page(binary, found)
+
+
+def test_joules_are_shown_to_three_digits_in_a_unit_that_suits(plan, report):
+    text = page(plan, report).partition("<h2>Energy</h2>")[2].partition("<h2>")[0]
+    table, _, below = text.partition("</table>")
+    unit = {"µJ": 1e-6, "nJ": 1e-9}[re.search(r"in all, (\w+)", table)[1]]
+    rows = re.findall(r"<tr><td>(.*?)</td>(.*?)</tr>", table)
+    assert len(rows) == len(report["energy"]["designs"])
+    for (name, cells), design in zip(rows, report["energy"]["designs"], strict=True):
+        values = re.findall(r"<td>(?:<b>)?([^<]+)", cells)
+        shown = [unit * float(value.replace(",", "")) for value in values]
+        assert name == design["name"]
+        assert shown == pytest.approx([design["total"], *design["joules"].values()], rel=0.005)
+    assert "The dense arrays are a best case, their sums in registers" in below
+
+
+@pytest.mark.parametrize(("hardware", "changes"), [("test", {}), ("edge", WIDE)])
+def test_the_roofline_s_points_are_seen_and_its_axes_can_be_read(monkeypatch, hardware, changes):
+    config = RandomCheckpoint(0, head_dim=8, **changes).config
+    plan = make_plan(config, params=preset(hardware), recipe=recipe(), context=40)
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    monkeypatch.setattr(figures, "_svg", lambda draw, width, height: draw(figure))
+    figures.roofline(plan, content(plan, {"source": "of a test", "weights": "none"}))
+    canvas, (axes,) = FigureCanvasAgg(figure), figure.axes
+
+    def pixels():
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+
+    for axis in (axes.xaxis, axes.yaxis):
+        canvas.draw()
+        low, high = axis.get_view_interval()
+        labels = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=True)
+        assert sum(low <= at <= high and bool(label.get_text()) for at, label in labels) >= 3
+    figure.set_layout_engine("none")  # as it was laid out, whatever is hidden
+    points = [line for line in axes.lines if not line.get_label().startswith("_")]
+    assert len(points) == 10
+
+    def seen(point, others):
+        """Return how many pixels a point colours, drawn with others."""
+        drawn = []
+        for visible in ([*others, point], others):
+            for each in points:
+                each.set_visible(each in visible)
+            drawn.append(pixels())
+        return (np.abs(drawn[0] - drawn[1]).max(axis=2) > 30).sum()
+
+    for point in points:
+        others = [other for other in points if other is not point]
+        alone = seen(point, [])
+        assert seen(point, others) >= 0.5 * alone > 0, f"{point.get_label()} is hidden"
+
+
+def test_a_plan_on_a_board_has_its_clock_memory_and_forecast():
+    config = RandomCheckpoint(0, head_dim=8).config
+    picked = pick("arty-a7-100t", config, recipe())
+    plan = make_plan(config, params=picked.params, recipe=recipe(), picked=picked)
+    found = content(plan, {"source": "of a test", "weights": "none"})
+    on, board = found["board"], boards()["arty-a7-100t"]
+    json.dumps(found)
+    offered = board.bytes_per_second / (on["params"]["axi_data_width"] // 8 * 100e6)
+    assert on["words_a_cycle"] == min(1.0, offered)
+    token = next(t for t in found["tokens"] if t["position"] == found["position"] == 63)
+    assert on["one_core_tokens_per_second"] == pytest.approx(100e6 / token["cycles"], rel=1e-4)
+    assert on["cores"] == 1 and on["tokens_per_second"] == on["one_core_tokens_per_second"]
+    (csd,) = (d for d in found["energy"]["designs"] if d["name"] == "spike array, csd")
+    assert on["joules_per_token"] == pytest.approx(csd["total"])
+    assert "DRAM as DDR3 at 20.3 pJ" in found["energy"]["note"]
+    text = page(plan, found)
+    Page(text)
+    section = unescape(text).partition("<h2>On the board</h2>")[2].partition("<h2>")[0]
+    for part in ("Arty A7-100T, 100 MHz", f"<b>{on['bound']}</b>", on["reason"], on["note"]):
+        assert part in section
+    for key in ("tokens_per_second", "prompt_seconds"):
+        assert f"<b>{number(on[key])}" in section
 
 
 def test_the_trace_is_in_the_trace_event_format(plan):
