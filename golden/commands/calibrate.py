@@ -185,7 +185,8 @@ def _repeated(options: argparse.Namespace) -> str:
     """Return the options that find the recipe again, files without their folders."""
     said = [f"--model {Path(options.model).name} --text {options.text.name}"]
     said += [f"--budget {options.budget} --tokens {options.tokens}"]
-    for name in ("skip", "distil", "fold", "adapter"):
+    for name in ("skip", "distil", "fold", "fold_text", "adapter"):
         if value := getattr(options, name):
-            said.append(f"--{name} {value.name if isinstance(value, Path) else value}")
+            shown = value.name if isinstance(value, Path) else value
+            said.append(f"--{name.replace('_', '-')} {shown}")
     return " ".join(said)

@@ -123,3 +123,56 @@ def test_the_recipe_of_stories260k_holds_its_claim(stories260k):
     found = measure(checkpoint, load_recipe("stories260k"), batches)
     assert found.spiking.perplexity < 1.05 * found.fp32.perplexity
     assert found.skipped > 0.2
+
+
+@pytest.mark.parametrize(("recipe", "ratio", "skipped"), [
+    ("smollm2-135m", 1.05, 0.25), ("smollm2-135m-sparse", 1.12, 0.35),
+])  # fmt: skip
+def test_the_recipes_of_smollm2_hold_their_claims(smollm2_135m, recipe, ratio, skipped):
+    """On one window, which is spoken for by neither fold, adapter, curves nor checks."""
+    checkpoint = load(smollm2_135m)
+    documents = read_text(text("wikitext2_valid.txt"))
+    ids = checkpoint.tokenizer.encode(documents[0][:12000])[:1024]
+    found = measure(checkpoint, load_recipe(recipe), [ids])
+    assert found.spiking.perplexity < ratio * found.fp32.perplexity
+    assert found.skipped > skipped
+
+
+def test_an_adapter_is_learnt_kept_and_used_again(stories260k, short_text, tmp_path, capsys):
+    path = tmp_path / "recipe.toml"
+    common = ("--text", short_text, "--tokens", 2048, "--skip", 0.2)
+    status, out, err = calibrate(capsys, *common, "--distil", 3000, "-o", path)
+    fold, adapter = (path.with_suffix(f".{kind}.npz") for kind in ("fold", "adapter"))
+    assert (status, err) == (0, "") and out.endswith(f"{fold}\n{adapter}\n{path}\n")
+    assert "--distil 3000" in path.read_text().splitlines()[0]
+    learnt = load_recipe(path)
+    assert (learnt.fold.raw, learnt.adapter.raw) == (fold.read_bytes(), adapter.read_bytes())
+    other = tmp_path / "below" / "other.toml"
+    other.parent.mkdir()
+    status, out, err = calibrate(
+        capsys, *common, "--fold", fold, "--adapter", adapter, "-o", other
+    )
+    assert (status, err) == (0, "")
+    again = load_recipe(other)
+    assert (again.fold.raw, again.adapter.raw) == (learnt.fold.raw, learnt.adapter.raw)
+    assert again.layer_sites == learnt.layer_sites
+    assert [path.name for path in other.parent.iterdir()] == ["other.toml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--distil", -1), "--distil must be a number of tokens, not -1"),
+        (("--distil", 9, "--tokens", 10**6), "text {text} must be longer than what --tokens takes"),
+        (("--adapter", "none.npz"), "adapter none.npz cannot be read: No such file or directory"),
+        (("--adapter", __file__), f"adapter {__file__} is no archive of arrays, or a damaged one"),
+        (("--fold", __file__), f"fold {__file__} is no archive of arrays, or a damaged one"),
+        (("--fold", "x", "--fold-text", "y"), "--fold and --fold-text both say what to fold"),
+    ],
+)
+def test_bad_arguments_of_adapters(stories260k, short_text, tmp_path, capsys, arguments, said):
+    path = tmp_path / "recipe.toml"
+    status, _, err = calibrate(capsys, "--text", short_text, "-o", path, *arguments)
+    assert status == 2 and err.count("\n") == 1
+    assert err.startswith(f"python -m golden: {said.format(text=short_text)}")
+    assert not list(tmp_path.glob("recipe*"))
