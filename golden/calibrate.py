@@ -6,63 +6,36 @@
    taken, lest a few tokens decide. e is known for each dead zone, so each site has a curve of loss
    against bytes that stay unfetched.
 3. With one price for a byte, each site of each layer takes the dead zone that is cheapest to it.
-4. A price stands for a share of bytes skipped; the share is found by bisection, each time running
+4. If it is asked for, an adapter is learnt for dead zones so chosen (`golden.distil`).
+5. A price stands for a share of bytes skipped; the share is found by bisection, each time running
    the integer model on tokens kept for that.
 """
 
-import json
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from golden.adapter import Adapter, adapt, pack_adapter, unpack_adapter
 from golden.checkpoints import Checkpoint
+from golden.curve import Curve, curve
 from golden.distil import distil
-from golden.fixed import to_fixed
 from golden.fold import Fold, fold
 from golden.model import Model
 from golden.names import matrices, site_of
-from golden.neuron import fire, threshold
 from golden.perplexity import Loss
 from golden.recipe import Recipe
 from golden.sensitivity import reached
 from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
 
-__all__ = ["LAPS", "Calibration", "Curve", "Point", "best", "Parts", "split", "to_toml"]
+__all__ = ["LAPS", "Calibration", "Point", "best"]
 
-_SHARES = [0.025 * i for i in range(1, 37)]  # of the channels, that dead zones are tried at
 LAPS = 6  # recipes that are run
-_FOLD_CHARACTERS = 32768
 _RANK = 8  # of an adapter
 _MILDER = 0.65  # of a share: a fourth of the lessons, so that an adapter serves milder recipes too
-
-
-@dataclass
-class Curve:
-    """What dead zones do to one site, mean over tokens.
-
-    Attributes
-    ----------
-    dead_zones : Tensor
-        Tried, ascending, (zones,); the first is 0.
-    nats : Tensor
-        Predicted loss a token, (zones,).
-    skipped : Tensor
-        Weight bytes not fetched a token, (zones,).
-    """
-
-    dead_zones: Tensor
-    nats: Tensor
-    skipped: Tensor
-
-    def best(self, price: float) -> int:
-        """Return which dead zone costs the least where a byte skipped is worth `price` nats."""
-        return int((self.nats - price * self.skipped).argmin())
 
 
 @dataclass(frozen=True)
@@ -218,7 +191,7 @@ class Calibration:
         tokens = sum(len(ids) for ids in batches)
         for ids in batches:
             for site, (x, g) in reached(self.model, ids).items():
-                found = _errors(x, g, self.fan_out[site], curves.get(site))
+                found = curve(x, g, self.fan_out[site], curves.get(site))
                 found.nats /= tokens
                 found.skipped /= tokens
                 if site in curves:
@@ -236,86 +209,6 @@ def best(points: Iterable[Point], budget: float, skip: float | None = None) -> P
     return max(meets, key=order, default=None)
 
 
-@dataclass
-class Parts:
-    """Parts of a text that calibration uses, from its end backwards.
-
-    Attributes
-    ----------
-    fold : str
-        The last 32,768 characters, of whole documents but for the first of them.
-    slopes, checks : list of windows
-        Of the tokens before those every other window, for curves and for running recipes.
-    lessons : list of windows
-        The tokens before those, for distillation.
-    """
-
-    fold: str
-    slopes: list[list[int]]
-    checks: list[list[int]]
-    lessons: list[list[int]]
-
-
-def split(
-    documents: Sequence[str],
-    encode: Callable[[str], list[int]],
-    context: int,
-    tokens: int,
-    lessons: int = 0,
-) -> Parts:
-    """Part the end of a text: `tokens` for slopes and checks, and at most so many for lessons."""
-    documents, tail = list(documents), ""
-    while documents and len(tail) < _FOLD_CHARACTERS:
-        rest = documents.pop()
-        cut = max(0, len(rest) - (_FOLD_CHARACTERS - len(tail)))
-        tail = rest[cut:].strip() + "\n" + tail
-        if cut:
-            documents.append(rest[:cut])
-    backwards = (encode(document) for document in reversed(documents))
-    rest: list[int] = []
-
-    def windows(wanted: int) -> list[list[int]]:
-        """Cut windows off the end; each document's are in order."""
-        nonlocal rest
-        found: list[list[int]] = []
-        while (left := wanted - sum(map(len, found))) > 0:
-            if not rest:
-                rest = next(backwards, [])
-                if not rest:
-                    break
-            ids, rest = rest[-left:], rest[:-left]
-            found += [ids[start : start + context] for start in range(0, len(ids), context)]
-        return [window for window in found if len(window) > 1]
-
-    found = windows(tokens)
-    return Parts(tail, found[::2], found[1::2], windows(lessons))
-
-
-def _errors(x: Tensor, g: Tensor, fan_out: int, before: Curve | None) -> Curve:
-    """Return sums over a window's tokens; dead zones are those of `before`, if any."""
-    magnitude = x.abs()
-    if before is None:
-        sample = magnitude.flatten()[:: max(1, magnitude.numel() // 100_000)].sort().values
-        zones = torch.cat([torch.zeros(1), sample[[int(s * len(sample)) for s in _SHARES]]])
-    else:
-        zones = before.dead_zones
-    settings = SiteSettings().site(x.shape[1])
-    fixed = to_fixed(x)
-    v = threshold(fixed, settings)  # (tokens,)
-    counts = fire(fixed, v, settings)
-    fired = counts * (v.double() / 2**40).float()[:, None]
-    # Zone i silences the channels that pass fewer than i + 1 zones.
-    passed = torch.bucketize(magnitude, zones, right=True) - 1  # (tokens, channels)
-
-    def by_zone(values: Tensor) -> Tensor:
-        return torch.zeros(len(x), len(zones)).scatter_add_(1, passed, values).double()
-
-    silenced, kept = by_zone(-x * g), by_zone((fired - x) * g)  # (tokens, zones)
-    change = silenced.cumsum(1) - silenced + kept.flip(1).cumsum(1).flip(1)
-    fires = by_zone((counts != 0).float()).sum(0).flip(0).cumsum(0).flip(0)  # (zones,)
-    return Curve(zones, (change.square() / 2).log1p().sum(dim=0), (x.numel() - fires) * fan_out)
-
-
 def _place(site: str) -> tuple[int | None, str]:
     place, _, kind = site.rpartition(".")
     return (int(place.removeprefix("layers.")) if place else None), kind
@@ -324,28 +217,3 @@ def _place(site: str) -> tuple[int | None, str]:
 def _digits(value: Tensor) -> float:
     """Four digits are enough of a dead zone."""
     return float(f"{float(value):.4g}")
-
-
-def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] = {}) -> str:
-    """Return the file of a calibrated recipe; `head` are its comments.
-
-    `files` names what holds its fold and adapter, where they are in files.
-    """
-    lines = [f"# {line}".rstrip() for line in head]
-    default = recipe.default
-    lines += [f"weight_bits = {default.weight_bits}", f"max_count = {default.max_count}"]
-    lines += [f'rule = "{default.rule}"']
-    for site, settings in recipe.sites.items():
-        lines += ["", f"[site.{site}]", f"dead_zone = {settings.dead_zone}"]
-    last = None
-    for (layer, site), settings in sorted(recipe.layer_sites.items(), key=lambda item: item[0][0]):
-        if layer != last:
-            lines += ["", f"[layer.{layer}]"]
-            last = layer
-        lines.append(f"{site}.dead_zone = {settings.dead_zone}")
-    if isinstance(recipe.fold, str):
-        text = recipe.fold.replace("\\", "\\\\").replace('"', '\\"')
-        lines += ["", "[fold]", f'text = """\n{text}"""']
-    for kind, name in files.items():
-        lines += ["", f"[{kind}]", f"file = {json.dumps(name)}"]
-    return "\n".join(lines) + "\n"

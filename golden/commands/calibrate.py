@@ -11,12 +11,13 @@ from rich.progress import MofNCompleteColumn
 
 from golden import calibrate
 from golden.adapter import unpack_adapter
-from golden.calibrate import split
 from golden.checkpoints import load
 from golden.commands.options import progress_bar, require_place
 from golden.fold import find_fold
 from golden.fold_file import StoredFold, pack_fold, unpack_fold
+from golden.parts import split
 from golden.perplexity import read_text
+from golden.recipe_file import to_toml
 
 __all__ = ["add"]
 
@@ -151,7 +152,7 @@ def _run(options: argparse.Namespace) -> None:
     names = {
         kind: os.path.relpath(path, options.output.absolute().parent) for kind, path in kept.items()
     }
-    options.output.write_text(calibrate.to_toml(chosen.recipe, head, names), encoding="utf-8")
+    options.output.write_text(to_toml(chosen.recipe, head, names), encoding="utf-8")
     for path in (*kept.values(), options.output):
         print(path)
 

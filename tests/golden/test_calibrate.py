@@ -5,12 +5,15 @@ import pytest
 import torch
 
 from golden.__main__ import main
-from golden.calibrate import Point, _errors, best, split, to_toml
+from golden.calibrate import Point, best
 from golden.checkpoints import load
+from golden.curve import curve as curve_of
 from golden.fixed import to_fixed
 from golden.neuron import fire, threshold
+from golden.parts import split
 from golden.perplexity import measure, read_text, windows
 from golden.recipe import load_recipe
+from golden.recipe_file import to_toml
 from golden.settings import SiteSettings
 from tests.golden.test_perplexity import text
 
@@ -79,7 +82,7 @@ def test_what_cannot_be_had_is_one_sentence(stories260k, short_text, tmp_path, c
 def test_curves_are_what_dead_zones_do(seed):
     torch.manual_seed(seed)
     x, g = torch.randn(7, 50), torch.randn(7, 50)
-    curve = _errors(x, g, 3, None)
+    curve = curve_of(x, g, 3)
     fixed = to_fixed(x)
     v = threshold(fixed, SiteSettings().site(50))
     for zone, nats, skipped in zip(curve.dead_zones, curve.nats, curve.skipped, strict=True):
