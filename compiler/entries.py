@@ -41,7 +41,7 @@ _WHOLE: Checks = {
     "model": _is_named,
     "weights": _is_text,
     "layers": _is_list,
-    "recipe": _is_named,
+    "recipe": _is_table,
     "params": _is_table,
     "fingerprint": _is_digest,
 }
