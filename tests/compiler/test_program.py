@@ -214,7 +214,7 @@ def test_another_format_is_refused(built):
         ({"kind": "model"}, "context is missing"),
         ({"kind": ["model"]}, "kind must be one of layers, model, shard, devices, not ['model']"),
         ({"tokens": True}, "tokens cannot be True"),
-        ({"recipe": {}}, "recipe cannot be {}"),
+        ({"recipe": "w8"}, "recipe cannot be 'w8'"),
         ({"regions": {}}, "it has no program"),
         ({"regions": []}, "regions cannot be []"),
         ({"operations": [{"operation": "MATMUL"}]}, "operations: matrix is missing"),
