@@ -1,5 +1,7 @@
 """Checkpoints made of another's tensors."""
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor
 
 from golden.checkpoints import Checkpoint
@@ -10,7 +12,7 @@ from golden.names import tensor_shapes
 __all__ = ["DerivedCheckpoint"]
 
 
-class DerivedCheckpoint:
+class DerivedCheckpoint(ABC):
     """A checkpoint whose tensors are made of another's; it is used as `Checkpoint` is.
 
     A class that derives from it says what `tensor` returns. A tensor is made whenever it is read.
@@ -56,6 +58,6 @@ class DerivedCheckpoint:
         """
         return self._last.get(name, self.tensor)[start:stop]
 
+    @abstractmethod
     def tensor(self, name: str) -> Tensor:
         """Return a tensor, float32; errors are those of `Checkpoint.tensor`."""
-        raise NotImplementedError

@@ -22,13 +22,13 @@ from golden.checkpoints import Checkpoint
 from golden.derived import DerivedCheckpoint
 from golden.model import FloatLinear, Model, Span, rms_norm
 from golden.names import bias_of, matrices
+from golden.neuron import MAX_COUNT
 
 __all__ = ["distil"]
 
 _RATE = 2e-3  # of Adam, falling to 0 as half a cosine; 8e-3 learns nothing on SmolLM2-135M
 _WARMUP = 10  # steps
 _BETAS = (0.9, 0.99)
-_LARGEST_COUNT = 127
 
 
 class _Fire(torch.autograd.Function):
@@ -38,7 +38,7 @@ class _Fire(torch.autograd.Function):
     def forward(ctx, x: Tensor, dead_zone: float) -> Tensor:
         fires = x.abs() >= dead_zone
         ctx.save_for_backward(fires)
-        v = (x.abs().amax(dim=1, keepdim=True) / _LARGEST_COUNT).clamp(min=1e-9)
+        v = (x.abs().amax(dim=1, keepdim=True) / MAX_COUNT).clamp(min=1e-9)
         return (x / v).round() * v * fires
 
     @staticmethod
@@ -48,7 +48,7 @@ class _Fire(torch.autograd.Function):
 
 
 class _Student(FloatLinear):
-    """Matrices behind dead zones, with factors that learn."""
+    """Matrices behind dead zones, with an adapter that learns."""
 
     def __init__(self, model: Model, rank: int) -> None:
         super().__init__(model.config, model.tensor)

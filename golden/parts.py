@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Parts", "split"]
+__all__ = ["FOLD_CHARACTERS", "Parts", "split"]
 
-_FOLD_CHARACTERS = 32768
+FOLD_CHARACTERS = 32768
+"""Of a text, that a fold is found on."""
 
 
 @dataclass
@@ -15,7 +16,7 @@ class Parts:
     Attributes
     ----------
     fold : str
-        The last 32,768 characters, of whole documents but for the first of them.
+        The last `FOLD_CHARACTERS`, of whole documents but for the first of them.
     slopes, checks : list of windows
         Of the tokens before those every other window, for curves and for running recipes.
     lessons : list of windows
@@ -37,9 +38,9 @@ def split(
 ) -> Parts:
     """Part the end of a text: `tokens` for slopes and checks, and at most so many for lessons."""
     documents, tail = list(documents), ""
-    while documents and len(tail) < _FOLD_CHARACTERS:
+    while documents and len(tail) < FOLD_CHARACTERS:
         rest = documents.pop()
-        cut = max(0, len(rest) - (_FOLD_CHARACTERS - len(tail)))
+        cut = max(0, len(rest) - (FOLD_CHARACTERS - len(tail)))
         tail = rest[cut:].strip() + "\n" + tail
         if cut:
             documents.append(rest[:cut])
