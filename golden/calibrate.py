@@ -6,7 +6,8 @@
    taken, lest a few tokens decide. e is known for each dead zone, so each site has a curve of loss
    against bytes that stay unfetched.
 3. With one price for a byte, each site of each layer takes the dead zone that is cheapest to it.
-4. If it is asked for, an adapter is learnt for dead zones so chosen (`golden.distil`).
+4. If it is asked for, an adapter is learnt for dead zones so chosen (`golden.distil`), and the
+   curves are found anew with it in the model.
 5. A price stands for a share of bytes skipped; the share is found by bisection, each time running
    the integer model on tokens kept for that.
 """
@@ -80,7 +81,8 @@ class Calibration:
         checks: Sequence[Sequence[int]],
         step: Callable[[str], None] = lambda doing: None,
     ) -> None:
-        self.original, self.source, self.checks, self.step = checkpoint, source, checks, step
+        self.original, self.source, self.step = checkpoint, source, step
+        self.slopes, self.checks = slopes, checks
         self.adapter: Adapter | None = None
         step("folding")
         self.checkpoint = fold(checkpoint, source)
@@ -97,8 +99,7 @@ class Calibration:
             self.fan_out[site] = self.fan_out.get(site, 0) + self.checkpoint.shape(name)[0]
         sizes = [math.prod(self.checkpoint.shape(m)) for m in matrices(self.checkpoint.config)]
         self.bytes = sum(sizes)  # of 8-bit weights
-        self.curves = self._curves(slopes)
-        self.model.linear = self.linear
+        self.curves = self._curves()
 
     def recipe(self, dead_zones: dict[str, float]) -> Recipe:
         """Return the recipe with these dead zones by site."""
@@ -114,14 +115,18 @@ class Calibration:
         return Recipe("calibrated", default, sites, layer_sites, self.source, self.adapter)
 
     def distil(self, lessons: Sequence[Sequence[int]], share: float) -> bytes:
-        """Adapt the model to dead zones that skip about a share, and fewer; returns the file.
+        """Adapt the model to dead zones that skip about a share; returns the adapter's file.
 
-        `lessons` are windows of tokens; see `golden.distil`.
+        `lessons` are windows of tokens; see `golden.distil`. A first adapter learns for smaller
+        shares too; one that the model has already goes on learning for this share alone.
         """
-        zones = 3 * [self.zones(share)] + [self.zones(_MILDER * share)]
+        zones = [self.zones(share)]
+        if self.adapter is None:
+            zones = 3 * zones + [self.zones(_MILDER * share)]
         lessons = random.Random(0).sample(lessons, len(lessons))  # no two of a kind in a row
         step = lambda divergence: self.step(f"distilling: {divergence:.3f} nats")  # noqa: E731
-        ups = distil(self.original, self.checkpoint, zones, lessons, _RANK, step)
+        before = None if self.adapter is None else self.adapter.ups
+        ups = distil(self.original, self.checkpoint, zones, lessons, _RANK, step, before)
         packed = pack_adapter(ups)
         self.adapt(unpack_adapter(packed))  # as it will be read again
         return packed
@@ -131,7 +136,7 @@ class Calibration:
         self.adapter = adapter
         self.model = Model(adapt(self.checkpoint, adapter))
         self.linear = SpikingLinear(self.model.config, self.model.tensor, self.recipe({}))
-        self.model.linear = self.linear
+        self.curves = self._curves()
 
     def zones(self, share: float) -> dict[str, float]:
         """Return the dead zones, by site, that are predicted to skip a share of weight bytes."""
@@ -186,10 +191,11 @@ class Calibration:
             share = share + 0.01 if skip is not None else (low + min(high, 2 * low + 0.1)) / 2
         return points
 
-    def _curves(self, batches: Sequence[Sequence[int]]) -> dict[str, Curve]:
+    def _curves(self) -> dict[str, Curve]:
+        """Find the curves, and leave the model by spikes."""
         curves: dict[str, Curve] = {}
-        tokens = sum(len(ids) for ids in batches)
-        for ids in batches:
+        tokens = sum(len(ids) for ids in self.slopes)
+        for ids in self.slopes:
             for site, (x, g) in reached(self.model, ids).items():
                 found = curve(x, g, self.fan_out[site], curves.get(site))
                 found.nats /= tokens
@@ -199,6 +205,7 @@ class Calibration:
                     found.skipped += curves[site].skipped
                 curves[site] = found
             self.step("gradients")
+        self.model.linear = self.linear
         return curves
 
 

@@ -50,7 +50,7 @@ class _Fire(torch.autograd.Function):
 class _Student(FloatLinear):
     """Matrices behind dead zones, with an adapter that learns."""
 
-    def __init__(self, model: Model, rank: int) -> None:
+    def __init__(self, model: Model, rank: int, before: Mapping[str, Tensor]) -> None:
         super().__init__(model.config, model.tensor)
         self.dead_zones: Mapping[str, float] = {}
         self._input: Tensor | None = None
@@ -61,9 +61,10 @@ class _Student(FloatLinear):
         for name in matrices(model.config):
             w = model.tensor(name)
             row, column = units(w)
-            down = signs(name, rank, w.shape[1]) * column.float()
-            self._units[name] = (row.float() / rank**0.5)[:, None], down
-            self.learnt[name] = torch.zeros(len(w), rank, requires_grad=True)
+            up = before[name].clone() if name in before else torch.zeros(len(w), rank)
+            down = signs(name, up.shape[1], w.shape[1]) * column.float()
+            self._units[name] = (row.float() / up.shape[1] ** 0.5)[:, None], down
+            self.learnt[name] = up.requires_grad_()
             self._halves[name] = w.bfloat16()
 
     def __call__(self, site: str, name: str, x: Tensor) -> Tensor:
@@ -83,6 +84,7 @@ def distil(
     windows: Sequence[Sequence[int]],
     rank: int,
     step: Callable[[float], None] = lambda divergence: None,
+    before: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Learn an adapter; memory is some four times that of the model's weights.
 
@@ -100,6 +102,8 @@ def distil(
         Of the corrections, even.
     step : callable
         Called after each window with its divergence, in nats a token.
+    before : mapping of str to Tensor, optional
+        What was learnt before, to go on from: `golden.adapter.Adapter.ups`.
 
     Returns
     -------
@@ -107,7 +111,7 @@ def distil(
         By matrix, float32, (outputs, rank): what `golden.adapter.pack_adapter` takes.
     """
     knows, learns = Model(teacher), Model(student)
-    learns.linear = linear = _Student(learns, rank)
+    learns.linear = linear = _Student(learns, rank, before or {})
     optimizer = torch.optim.Adam(linear.learnt.values(), lr=_RATE, betas=_BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: _share(i, len(windows)))
     for i, ids in enumerate(windows):

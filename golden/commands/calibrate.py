@@ -72,8 +72,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=Path,
         help="a fold found before, RECIPE.fold.npz, in place of a new one",
     )
-    learn = parser.add_mutually_exclusive_group()
-    learn.add_argument(
+    parser.add_argument(
         "--distil",
         metavar="TOKENS",
         type=int,
@@ -81,8 +80,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="learn an adapter from so many tokens, those before what calibration uses, and keep "
         "it beside the recipe: takes some 10 s for 1,024 tokens of SmolLM2-135M (default: none)",
     )
-    learn.add_argument(
-        "--adapter", metavar="FILE", type=Path, help="an adapter learnt before, of the same fold"
+    parser.add_argument(
+        "--adapter",
+        metavar="FILE",
+        type=Path,
+        help="an adapter learnt before, of the same fold; with --distil it goes on learning",
     )
     parser.add_argument("-o", "--output", required=True, type=Path, help="the recipe, a TOML file")
     parser.add_argument("--report", type=Path, help="a JSON file for all points that were measured")
@@ -99,6 +101,13 @@ def _run(options: argparse.Namespace) -> None:
     adapter = None
     if options.adapter is not None:
         adapter = _unpacked("adapter", options.adapter, unpack_adapter)
+    learnt = options.output.with_suffix(".adapter.npz")
+    if (
+        options.distil
+        and options.adapter is not None
+        and learnt.resolve() == options.adapter.resolve()
+    ):
+        raise ValueError(f"--distil would write over --adapter {learnt}: give another --output")
     documents = read_text(options.text)
     checkpoint = load(options.model)
     context = min(1024, checkpoint.config.max_positions)
@@ -113,7 +122,8 @@ def _run(options: argparse.Namespace) -> None:
             f"text {options.text} must be longer than what --tokens takes, for --distil: give more"
         )
     with progress_bar(MofNCompleteColumn()) as progress:
-        total = 1 + len(parts.slopes) + len(parts.checks) * (1 + calibrate.LAPS)
+        curves = 1 + bool(parts.lessons) + (adapter is not None)  # each time that it changes
+        total = 1 + curves * len(parts.slopes) + len(parts.checks) * (1 + calibrate.LAPS)
         task = progress.add_task("calibrating", total=total + len(parts.lessons))
         step = lambda doing: progress.update(task, description=doing, advance=1)  # noqa: E731
         if source is None:
@@ -122,12 +132,12 @@ def _run(options: argparse.Namespace) -> None:
             options.fold.write_bytes(packed)
             source = unpack_fold(packed)  # as it will be read again
         found = calibrate.Calibration(checkpoint, source, parts.slopes, parts.checks, step)
+        if adapter is not None:
+            found.adapt(adapter)
         if parts.lessons:
             packed = found.distil(parts.lessons, options.skip or _DISTILLED)
-            options.adapter = options.output.with_suffix(".adapter.npz")
+            options.adapter = learnt
             options.adapter.write_bytes(packed)
-        elif adapter is not None:
-            found.adapt(adapter)
         points = found.search(options.budget, options.skip)
     for point in sorted(points, key=lambda point: point.skipped):
         print(f"perplexity {point.ratio:.4f} x fp32, {point.skipped:.1%} of bytes skipped")

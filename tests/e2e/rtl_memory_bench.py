@@ -280,9 +280,7 @@ async def random_traffic(dut, master, stalls):
 
 async def responses(dut, master):
     """Return the responses of reads and writes to failing and to good addresses."""
-    before = await start(
-        dut, failing_reads=[(0x108, 0x110)], failing_writes=[(0x8100, 0x8108)]
-    )
+    before = await start(dut, failing_reads=[(0x108, 0x110)], failing_writes=[(0x8100, 0x8108)])
     reads = [int((await master.read(place, 8)).resp) for place in (0x100, 0x108, 0x110)]
     writes = [int((await master.write(p, b"spikespk")).resp) for p in (0x80F8, 0x8100, 0x8108)]
     after = Path("image").read_bytes()

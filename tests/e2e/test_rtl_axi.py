@@ -45,9 +45,7 @@ def test_a_layer_on_axi_models_of_cocotbext(accelerator, tmp_path, rng, seed, st
         "limit_cycles": cycle_limit(compiled, Timing(stalls=stalls)),
     }
     (tmp_path / "task.json").write_text(json.dumps(task))
-    cocotb_run(
-        accelerator, "tests.e2e.rtl_axi_bench", tmp_path, environment={"SEED": str(seed)}
-    )
+    cocotb_run(accelerator, "tests.e2e.rtl_axi_bench", tmp_path, environment={"SEED": str(seed)})
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["status"] == DONE
     counters = result["counters"]

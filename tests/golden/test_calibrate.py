@@ -1,6 +1,5 @@
 """Calibration: it reruns to the same recipe, keeps to its budget, and what is shipped holds."""
 
-
 import pytest
 import torch
 
@@ -152,14 +151,32 @@ def test_an_adapter_is_learnt_kept_and_used_again(stories260k, short_text, tmp_p
     assert (learnt.fold.raw, learnt.adapter.raw) == (fold.read_bytes(), adapter.read_bytes())
     other = tmp_path / "below" / "other.toml"
     other.parent.mkdir()
-    status, out, err = calibrate(
-        capsys, *common, "--fold", fold, "--adapter", adapter, "-o", other
-    )
+    status, out, err = calibrate(capsys, *common, "--fold", fold, "--adapter", adapter, "-o", other)
     assert (status, err) == (0, "")
     again = load_recipe(other)
     assert (again.fold.raw, again.adapter.raw) == (learnt.fold.raw, learnt.adapter.raw)
     assert again.layer_sites == learnt.layer_sites
     assert [path.name for path in other.parent.iterdir()] == ["other.toml"]
+    status, out, err = calibrate(
+        capsys, *common, "--fold", fold, "--adapter", adapter, "--distil", 3000, "-o", other
+    )
+    assert (status, err) == (0, "") and out.endswith(
+        f"{fold}\n{other.with_suffix('.adapter.npz')}\n{other}\n"
+    )
+    further = load_recipe(other)
+    assert further.adapter.raw != learnt.adapter.raw == adapter.read_bytes()
+    assert f"--distil 3000 --fold {fold.name} --adapter {adapter.name}" in other.read_text()
+
+
+def test_what_was_learnt_is_not_written_over(stories260k, short_text, tmp_path, capsys):
+    adapter = tmp_path / "recipe.adapter.npz"
+    adapter.write_bytes(load_recipe("smollm2-135m").adapter.raw)
+    arguments = ("--distil", 3000, "--adapter", adapter, "-o", tmp_path / "recipe.toml")
+    status, _, err = calibrate(capsys, "--text", short_text, *arguments)
+    assert (status, err) == (
+        2,
+        f"python -m golden: --distil would write over --adapter {adapter}: give another --output\n",
+    )
 
 
 @pytest.mark.parametrize(

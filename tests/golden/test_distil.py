@@ -69,6 +69,18 @@ def test_the_same_lessons_teach_the_same(checkpoint):
         assert torch.equal(up, again[name]) and up.any()
 
 
+def test_learning_goes_on_from_what_was_learnt(checkpoint):
+    dead_zones = {site_of(name): 0.6 for name in matrices(checkpoint.config)}
+    lessons = (checkpoint, checkpoint, [dead_zones], 2 * WINDOWS[:30], 8)
+    seen: list[float] = []
+    ups = distil(*lessons, step=seen.append)
+    learnt = unpack_adapter(pack_adapter(ups)).ups
+    del learnt["lm_head"]  # one that was not learnt is learnt from nothing
+    more = distil(*lessons, seen.append, learnt)
+    assert more.keys() == ups.keys() and not torch.equal(more["layers.0.q"], ups["layers.0.q"])
+    assert sum(seen[60:63]) < 0.97 * sum(seen[:3])
+
+
 def test_what_a_student_fires_is_what_counts_stand_for(seed):
     torch.manual_seed(seed)
     x = torch.randn(20, 50)

@@ -61,9 +61,7 @@ def test_another_models_is_refused(checkpoint, tmp_path, seed):
     found = find_fold(checkpoint, IDS)
     other = tmp_path / "other"
     random_model("qwen3", seed, num_hidden_layers=1).save_pretrained(other)
-    with pytest.raises(
-        ValueError, match="^the recipe.s fold must be of this model, other"
-    ):
+    with pytest.raises(ValueError, match="^the recipe.s fold must be of this model, other"):
         fold(load(other), found)
 
 

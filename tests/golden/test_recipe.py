@@ -78,7 +78,10 @@ def test_sites_within_attention_inherit_nothing_from_the_whole_model(recipe):
         for site in ("query", "probabilities"):
             assert r.site(1, site, 64) == Site("absmax", 127, 256, 127)
             assert r.dead_quantile(1, site) == 0
-        r = recipe(everywhere + zone + """
+        r = recipe(
+            everywhere
+            + zone
+            + """
             [site.query]
             max_count = 15
             [site.probabilities]
@@ -88,7 +91,8 @@ def test_sites_within_attention_inherit_nothing_from_the_whole_model(recipe):
             [layer.2.probabilities]
             rule = "static"
             peak = 2
-        """)
+        """
+        )
         assert r.site(0, "query", 64) == Site("absmax", 15, 256, 15)
         assert r.site(1, "query", 64) == Site("absmax", 15, 64, 15)
         assert r.site(1, "probabilities", 9) == Site("absmax", 127, 256, 127, 0, 32768)

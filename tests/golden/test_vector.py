@@ -282,9 +282,7 @@ def test_probabilities_keep_their_bound(positions, head_dim, rng):
     bound = want * relative + (positions + 1) * 2.0**-24
     assert (np.abs(q.numpy() / 2.0**24 - want) <= bound).all()
     row = int(rng.integers(40))
-    assert q[row].tolist() == reference.probabilities(
-        scores[row].tolist(), reference.mu(head_dim)
-    )
+    assert q[row].tolist() == reference.probabilities(scores[row].tolist(), reference.mu(head_dim))
 
 
 def test_the_reciprocal_of_the_sum_reaches_both_its_ends():
