@@ -19,6 +19,7 @@ BENCHES = {
     "roofline": "layers of SmolLM2-135M on the RTL: cycles against what their bytes need",
     "tokens": "whole tokens of SmolLM2-135M on the RTL, at several positions (half an hour)",
     "profile": "SmolLM2-135M by a measured profile: cycles predicted and simulated, channel order",
+    "front": "perplexity of SmolLM2-135M against bytes skipped, and what each step gains (minutes)",
     "arrays": "the spike array against a MAC array, with silent channels skipped and fetched",
     "area": "LUTs, DSPs and memory of both arrays on two FPGA families, by Yosys (minutes)",
     "sim_speed": "cycles a second and build time of the simulators (minutes)",
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "--text",
         metavar="FILE",
         type=Path,
-        help="what the bench profile records and judges on (default: this project's pages)",
+        help="what the benches profile and front work on (default: this project's pages)",
     )
     add("--docs", action="store_true", help="write tables and figures of docs/ anew as well")
     add(
@@ -122,13 +123,13 @@ def _run(name: str, options: argparse.Namespace) -> None:
 def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
     import torch
 
-    from bench import area, arrays, profile, reports, roofline, sim_speed, stream, tokens
+    from bench import area, arrays, front, profile, reports, roofline, sim_speed, stream, tokens
 
     torch.set_num_threads(1)  # threads waiting for each other would disturb what is measured
     choices: dict[str, object] = {}
     if options.model and name not in ("area", "stream"):
         choices["model"] = options.model
-    if options.text and name == "profile":
+    if options.text and name in ("profile", "front"):
         choices["text"] = options.text
     if options.preset:
         choices |= {
@@ -138,12 +139,12 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
             "arrays": {"preset_name": options.preset},
             "area": {"array_preset": options.preset, "tops": (options.preset,)},
             "sim_speed": {"presets": (options.preset,)},
-            "stream": {},
-        }[name]
+        }.get(name, {})
     modules = {
         "roofline": roofline,
         "tokens": tokens,
         "profile": profile,
+        "front": front,
         "arrays": arrays,
         "area": area,
         "sim_speed": sim_speed,

@@ -1,4 +1,4 @@
-"""The generated parts of docs/performance.md: tables and figures, from the reports."""
+"""The generated parts of pages of docs/: tables and figures, from the reports."""
 
 import re
 from pathlib import Path
@@ -8,10 +8,14 @@ from bench.reports import read
 from bench.tables import TABLES
 from sim.verilog import ROOT
 
-__all__ = ["PAGE", "section", "write_docs"]
+__all__ = ["page_of", "section", "write_docs"]
 
-PAGE = ROOT / "docs" / "performance.md"
-"""The page whose sections are replaced; figures lie beside it."""
+_PAGES = {"front": "quality.md"}  # where a bench is not on performance.md
+
+
+def page_of(name: str) -> Path:
+    """Return the page that a bench's section is on; figures lie beside it."""
+    return ROOT / "docs" / _PAGES.get(name, "performance.md")
 
 
 def section(name: str) -> re.Pattern[str]:
@@ -19,7 +23,7 @@ def section(name: str) -> re.Pattern[str]:
     return re.compile(rf"(<!-- {name}: generated -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
 
 
-def write_docs(name: str, reports: Path, page: Path = PAGE) -> list[Path]:
+def write_docs(name: str, reports: Path, page: Path | None = None) -> list[Path]:
     """Write a bench's section and figures anew from its report.
 
     Parameters
@@ -28,8 +32,8 @@ def write_docs(name: str, reports: Path, page: Path = PAGE) -> list[Path]:
         Of the bench.
     reports : Path
         Directory of the reports.
-    page : Path
-        The page; ``figures/`` is beside it.
+    page : Path, optional
+        The page, by default `page_of` the bench; ``figures/`` is beside it.
 
     Returns
     -------
@@ -42,6 +46,7 @@ def write_docs(name: str, reports: Path, page: Path = PAGE) -> list[Path]:
         Where there is no report, or the page has no such section.
     """
     report = read(name, reports)
+    page = page or page_of(name)
     text = page.read_text()
     if not section(name).search(text):
         raise ValueError(f"{page} has no section {name}: its marks are missing")

@@ -1,9 +1,9 @@
-"""Figures of docs/performance.md, as small SVG files that are the same for the same report."""
+"""Figures of generated pages, as small SVG files that are the same for the same report."""
 
 import re
 from pathlib import Path
 
-__all__ = ["FIGURES", "SETTINGS", "roofline"]
+__all__ = ["FIGURES", "SETTINGS", "front", "roofline"]
 
 SETTINGS = {
     "svg.fonttype": "none",
@@ -53,5 +53,29 @@ def roofline(report: dict[str, object], path: Path) -> None:
         pyplot.close(figure)
 
 
-FIGURES = {"roofline": {"roofline.svg": roofline}}
+def front(report: dict[str, object], path: Path) -> None:
+    """Draw perplexity against bytes not fetched, a curve for each thing done to the model."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    with pyplot.rc_context(SETTINGS):
+        figure, axes = pyplot.subplots(figsize=(6, 3.4))
+        for title, points in report["curves"].items():
+            line = sorted((100 * point["skipped"], point["ratio"]) for point in points)
+            axes.plot(*zip(*line, strict=True), ".-", label=title)
+        for budget in (1.05, 1.10):
+            axes.axhline(budget, color="firebrick", linewidth=0.8)
+        axes.set_xlabel("weight bytes not fetched, %")
+        axes.set_ylabel("perplexity over fp32")
+        axes.set_ylim(0.99, 1.3)
+        axes.legend(loc="upper left", framealpha=0.9)
+        figure.tight_layout()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+
+
+FIGURES = {"roofline": {"roofline.svg": roofline}, "front": {"quality.svg": front}}
 """By bench, its figures by file name, and what draws them."""

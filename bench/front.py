@@ -1,43 +1,96 @@
-"""Perplexity against bytes skipped, of calibrations: `python -m bench.front REPORT... -o SVG`."""
+"""The front: perplexity against weight bytes that are not fetched, and what each step gains."""
 
-import argparse
-import json
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.figures import SETTINGS
+import torch
 
-__all__ = ["draw"]
+from golden.adapter import Adapter
+from golden.calibrate import Calibration
+from golden.checkpoints import load
+from golden.fold import Fold
+from golden.parts import split
+from golden.perplexity import read_text
+from golden.recipe import known_recipes, load_recipe
+from sim.verilog import ROOT
 
+__all__ = ["measure"]
 
-def draw(reports: list[dict], path: Path) -> None:
-    """Draw the points of reports of `python -m golden calibrate --report`, a curve a model."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for report in reports:
-        points = [(100 * p["skipped"], p["ratio"]) for p in report["points"]]
-        curves.setdefault(report["model"], []).extend(points)
-    with pyplot.rc_context(SETTINGS):
-        figure, axes = pyplot.subplots(figsize=(6, 3.4))
-        for model, points in curves.items():
-            axes.plot(*zip(*sorted(points), strict=True), ".-", label=model)
-        for budget in (1.05, 1.10):
-            axes.axhline(budget, color="firebrick", linewidth=0.8)
-        axes.set_xlabel("weight bytes not fetched, %")
-        axes.set_ylabel("perplexity over fp32")
-        axes.set_ylim(0.99, 1.2)
-        axes.legend(loc="upper left", framealpha=0.9)
-        figure.tight_layout()
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
+_PAGES = ("README.md", "docs/architecture.md", "docs/numerics.md", "docs/proofs.md")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m bench.front", description=__doc__)
-    parser.add_argument("reports", nargs="+", type=Path)
-    parser.add_argument("-o", "--output", required=True, type=Path)
-    options = parser.parse_args()
-    draw([json.loads(path.read_text()) for path in options.reports], options.output)
+def measure(
+    *,
+    model: str = "smollm2-135m",
+    text: Path | None = None,
+    tokens: int = 8192,
+    shares: Sequence[float] = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
+    say: Callable[[str], None] = lambda _doing: None,
+) -> dict[str, object]:
+    """Calibrate a model for several shares of bytes: as it is, folded, and with its adapters.
+
+    Folds and adapters are those of the model's recipes, NAME and NAME-…; dead zones are chosen
+    and perplexities measured on windows that take turns at the text's end, as `golden calibrate`
+    does.
+
+    Parameters
+    ----------
+    model : str
+        A known name.
+    text : Path, optional
+        A text; by default this project's pages.
+    tokens : int
+        Of the text's end, half for dead zones and half for perplexities.
+    shares : sequence of float
+        Of all weight bytes, that dead zones are to leave unfetched.
+    say : callable
+        Is told what is being done.
+
+    Returns
+    -------
+    dict
+        JSON values; in ``curves``, by what was done to the model, points of ``skipped`` (a share
+        of all weight bytes) and ``ratio`` (perplexity over that in float).
+
+    Raises
+    ------
+    ValueError
+        If the model has no recipe of its own, or the text is too short.
+    """
+    torch.set_num_threads(os.cpu_count() or 1)  # seconds are not what is measured
+    names = [name for name in known_recipes() if name == model or name.startswith(f"{model}-")]
+    if not names:
+        raise ValueError(
+            f"model must have a recipe of its own for this bench, which {model} has not"
+        )
+    checkpoint = load(model)
+    documents = (
+        ["\n".join((ROOT / p).read_text() for p in _PAGES)] if text is None else read_text(text)
+    )
+    context = min(1024, checkpoint.config.max_positions)
+    parts = split(documents, checkpoint.tokenizer.encode, context, tokens)
+    if not (parts.slopes and parts.checks):
+        raise ValueError("text must leave two windows beyond what a fold takes: give a longer one")
+    recipes = [load_recipe(name) for name in names]
+    steps: list[tuple[str, str | Fold | None, Adapter | None]] = [("as it is", None, None)]
+    steps.append(("folded", recipes[0].fold, None))
+    steps += [
+        (f"folded, adapter of {recipe.name}", recipe.fold, recipe.adapter)
+        for recipe in recipes
+        if recipe.adapter is not None
+    ]
+    curves = {}
+    for title, source, adapter in steps:
+        tell = lambda doing, of=title: say(f"{of}: {doing}")  # noqa: E731
+        found = Calibration(checkpoint, source, parts.slopes, parts.checks, tell)
+        if adapter is not None:
+            found.adapt(adapter)
+        points = [found.at(share) for share in shares]
+        curves[title] = [{"skipped": p.skipped, "ratio": p.ratio} for p in points]
+    return {
+        "model": model,
+        "text": "this project's pages" if text is None else text.name,
+        "tokens": sum(map(len, parts.checks)),
+        "curves": curves,
+    }

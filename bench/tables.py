@@ -1,4 +1,4 @@
-"""Reports of benches as Markdown, for docs/performance.md and for the terminal."""
+"""Reports of benches as Markdown, for pages of docs/ and for the terminal."""
 
 from collections.abc import Iterable
 
@@ -290,10 +290,28 @@ def _stream(report: Report) -> str:
     )
 
 
+def _front(report: Report) -> str:
+    head = (
+        f"{report['model']}; perplexity over fp32 on {report['tokens']:,} tokens of "
+        f"{report['text']}, at the share of weight bytes not fetched."
+    )
+    curves = report["curves"]
+    columns = max(map(len, curves.values()))
+    table = markdown(
+        ("what was done to the model", *[""] * columns),
+        [
+            (title, *(f"{p['ratio']:.4f} at {_share(p['skipped'], 1)}" for p in points))
+            for title, points in curves.items()
+        ],
+    )
+    return f"{head}\n\n{table}"
+
+
 TABLES = {
     "roofline": _roofline,
     "tokens": _tokens,
     "profile": profile_table,
+    "front": _front,
     "arrays": _arrays,
     "area": _area,
     "sim_speed": _sim_speed,
