@@ -12,7 +12,7 @@ from golden.checkpoints import load
 from golden.fold import Fold
 from golden.parts import split
 from golden.perplexity import read_text
-from golden.recipe import known_recipes, load_recipe
+from golden.recipe import load_recipe, recipes_of
 from sim.verilog import ROOT
 
 __all__ = ["measure"]
@@ -59,7 +59,7 @@ def measure(
         If the model has no recipe of its own, or the text is too short.
     """
     torch.set_num_threads(os.cpu_count() or 1)  # seconds are not what is measured
-    names = [name for name in known_recipes() if name == model or name.startswith(f"{model}-")]
+    names = recipes_of(model)
     if not names:
         raise ValueError(
             f"model must have a recipe of its own for this bench, which {model} has not"

@@ -10,7 +10,7 @@ import numpy as np
 from compiler.model.build import build_model
 from compiler.program import Compiled
 from golden.checkpoints import load
-from golden.recipe import load_recipe
+from golden.recipe import load_recipe, recipes_of
 from hw.presets import preset
 from hw.regs import Error
 from sim.builds import build_bench
@@ -29,7 +29,7 @@ def measure(
     *,
     model: str = "smollm2-135m",
     preset_name: str = "edge",
-    recipes: Sequence[str] = ("w8",),
+    recipes: Sequence[str] | None = None,
     positions: Sequence[int] = (0, 128, 1023),
     latency: int = 60,
     say: Callable[[str], None] = lambda _doing: None,
@@ -42,8 +42,8 @@ def measure(
     ----------
     model, preset_name : str
         What runs on what.
-    recipes : sequence of str
-        How the model becomes spike-driven.
+    recipes : sequence of str, optional
+        How the model becomes spike-driven; by default w8 and those calibrated for it.
     positions : sequence of int
         Positions, ascending.
     latency : int
@@ -68,7 +68,7 @@ def measure(
     say("building the simulator")
     build_bench(params)
     rows = []
-    for recipe in recipes:
+    for recipe in recipes or ("w8", *recipes_of(model)):
         with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
             say(f"compiling {recipe}")
             compiled = build_model(

@@ -48,7 +48,15 @@ from golden.fold_file import StoredFold, unpack_fold
 from golden.neuron import Site
 from golden.settings import SiteSettings
 
-__all__ = ["SITES", "Recipe", "RecipeError", "known_recipes", "load_recipe", "locate"]
+__all__ = [
+    "SITES",
+    "Recipe",
+    "RecipeError",
+    "known_recipes",
+    "load_recipe",
+    "locate",
+    "recipes_of",
+]
 
 _ATTENTION_SITES = ("query", "probabilities")
 _LAYER_SITES = (*dict.fromkeys(names.MATRICES.values()), *_ATTENTION_SITES)
@@ -155,6 +163,11 @@ def locate(matrix: str) -> tuple[int | None, str]:
 def known_recipes() -> list[str]:
     """Return the names of the recipes that come with the golden model."""
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def recipes_of(model: str) -> list[str]:
+    """Return the names of those that were calibrated for a known model: NAME and NAME-…."""
+    return [name for name in known_recipes() if name == model or name.startswith(f"{model}-")]
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:

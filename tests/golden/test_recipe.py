@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.neuron import Site
-from golden.recipe import SITES, RecipeError, known_recipes, load_recipe, locate
+from golden.recipe import SITES, RecipeError, known_recipes, load_recipe, locate, recipes_of
 
 
 @pytest.fixture
@@ -36,6 +36,8 @@ def test_the_default_recipe():
 
 def test_every_named_recipe_loads():
     assert {"w8", "w4", "w2"} <= set(known_recipes())
+    assert recipes_of("smollm2-135m") == ["smollm2-135m", "smollm2-135m-sparse"]
+    assert recipes_of("sdllm-7b") == []
     for name in known_recipes():
         recipe = load_recipe(name)
         for site in SITES:
