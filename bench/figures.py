@@ -1,33 +1,42 @@
 """Figures of generated pages, as small SVG files that are the same for the same report."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["FIGURES", "SETTINGS", "front", "roofline"]
+from compiler.report.style import SETTINGS
 
-SETTINGS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "spikeloom",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+__all__ = ["FIGURES", "front", "roofline"]
+
 _SHADES = ("steelblue", "cadetblue", "slategray", "dimgray")  # of three layers, and the rest
 
 
-def roofline(report: dict[str, object], path: Path) -> None:
-    """Draw each layer's cycles over those that its dense bytes need, beside its touched bytes."""
+@contextmanager
+def _axes(path: Path, width: float, height: float) -> Iterator[Any]:
+    """Give axes, in inches, to draw on; then write the file."""
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
+    with pyplot.rc_context(SETTINGS):
+        figure, axes = pyplot.subplots(figsize=(width, height))
+        yield axes
+        figure.tight_layout()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+
+
+def roofline(report: dict[str, object], path: Path) -> None:
+    """Draw each layer's cycles over those that its dense bytes need, beside its touched bytes."""
     rows = [row for row in report["rows"] if row["activations"] == "prompt"]
     names = [row["name"] for row in rows]
     numbers = [re.sub(r"^\D+", "", name) for name in names]  # of the layers
     shades = dict(zip(dict.fromkeys(numbers), _SHADES, strict=False))
-    with pyplot.rc_context(SETTINGS):
-        figure, axes = pyplot.subplots(figsize=(8, 3.2))
+    with _axes(path, 8, 3.2) as axes:
         axes.bar(
             names,
             [row["cycles_to_dense"] for row in rows],
@@ -47,21 +56,11 @@ def roofline(report: dict[str, object], path: Path) -> None:
         axes.tick_params(axis="x", rotation=90)
         axes.margins(x=0.01)
         axes.legend(loc="lower right", framealpha=0.9)
-        figure.tight_layout()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
 
 
 def front(report: dict[str, object], path: Path) -> None:
     """Draw perplexity against bytes not fetched, a curve for each thing done to the model."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    with pyplot.rc_context(SETTINGS):
-        figure, axes = pyplot.subplots(figsize=(6, 3.4))
+    with _axes(path, 6, 3.4) as axes:
         for title, points in report["curves"].items():
             line = sorted((100 * point["skipped"], point["ratio"]) for point in points)
             axes.plot(*zip(*line, strict=True), ".-", label=title)
@@ -71,10 +70,6 @@ def front(report: dict[str, object], path: Path) -> None:
         axes.set_ylabel("perplexity over fp32")
         axes.set_ylim(0.99, 1.3)
         axes.legend(loc="upper left", framealpha=0.9)
-        figure.tight_layout()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
 
 
 FIGURES = {"roofline": {"roofline.svg": roofline}, "front": {"quality.svg": front}}
