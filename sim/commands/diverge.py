@@ -1,4 +1,4 @@
-"""``python -m sim diverge``: its arguments, and what it prints."""
+"""`python -m sim diverge`."""
 
 import argparse
 import json
@@ -9,19 +9,29 @@ from typing import Any
 
 from rich.console import Console
 
-__all__ = ["DESCRIPTION", "add_arguments", "lines", "run"]
+from sim.commands.options import add_model, add_timing, given, refuse_fixed, timing
 
-DESCRIPTION = """\
+__all__ = ["add"]
+
+_ABOUT = """\
 Runs the same program on two devices and names the first instruction, in the program's order, of
 which they leave different results: position, layer, tensor, element, tile, lane, and of spike
 counts the time step. A and B are functional, cycle, rtl or golden, or a file: a run that --save
 kept, a memory image, or an npz file with an array a region of memory. Exit status: 0 where they do
 not differ, 1 where they do, 2 where the request is at fault."""
 
+_COMPILED = ("layer", "coding", "recipe", "context")
+_NAMES = ("model", "preset", "coding", "recipe", "context", "compiled", "prompt", "output")
 
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add those that only this command has."""
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    command = commands.add_parser(
+        "diverge", help="find the first difference between two devices", description=_ABOUT
+    )
     add = command.add_argument
+    add_model(command)
+    add_timing(command)
     add("a", metavar="A", help="functional, cycle, rtl, golden, or the file of a run")
     add("b", metavar="B", help="what it is compared with")
     add("--layer", metavar="L", help="layers, such as mlp0, in place of a whole model")
@@ -32,19 +42,21 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add("--save", metavar="DIR", type=Path, help="keep the run of each device here")
     add("-o", "--output", metavar="DIR", type=Path, help="(default: build/sim/MODEL/…)")
     add("--json", action="store_true", help="print the report instead of a text")
+    command.set_defaults(run=_run)
 
 
-def run(options: argparse.Namespace, timing: object) -> int:
-    """Run the command; returns its exit status."""
-    from sim.diverge.run import diverge
+def _run(options: argparse.Namespace) -> int:
+    refuse_fixed(options, _COMPILED)
+    from sim.diverge.run import diverge  # imports of seconds
     from sim.whole import GenerateRequest
 
-    names = ("model", "preset", "coding", "recipe", "context", "compiled", "prompt", "output")
-    choices = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    memory = timing(options)
     if options.layer is not None and (options.tokens, options.context) != (None, None):
         raise ValueError("--layer takes neither --tokens nor --context, which a whole model has")
     request = GenerateRequest(
-        timing=timing, tokens=1 if options.tokens is None else options.tokens, **choices
+        timing=memory,
+        tokens=1 if options.tokens is None else options.tokens,
+        **given(options, _NAMES),
     )
     with Console(stderr=True).status("starting") as status:
         found, path = diverge(
@@ -58,12 +70,12 @@ def run(options: argparse.Namespace, timing: object) -> int:
         json.dump(found, sys.stdout, indent=1)
         print()
     else:
-        print("\n".join(lines(found)))
+        print("\n".join(_lines(found)))
         print(f"report: {path}")
     return 0 if found["same"] else 1
 
 
-def lines(found: Mapping[str, Any]) -> list[str]:
+def _lines(found: Mapping[str, Any]) -> list[str]:
     """Return a report for people."""
     seen = f"{found['compared']:,} elements of {found['instructions']:,} instructions compared"
     if found["hidden"]:

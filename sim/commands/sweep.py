@@ -1,4 +1,4 @@
-"""The command ``python -m sim sweep``: its arguments, and what it prints."""
+"""`python -m sim sweep`."""
 
 import argparse
 import json
@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from sim.commands.options import add_model, add_timing, timing
 from sim.sweep.words import many
 
-__all__ = ["DESCRIPTION", "add_arguments", "run"]
+__all__ = ["add"]
 
-DESCRIPTION = """\
+_ABOUT = """\
 Measures every accelerator of a grid on the cycle device, which has the RTL's cycles, with the same
 vectors of a prompt; with each its area and energy, estimated. Runs on Dask: on workers that it
 starts on this machine, or on a cluster that is there. What has been measured in the same directory
@@ -27,9 +28,14 @@ fault."""
 _NAMES = ("recipe", "coding", "array")  # axes whose values are words
 
 
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add what only this command has."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    command = commands.add_parser(
+        "sweep", help="measure many accelerators on a Dask cluster", description=_ABOUT
+    )
     add = command.add_argument
+    add_model(command)
+    add_timing(command)
     add(
         "--grid",
         metavar="NAME=V,V",
@@ -52,10 +58,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is there")
     add("-o", "--output", metavar="DIR", type=Path, help="(default: build/sweep/MODEL/LAYER)")
     add("--json", action="store_true", help="print the summary instead of a table")
+    command.set_defaults(run=_run)
 
 
-def run(options: argparse.Namespace, timing: Any) -> int:
-    """Run the command; returns its exit status."""
+def _run(options: argparse.Namespace) -> int:
     from sim.sweep.request import SweepRequest  # imports of seconds
     from sim.sweep.run import FILES, LOG, sweep
 
@@ -63,7 +69,7 @@ def run(options: argparse.Namespace, timing: Any) -> int:
     names += ("scheduler", "output") + ("workers",) * (options.workers is not None)
     request = SweepRequest(
         axes=tuple(options.grid),
-        timing=timing,
+        timing=timing(options),
         **{name: getattr(options, name) for name in names},
     )
     console = Console(stderr=True)
