@@ -1,32 +1,21 @@
-"""A compiled directory, read back: verified, laid out in memory, or printed for people."""
+"""A compiled directory, read back: what it is of, its program, and its memory before the start."""
 
-import hashlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from compiler import manifest as manifests
-from compiler.checksums import chunks
-from compiler.damage import where
-from compiler.directory import device_name, require_own
-from compiler.parallel import cores
+from compiler.directory import device_name
+from compiler.memory_map import MemoryMap
 from compiler.place import Region
+from compiler.verify import require_intact
 from hw import isa
 from hw.fingerprint import fingerprint
 from hw.params import HwParams
 
 __all__ = ["Compiled", "Segment", "load"]
-
-_ADDRESS_WIDTH = isa.INSTRUCTIONS[isa.Opcode.MATMUL]["destination"].width
-_ENUMS = {
-    "rule": isa.Rule,
-    "coding": isa.Coding,
-    "operation": isa.VectorOp,
-    "cache": isa.Cache,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +38,8 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compiled:
-    """A compiled model, checked against its checksums.
+class Compiled(MemoryMap):
+    """A compiled model, checked against its checksums; it is laid out as its memory map says.
 
     Attributes
     ----------
@@ -62,21 +51,12 @@ class Compiled:
         The hardware it is for.
     fingerprint : str
         Of that hardware, in hex.
-    tokens : int
-        Rows of every vector region.
-    memory_bytes : int
-        First address beyond the last region.
-    regions : dict of str to Region
-        By name, in the order of their addresses.
     """
 
     directory: Path
     manifest: dict
     params: HwParams
     fingerprint: str
-    tokens: int
-    memory_bytes: int
-    regions: dict[str, Region]
 
     @property
     def is_model(self) -> bool:
@@ -100,16 +80,6 @@ class Compiled:
             for entry in self.manifest["segments"]
         ]
 
-    @property
-    def image_bytes(self) -> int:
-        """Bytes that the host loads: all regions with contents."""
-        return sum(region.bytes for name, region in self.regions.items() if self._contents(name))
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of the matrices' weights."""
-        return sum(region.bytes for region in self._of_kind("weights").values())
-
     def part(self, name: str) -> range:
         """Return what of a vector (or of ``kv_heads``) one of several devices has or makes."""
         first, count = self.manifest["shard"][name]
@@ -121,22 +91,20 @@ class Compiled:
         return self.manifest["context"]
 
     @property
-    def program_address(self) -> int:
-        """Byte address of the program's header."""
-        return self.regions["program"].address
+    def image_bytes(self) -> int:
+        """Bytes that the host loads: all regions with contents."""
+        return sum(self.regions[name].bytes for name in self.contents)
 
     @property
-    def inputs(self) -> dict[str, Region]:
-        """Regions that the host fills before the start."""
-        return self._of_kind("input")
+    def weight_bytes(self) -> int:
+        """Bytes of the matrices' weights."""
+        return sum(region.bytes for region in self.of_kind("weights").values())
 
     @property
-    def outputs(self) -> dict[str, Region]:
-        """Regions that the program fills."""
-        return self._of_kind("output")
-
-    def _of_kind(self, kind: str) -> dict[str, Region]:
-        return {name: region for name, region in self.regions.items() if region.kind == kind}
+    def contents(self) -> dict[str, dict]:
+        """Where the contents of regions lie, of those that have any: entries of the manifest."""
+        entries = self.manifest["regions"]
+        return {name: entries[name] for name in self.regions if "file" in entries[name]}
 
     def image(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the memory's contents before the start.
@@ -161,61 +129,20 @@ class Compiled:
             raise ValueError(
                 f"{self.directory} is a plan without weights: build it with --checkpoint to run it"
             )
-        if wrong := sorted(inputs.keys() ^ self.inputs.keys()):
-            names = ", ".join(self.inputs)
-            raise ValueError(f"inputs must be {names}: {wrong[0]} is missing or unknown")
         memory = np.zeros(self.memory_bytes, np.uint8)
-        for name in self.regions:
-            if contents := self._contents(name):
-                region = self.regions[name]
-                path = self.directory / contents["file"]
-                memory[region.address : region.address + region.bytes] = np.fromfile(
-                    path, np.uint8, region.bytes, offset=contents["offset"]
-                )
-        for name, vectors in inputs.items():
-            self._rows(memory, name)[:] = self._checked(name, vectors)
+        self.fill(memory, inputs)
+        for name, entry in self.contents.items():
+            path, own = self.directory / entry["file"], self.view(memory, name)
+            own[:] = np.fromfile(path, np.uint8, own.size, offset=entry["offset"])
         return memory
-
-    def read(self, memory: np.ndarray, name: str) -> np.ndarray:
-        """Return a copy of the vectors of a region of `memory`: int32, (tokens, channels)."""
-        return self._rows(memory, name).astype(np.int32)
 
     def token_words(self, memory: np.ndarray) -> np.ndarray:
         """View the tokens in a whole model's `memory` by position, (context + 1,) in uint32."""
-        region = self.regions["tokens"]
-        raw = memory[region.address : region.address + region.bytes]
-        return raw.view("<u4")[: self.context + 1]
-
-    def _rows(self, memory: np.ndarray, name: str) -> np.ndarray:
-        """View the vectors of a region, without their padding."""
-        region = self.regions[name]
-        raw = memory[region.address : region.address + region.bytes]
-        return raw.view("<i4").reshape(self.tokens, -1)[:, : region.channels]
-
-    def _checked(self, name: str, vectors: np.ndarray) -> np.ndarray:
-        shape = (self.tokens, self.regions[name].channels)
-        vectors = np.asarray(vectors)
-        if vectors.shape != shape or vectors.dtype != np.int32:
-            raise ValueError(
-                f"input {name} must be int32 of shape {shape}, not {vectors.dtype} of shape "
-                f"{vectors.shape}"
-            )
-        return vectors
-
-    def _contents(self, name: str) -> dict | None:
-        entry = self.manifest["regions"][name]
-        return entry if "file" in entry else None
-
-    def place_of(self, address: int) -> str:
-        """Return an address as a region's name, with an offset unless it is the region's start."""
-        for region in self.regions.values():
-            if 0 <= (offset := address - region.address) < region.bytes:
-                return f"{region.name}+{offset:#x}" if offset else region.name
-        return f"{address:#x}"
+        return self.view(memory, "tokens").view("<u4")[: self.context + 1]
 
     def instructions(self) -> list[tuple[isa.Opcode, dict[str, int]]]:
         """Return the program's instructions, decoded."""
-        raw = (self.directory / self._contents("program")["file"]).read_bytes()
+        raw = (self.directory / self.contents["program"]["file"]).read_bytes()
         header, found, start = isa.HEADER.size // 8, [], 0
         while start < len(raw):  # a shard has several programs
             slots = isa.unpack(isa.HEADER, raw[start : start + header])["slots"]
@@ -226,27 +153,6 @@ class Compiled:
             ]
             start = end
         return found
-
-    def listing(self) -> str:
-        """Return the program for people: a line an instruction, addresses as regions."""
-        lines = [f"# {self.directory.name}: {', '.join(self.manifest['layers'])}"]
-        for index, (opcode, fields) in enumerate(self.instructions()):
-            lines.append(f"{index:4} {self.shown(opcode, fields)}")
-        return "\n".join(lines)
-
-    def shown(self, opcode: isa.Opcode, fields: Mapping[str, int]) -> str:
-        """Return one instruction for people, as in the listing."""
-        shown = []
-        for name, value in fields.items():
-            if name in isa.MODIFIERS:
-                shown += [name] * value
-            elif isa.INSTRUCTIONS[opcode][name].width == _ADDRESS_WIDTH:
-                shown.append(f"{name}={self.place_of(value)}")
-            elif name in _ENUMS:
-                shown.append(f"{name}={_ENUMS[name](value).name.lower()}")
-            else:
-                shown.append(f"{name}={value}")
-        return f"{opcode.name:7} {' '.join(shown)}".rstrip()
 
 
 def load(directory: str | Path, params: HwParams | None = None, *, verify: bool = True) -> Compiled:
@@ -297,58 +203,5 @@ def load(directory: str | Path, params: HwParams | None = None, *, verify: bool 
             "build it again for this hardware"
         )
     if verify:
-        _verify_regions(compiled)
-        _verify_lengths(compiled)
+        require_intact(directory, manifest, compiled.regions, compiled.params)
     return compiled
-
-
-def _verify_regions(compiled: Compiled) -> None:
-    """Hold every region with contents against its checksum; the first damage is told."""
-    matrices = {
-        step["weights"]: step for step in compiled.manifest["operations"] if "matrix" in step
-    }
-
-    def check(name: str) -> str | None:
-        region, contents = compiled.regions[name], compiled._contents(name)
-        return contents and _damage(compiled, region, contents, matrices.get(name))
-
-    with ThreadPoolExecutor(max_workers=cores()) as pool:
-        for sentence in pool.map(check, compiled.regions):
-            if sentence:
-                pool.shutdown(cancel_futures=True)
-                raise ValueError(sentence)
-
-
-def _verify_lengths(compiled: Compiled) -> None:
-    ends: dict[str, int] = {}
-    for name, region in compiled.regions.items():
-        if contents := compiled._contents(name):
-            end = contents["offset"] + region.bytes
-            ends[contents["file"]] = max(end, ends.get(contents["file"], 0))
-    for file, end in ends.items():
-        path = compiled.directory / file
-        if extra := path.stat().st_size - end:
-            raise ValueError(
-                f"{path} goes on {extra:,} bytes after its last region: build the model again"
-            )
-
-
-def _damage(
-    compiled: Compiled, region: Region, contents: dict, operation: dict | None
-) -> str | None:
-    """Return a sentence on what is wrong with a region's contents, if anything is."""
-    path = compiled.directory / contents["file"]
-    digest, left = hashlib.sha256(), region.bytes
-    try:
-        require_own(path)
-        for chunk in chunks(path, contents["offset"], region.bytes):
-            digest.update(chunk)
-            left -= len(chunk)
-    except FileNotFoundError:
-        return f"{path} is missing: build the model again"
-    if left:
-        return f"{path} ends {left:,} bytes before region {region.name} does: build the model again"
-    if digest.hexdigest() != contents["sha256"]:
-        place = where(path, region, contents, operation, compiled.params)
-        return f"{path} is damaged in region {region.name} ({place}): build the model again"
-    return None

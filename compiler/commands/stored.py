@@ -5,6 +5,7 @@ import json
 import time
 
 from compiler.commands.summary import summarize
+from compiler.listing import listing
 from compiler.model import devices_cli
 from compiler.model.devices import load_devices
 from compiler.program import load
@@ -40,7 +41,7 @@ def _verify(options: argparse.Namespace) -> None:
 def _show(options: argparse.Namespace) -> None:
     compiled = load(options.directory, _hardware(options))
     if not options.json:
-        print(compiled.listing())
+        print(listing(compiled))
         return
     listed = []
     for opcode, fields in compiled.instructions():

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from compiler.listing import line
 from compiler.program import Compiled
 from golden.config import ModelConfig
 from golden.encoding import encode, time_steps_for
@@ -40,7 +41,7 @@ def explain(compiled: Compiled, found: Difference) -> dict[str, Any]:
         "instruction": step.number,
         "slot": step.slot,
         "opcode": step.opcode.name,
-        "listing": compiled.shown(step.opcode, step.fields),
+        "listing": line(compiled, step.opcode, step.fields),
         "position": step.position if whole else None,
         "token": step.token if whole else row,
         "layer": step.layer,
