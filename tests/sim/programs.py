@@ -11,6 +11,7 @@ from sim.functional import Functional
 
 PARAMS = preset("test")
 MEMORY_BYTES = 1 << 16
+A, B, C, D = 0x1000, 0x2000, 0x3000, 0x4000  # places in it
 DEFAULTS = {
     Opcode.ENCODE: dict(
         rule=0, tokens=1, channels=4, max_count=127, multiplier=256, divisor=127, peak=0,
@@ -37,6 +38,14 @@ def slot(opcode: Opcode, **fields) -> bytes:
     """Assemble an instruction; fields that are not given are harmless."""
     values = {k: getattr(v, "value", v) for k, v in (DEFAULTS.get(opcode, {}) | fields).items()}
     return isa.assemble(opcode, **values)
+
+
+END = slot(Opcode.END)
+
+
+def copy(source: int, destination: int, **fields) -> bytes:
+    """Assemble a VECTOR that copies."""
+    return slot(Opcode.VECTOR, a=source, destination=destination, **fields)
 
 
 def differs(one: bytes, other: bytes) -> bytes:
