@@ -10,133 +10,30 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from compiler.build import build, coding_names
+from compiler.build import build
+from compiler.commands.build_options import OUTPUT_ROOT, add_options, require_one_hardware
 from compiler.commands.summary import summarize, summarize_prediction
-from compiler.lower import LAYER_KINDS
 from compiler.model import devices_cli
 from compiler.model.build import ALL_LAYERS, build_model
-from compiler.named import NAMED
 from compiler.partial import telling
 from compiler.plan.activity import profiled
-from compiler.plan.board import board_called, boards
 from compiler.plan.picked import Picked, pick
 from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.program import Compiled
-from compiler.request import WEIGHTS, Request, refuse_fold, request
+from compiler.request import Request, refuse_fold, request
 from golden.profile import Profile
 from golden.profile_file import load_profile
-from golden.recipe import Recipe, known_recipes, load_recipe
-from hw.presets import PRESETS, preset
+from golden.recipe import Recipe, load_recipe
+from hw.presets import preset
 
-__all__ = ["OUTPUT_ROOT", "add"]
-
-OUTPUT_ROOT = Path("build/compiled")
-"""Where a model goes, under its name, unless another directory is asked for."""
+__all__ = ["add"]
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     command = commands.add_parser("build", help="compile layers of a trained model")
-    command.add_argument(
-        "model",
-        help=f"one of {', '.join(NAMED)}, or a checkpoint: a Hugging Face "
-        "directory, a .gguf file or a llama2.c .bin file",
-    )
-    command.add_argument(
-        "--checkpoint", metavar="PATH", help="the weights of a named model, of the same shapes"
-    )
-    command.add_argument(
-        "--weights",
-        metavar="W",
-        help=f"{', '.join(WEIGHTS)}: random ones for load tests, none for a plan (default: real, "
-        "or none where a named model comes without)",
-    )
-    command.add_argument("--seed", type=int, metavar="N", help="of synthetic weights")
-    command.add_argument(
-        "--layers",
-        default=ALL_LAYERS,
-        metavar="L[,L...]",
-        help=f"{', '.join(f'{kind}N' for kind in LAYER_KINDS)} or lm_head; or {ALL_LAYERS}, the "
-        f"whole model in one program (default: {ALL_LAYERS})",
-    )
-    command.add_argument(
-        "-o",
-        "--output",
-        metavar="DIR",
-        type=Path,
-        help=f"where it goes (default: {OUTPUT_ROOT}/NAME)",
-    )
-    command.add_argument(
-        "--preset", help=f"hardware: {', '.join(PRESETS)} (default: the named model's, or edge)"
-    )
-    command.add_argument(
-        "--board",
-        metavar="B",
-        help=f"{', '.join(boards())}: in place of a preset, what is picked for this board (python "
-        "-m compiler boards), with its clock and memory",
-    )
-    command.add_argument(
-        "--recipe",
-        default="w8",
-        help=f"{', '.join(known_recipes())} or a TOML file (default: w8)",
-    )
-    command.add_argument(
-        "--coding",
-        help=f"{', '.join(coding_names())} (default: csd, or what a profile says of each site)",
-    )
-    command.add_argument(
-        "--tokens",
-        type=int,
-        metavar="M",
-        help="vectors of each input (default: as many as share a weight in this hardware)",
-    )
-    command.add_argument(
-        "--rows",
-        metavar="A:B",
-        help="output channels of a single matrix, or how many from the first on",
-    )
-    command.add_argument(
-        "--context",
-        type=int,
-        metavar="N",
-        help="positions of a whole model (default: all that model and hardware have; halved until "
-        "they fit a board)",
-    )
-    command.add_argument(
-        "--memory",
-        type=_bytes,
-        metavar="BYTES",
-        help="that a whole model must fit in (default: all that the hardware addresses, or a board "
-        "has)",
-    )
-    command.add_argument(
-        "--devices",
-        type=int,
-        metavar="N",
-        default=1,
-        help="that share a whole model's output channels (default: 1)",
-    )
-    command.add_argument(
-        "--profile",
-        metavar="FILE",
-        help="how a whole model spikes, from python -m golden profile: channels are ordered and "
-        "codings chosen by it",
-    )
-    command.add_argument(
-        "--position",
-        type=int,
-        metavar="P",
-        help="of the token that a whole model's report looks at (default: 1023, or the last)",
-    )
+    add_options(command)
     command.set_defaults(run=_build)
-
-
-def _bytes(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(
-            f"must be a whole number of bytes, at least 1, not {text!r}"
-        )
-    return int(text)
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -144,7 +41,7 @@ def _build(options: argparse.Namespace) -> None:
     together = options.devices != 1
     if together:
         devices_cli.require_options(options)
-    _require_one_hardware(options)
+    require_one_hardware(options)
     make = _maker(options)
     recipe = load_recipe(options.recipe)
     console = Console(stderr=True)
@@ -217,15 +114,6 @@ def _plan(options: argparse.Namespace, wanted: Request, **choices: object) -> Pl
     if wanted.checkpoint is None and options.profile is not None:
         raise ValueError("--profile must be left out: a plan has no weights that it could be of")
     return make_plan(wanted.config, position=options.position, **choices)
-
-
-def _require_one_hardware(options: argparse.Namespace) -> None:
-    """Raise ValueError where hardware is asked for twice, or as a board that is not known."""
-    if options.board is None:
-        return
-    if options.preset is not None:
-        raise ValueError("--preset must be left out: --board picks the hardware")
-    board_called(options.board)
 
 
 def _picked(
