@@ -10,16 +10,14 @@ import numpy as np
 from compiler import build, lower, program
 from compiler.origin import checksum
 from golden import checkpoints
-from golden.adapter import adapter_of
 from golden.checkpoints import Checkpoint
-from golden.fold_file import fold_of
 from golden.prepare import prepare
 from golden.recipe import Recipe, load_recipe
-from golden.settings import SiteSettings
 from golden.spiking import Encoded, SpikingLinear
 from hw.params import HwParams
 from sim.activations import default_prompt, prompt_ids, prompt_vectors
 from sim.expected import Expected, expect
+from sim.recipe import recipe_of
 
 __all__ = [
     "Case",
@@ -28,7 +26,6 @@ __all__ = [
     "load_checkpoint",
     "of_directory",
     "of_layers",
-    "recipe_of",
 ]
 
 Say = Callable[[str], None]
@@ -207,23 +204,6 @@ def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:
         say(f"golden model: {site}")
 
     return SpikingLinear(checkpoint.config, checkpoint.tensor, recipe, observe)
-
-
-def recipe_of(compiled: program.Compiled) -> Recipe:
-    """Return the recipe that a directory is compiled by."""
-    entry = compiled.manifest["recipe"]
-    layer_sites = {}
-    for name, settings in entry["layer_sites"].items():
-        _, layer, site = name.split(".")
-        layer_sites[int(layer), site] = SiteSettings(**settings)
-    return Recipe(
-        name=entry["name"],
-        default=SiteSettings(**entry["default"]),
-        sites={site: SiteSettings(**settings) for site, settings in entry["sites"].items()},
-        layer_sites=layer_sites,
-        fold=fold_of(entry["fold"]),
-        adapter=adapter_of(entry.get("adapter")),
-    )
 
 
 def _case(

@@ -13,13 +13,14 @@ from golden.checkpoints import Checkpoint
 from golden.integer import IntegerModel
 from golden.prepare import prepare
 from hw.regs import Error
-from sim import cases, report
+from sim import report
 from sim.activations import default_prompt
 from sim.builds import build_bench
 from sim.cycle import Cycle
 from sim.device import Finished, Registers, WholeDevice, no_counts
 from sim.errors import HardwareFault
 from sim.functional import Functional
+from sim.recipe import recipe_of
 from sim.rtl import Rtl
 from sim.run import DEVICES, Clock, preset_name
 from sim.text import Text, difference, made_tokens, registers_of, text_ids
@@ -94,7 +95,7 @@ def generate(
         if request.check and finished is not None:
             say("golden model")
             with clock.part("golden"):
-                recipe = cases.recipe_of(compiled)
+                recipe = recipe_of(compiled)
                 model = IntegerModel(prepare(checkpoint, recipe), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
             failures += difference(want, made, len(ids), request.device)

@@ -21,6 +21,7 @@ from sim.device import NO_TOKEN, Registers
 from sim.diverge.golden import GoldenLayers, GoldenModel
 from sim.diverge.order import TensorOrder
 from sim.diverge.sources import Source
+from sim.recipe import recipe_of
 from sim.run import OUTPUT_ROOT, alone
 from sim.whole import GenerateRequest, compiled_model
 
@@ -119,7 +120,7 @@ def of_model(
     """Return the program of a whole model that continues `ids` by at most `tokens` tokens."""
 
     def golden() -> Source:
-        recipe = cases.recipe_of(compiled)
+        recipe = recipe_of(compiled)
         side = GoldenModel(checkpoint.config, TensorOrder(compiled, checkpoint.config))
         model = IntegerModel(prepare(checkpoint, recipe), recipe, observe=side.observe)
         side.run(model, ids, tokens, stop)

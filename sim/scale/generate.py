@@ -25,6 +25,7 @@ from sim.device import Finished, Registers, WholeDevice, no_counts
 from sim.errors import HardwareFault
 from sim.functional import Functional
 from sim.generate import report_of
+from sim.recipe import recipe_of
 from sim.run import OUTPUT_ROOT, Clock, preset_name
 from sim.scale.compare import differences
 from sim.scale.link import Interconnect
@@ -126,7 +127,7 @@ def generate(
         if request.check and finished is not None:
             say("golden model")
             with clock.part("golden"):
-                recipe = cases.recipe_of(shards_[0])
+                recipe = recipe_of(shards_[0])
                 model = IntegerModel(prepare(checkpoint, recipe), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
             failures += difference(want, made, len(ids), f"{len(shards_)} devices")
