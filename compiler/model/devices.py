@@ -6,6 +6,7 @@ from pathlib import Path
 
 from compiler import manifest as manifests
 from compiler.build import check_coding, recipe_entry
+from compiler.device_entries import disagreement
 from compiler.directory import device_name
 from compiler.emit import Shards, emit_programs
 from compiler.identity import identity
@@ -190,7 +191,13 @@ def load_devices(
             raise ValueError(
                 f"{shard.directory} is of another build than {directory}: build the model again"
             )
+        if not shard.is_shard:
+            raise ValueError(
+                f"{shard.directory} holds no device's share of a model: build the model again"
+            )
         found.append(shard)
+    if wrong := disagreement([shard.manifest for shard in found]):
+        raise ValueError(f"{directory} cannot be used ({wrong}): build the model again")
     return CompiledDevices(directory=directory, manifest=manifest, shards=found)
 
 

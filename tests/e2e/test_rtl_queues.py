@@ -11,7 +11,12 @@ from sim.rtl import Run, Timing
 from tests.compiler.models import SITE
 from tests.e2e.rtl_checks import OneMatrix, Trial, verify
 
-ABOUT = {"model": {"name": "random"}, "weights": "synthetic", "layers": ["w"], "recipe": {}}
+ABOUT = {
+    "model": {"name": "random"},
+    "weights": "synthetic",
+    "layers": ["w"],
+    "recipe": {"name": "none"},
+}
 CHANNELS, OUTPUTS = 60, 100  # a walk of many tiles outlasts the handing over of what follows
 
 

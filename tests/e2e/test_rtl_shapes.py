@@ -26,7 +26,12 @@ SETTINGS = (
     dict(max_count=1, clip=1 / 256),
     dict(max_count=3, clip=0.5),
 )
-ABOUT = {"model": {"name": "random"}, "weights": "synthetic", "layers": ["w"], "recipe": {}}
+ABOUT = {
+    "model": {"name": "random"},
+    "weights": "synthetic",
+    "layers": ["w"],
+    "recipe": {"name": "none"},
+}
 
 
 def random_trial(rng, params, directory, timing) -> Trial:
