@@ -17,6 +17,7 @@ from compiler.model import devices_cli
 from compiler.model.build import ALL_LAYERS, build_model
 from compiler.partial import telling
 from compiler.plan.activity import profiled
+from compiler.plan.bounds import CODING
 from compiler.plan.picked import Picked, pick
 from compiler.plan.plan import Plan, make_plan, write_plan
 from compiler.program import Compiled
@@ -135,6 +136,7 @@ def _picked(
         context=options.context,
         memory=options.memory,
         profile=profile,
+        coding=options.coding or CODING,
     )
 
 

@@ -14,7 +14,7 @@ from hw.params import HwParams
 __all__ = ["CODING", "bound", "offer", "port_bytes_per_second", "rate"]
 
 CODING = "csd"
-"""Of the spikes, on boards."""
+"""Of the spikes, on boards, unless another is asked for."""
 
 
 def port_bytes_per_second(board: Board, params: HwParams, cores: int) -> float:
@@ -42,25 +42,26 @@ def bound(
     batch: int = 1,
     head: bool = True,
     profile: Profile | None = None,
+    coding: str = CODING,
 ) -> float:
     """Return cycles that a token takes at least: the slower of bytes and steps in each product."""
     activities = known(config, recipe, profile)(position)
     words_a_cycle = rate(board, params, cores)
     found = products(config, recipe, activities, position)
     total = 0.0
-    for product, times in _alike(p for p in found if head or p.name != "lm_head"):
-        of = product_counts(product, params, CODING, batch)
+    for product, times in _alike((p for p in found if head or p.name != "lm_head"), coding):
+        of = product_counts(product, params, coding, batch)
         words = (of.bytes + of.word_bytes) / params.axi_bytes / words_a_cycle
         total += times * max(words, of.steps) / cores
-    counts = count(config, (), params, CODING, position)
+    counts = count(config, (), params, coding, position)
     return total + counts.read_bytes / params.axi_bytes / words_a_cycle
 
 
-def _alike(found: Iterable[Product]) -> list[tuple[Product, int]]:
+def _alike(found: Iterable[Product], coding: str) -> list[tuple[Product, int]]:
     """Return products that differ in their layer only as one, with how many there are."""
     alike: dict[tuple, list[Product]] = {}
     for product in found:
         shape = (product.channels, product.outputs, product.times, product.sharing)
-        firing = (product.activity.silent, product.activity.spikes[CODING])
+        firing = (product.activity.silent, product.activity.spikes[coding])
         alike.setdefault((*shape, product.weight_width, *firing), []).append(product)
     return [(group[0], len(group)) for group in alike.values()]

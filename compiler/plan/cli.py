@@ -7,8 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from compiler.build import check_coding, coding_names
 from compiler.named import NAMED
 from compiler.plan.board import board_called, boards
+from compiler.plan.bounds import CODING
 from compiler.plan.energy import GROUPS
 from compiler.plan.reports import boards_report, energy_report
 from compiler.request import request
@@ -62,6 +64,9 @@ def register(commands: argparse._SubParsersAction) -> None:
         else:
             command.add_argument(
                 "--board", metavar="B", help=f"one only: {', '.join(boards())} (default: all)"
+            )
+            command.add_argument(
+                "--coding", default=CODING, help=f"{', '.join(coding_names())} (default: {CODING})"
             )
         command.set_defaults(run=run)
 
@@ -119,9 +124,10 @@ def _energy(options: argparse.Namespace) -> None:
 def _boards(options: argparse.Namespace) -> None:
     if options.board is not None:
         board_called(options.board)
+    check_coding(options.coding)
     config, recipe = _config(options), load_recipe(options.recipe)
     profile = _profile(options, recipe)
-    asked = (options.position, options.prompt, profile, options.board)
+    asked = (options.position, options.prompt, profile, options.board, options.coding)
     report = boards_report(config, recipe, *asked)
     if options.json:
         print(json.dumps(report, indent=1))

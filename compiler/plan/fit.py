@@ -7,7 +7,7 @@ from compiler.model.lower import lower
 from compiler.model.place import place
 from compiler.plan.area import Area, estimate
 from compiler.plan.board import Board
-from compiler.plan.bounds import bound
+from compiler.plan.bounds import CODING, bound
 from golden.config import ModelConfig
 from golden.profile import Profile
 from golden.recipe import Recipe
@@ -92,10 +92,12 @@ def fit(
     recipe: Recipe,
     position: int,
     profile: Profile | None = None,
+    coding: str = CODING,
 ) -> Choice:
     """Return the fastest accelerator for a model that fits a board, the smallest of equals.
 
-    Its sites fire as a profile says, or else as is assumed (`compiler.plan.activity.known`).
+    Its sites fire in a coding as a profile says, or else as is assumed
+    (`compiler.plan.activity.known`).
     """
     channels = max(config.hidden_size, config.heads * config.head_dim, config.ffn_size, 64)
     max_channels = 1 << (max(channels, position + 1) - 1).bit_length()
@@ -110,7 +112,8 @@ def fit(
             short.append((area.all_luts, lack))
             continue
         cores = _cores(area, board)
-        cycles = bound(board, config, recipe, params, cores, position, profile=profile)
+        about = {"profile": profile, "coding": coding}
+        cycles = bound(board, config, recipe, params, cores, position, **about)
         found.append((cycles, params, cores, area))
     if not found:
         least = min(short)[1]

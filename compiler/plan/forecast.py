@@ -66,6 +66,7 @@ def forecast(
     position: int,
     prompt: int,
     profile: Profile | None = None,
+    coding: str = CODING,
 ) -> Forecast:
     """Predict what a choice does: a token at a position, and a prompt; sites fire as in `fit`."""
     params, cores = choice.params, choice.cores
@@ -73,7 +74,7 @@ def forecast(
         raise ValueError(choice.reason)
     hertz, words_a_cycle = board.clock_mhz.value * 1e6, rate(board, params, cores)
     model = lower(config, recipe, params, min(max(position + 1, prompt), config.max_positions))
-    program, _ = program_of(model, params, CODING)
+    program, _ = program_of(model, params, coding)
 
     activities = known(config, recipe, profile)
 
@@ -95,15 +96,16 @@ def forecast(
     head = whole[-1].layers[None]
     layers = [p.cycles - sum(p.layers[None].values()) for p in whole]
     middle = (prompt - 1) // 2
-    batched = bound(board, config, recipe, params, cores, middle, params.tokens, False, profile)
+    at_once = (middle, params.tokens, False, profile, coding)
+    batched = bound(board, config, recipe, params, cores, *at_once)
     counts = count(
         config,
         products(config, recipe, activities(position), position),
         params,
-        CODING,
+        coding,
         position,
     )
-    (design,) = (d for d in designs(8) if d.coding == CODING)  # additions whatever the weights
+    (design,) = (d for d in designs(8) if d.coding == coding)  # additions whatever the weights
     return Forecast(
         cycles=prediction.cycles,
         bounds=bounds,

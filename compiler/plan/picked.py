@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from compiler.build import check_coding
 from compiler.plan.board import Board, board_called
 from compiler.plan.bounds import CODING, rate
 from compiler.plan.fit import Choice, fit, memory_bytes
@@ -31,6 +32,8 @@ class Picked:
         The model, how it becomes spike-driven, and how it was measured to spike, if it was.
     position, prompt : int
         The token and the tokens of a prompt for which it was picked.
+    coding : str
+        The coding for which it was picked.
     context : int
         Positions that a build makes room for.
     memory : int
@@ -44,6 +47,7 @@ class Picked:
     profile: Profile | None
     position: int
     prompt: int
+    coding: str
     context: int
     memory: int
 
@@ -65,8 +69,9 @@ class Picked:
 
     def row(self) -> dict[str, object]:
         """Return what all cores would do, as `compiler.plan.reports.boards_report` has it."""
-        about = (self.config, self.recipe, self.position, self.prompt, self.profile)
-        asked = {"coding": CODING, "position": self.position, "prompt": self.prompt}
+        about = (self.config, self.recipe, self.position, self.prompt)
+        about = (*about, self.profile, self.coding)
+        asked = {"coding": self.coding, "position": self.position, "prompt": self.prompt}
         return asked | board_row(self.board, self.choice, *about)
 
 
@@ -79,6 +84,7 @@ def pick(
     context: int | None = None,
     memory: int | None = None,
     profile: Profile | None = None,
+    coding: str = CODING,
 ) -> Picked:
     """Pick an accelerator for a build.
 
@@ -86,7 +92,7 @@ def pick(
     ----------
     key : str
         Of the board.
-    config, recipe, profile
+    config, recipe, profile, coding
         As of `compiler.plan.fit.fit`.
     position : int, optional
         Of the token that it is picked for; by default 1,023, or the last one.
@@ -99,9 +105,10 @@ def pick(
     Raises
     ------
     ValueError
-        Where there is no such board, nothing fits, or it has less memory.
+        Where there is no such board or coding, nothing fits, or it has less memory.
     """
     board = board_called(key)
+    check_coding(coding)
     capacity = int(board.capacity_bytes.value)
     if memory is not None and memory > capacity:
         raise ValueError(
@@ -112,7 +119,7 @@ def pick(
     at = min(last, _POSITIONS - 1 if position is None else max(0, position))
     prompt = min(_POSITIONS, last + 1)
     least = last if context is not None else max(at, prompt - 1)
-    choice = fit(board, config, recipe, least, profile)
+    choice = fit(board, config, recipe, least, profile, coding)
     if choice.params is None:
         raise ValueError(choice.reason)
     if context is None:
@@ -128,6 +135,7 @@ def pick(
         profile=profile,
         position=at,
         prompt=prompt,
+        coding=coding,
         context=context,
         memory=memory,
     )

@@ -122,6 +122,7 @@ def boards_report(
     prompt: int,
     profile: Profile | None = None,
     only: str | None = None,
+    coding: str = CODING,
 ) -> dict[str, object]:
     """Return what is picked for each board, and what it would do; sites fire as in `fit`.
 
@@ -131,19 +132,20 @@ def boards_report(
     return {
         "model": config.name,
         "recipe": recipe.name,
-        "coding": CODING,
+        "coding": coding,
         "position": position,
         "prompt": prompt,
         "firing": known(config, recipe, profile)(position)(0, "qkv").source,
         "boards": [
             board_row(
                 board,
-                fit(board, config, recipe, max(position, prompt - 1), profile),
+                fit(board, config, recipe, max(position, prompt - 1), profile, coding),
                 config,
                 recipe,
                 position,
                 prompt,
                 profile,
+                coding,
             )
             for board in looked_at
         ],
@@ -158,6 +160,7 @@ def board_row(
     position: int,
     prompt: int,
     profile: Profile | None,
+    coding: str = CODING,
 ) -> dict[str, object]:
     """Return a board's values, what was picked for it and why, and what that would do there."""
     row: dict[str, object] = {
@@ -169,7 +172,7 @@ def board_row(
     }
     if choice.params is None or choice.area is None:
         return row
-    found = forecast(board, choice, config, recipe, position, prompt, profile)
+    found = forecast(board, choice, config, recipe, position, prompt, profile, coding)
     return row | {
         "params": choice.params.as_dict(),
         "cores": choice.cores,

@@ -4,22 +4,12 @@ import json
 
 import pytest
 
-from compiler.__main__ import main
 from compiler.named import NAMED
 from compiler.plan.board import boards
 from compiler.program import load
 from golden.recipe import known_recipes
 from hw.presets import PRESETS
-
-
-def run(capsys, *arguments):
-    """Return exit status, stdout and stderr."""
-    try:
-        status = main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        status = end.code
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+from tests.compiler.cli import run
 
 
 def test_build_verify_and_show(capsys, tmp_path, stories260k):
@@ -253,29 +243,3 @@ def test_a_plan_of_7b_goes_to_its_own_place(capsys, tmp_path, monkeypatch):
     report = json.loads((directory / "report.json").read_text())
     assert report["weights"] == "none" and report["model"]["ffn_size"] == 11008
     assert report["params"] == PRESETS["datacenter"].as_dict()
-
-
-@pytest.mark.parametrize("weights", [("none",), ("synthetic", "--seed", "1")])
-def test_a_build_for_a_board_is_what_its_picker_says(capsys, tmp_path, weights):
-    options = ("stories260k", "--weights", *weights, "--board", "orangecrab-85f")
-    status, out, err = run(capsys, "build", *options, "-o", tmp_path / "model", "--json")
-    assert (status, err) == (0, "")
-    found = json.loads((tmp_path / "model" / "report.json").read_text())
-    board, params = found["board"], load(tmp_path / "model").params.as_dict()
-    assert json.loads(out)["board"] == board
-    assert found["params"] == board["params"] == params
-    assert found["memory"]["bytes"] < board["values"]["capacity_bytes"]["value"]
-    asked = ("--position", 511, "--prompt", 512, "--board", "orangecrab-85f", "--json")
-    status, out, err = run(capsys, "boards", "stories260k", *asked)
-    (row,) = json.loads(out)["boards"]
-    assert row.items() <= board.items()
-    told = run(capsys, "build", *options, "-o", tmp_path / "model")[1]
-    assert "board: OrangeCrab 85F at 100 MHz, 1 core: " in told
-    assert f"limited by {row['bound']}" in told and "J a token" in told
-
-
-def test_boards_of_one_board_only(capsys):
-    status, out, err = run(capsys, "boards", "--board", "kv260")
-    assert (status, err) == (0, "") and "kv260" in out and "vck190" not in out
-    message = f"board must be one of {', '.join(boards())}, not 'kv-260'"
-    assert run(capsys, "boards", "--board", "kv-260") == (2, "", f"python -m compiler: {message}\n")
