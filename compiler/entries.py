@@ -149,7 +149,10 @@ def _operations(steps: list, regions: Mapping[str, object]) -> str | None:
 def _schedule(schedule: object) -> str | None:
     if not isinstance(schedule, dict):
         return "it must be a table"
-    return unfit(schedule, _SCHEDULE)
+    checks = _SCHEDULE
+    if "words_a_cycle" in schedule:  # not in those of before
+        checks = {**checks, "words_a_cycle": is_number}
+    return unfit(schedule, checks)
 
 
 def _is_mean_run(value: object) -> bool:

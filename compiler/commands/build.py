@@ -84,6 +84,9 @@ def _build(options: argparse.Namespace) -> None:
                 assert plan is not None  # _plan refuses layers without weights
                 compiled = write_plan(plan, directory, draw)
             else:
+                more = {}
+                if plan is not None:
+                    more = {"reports": draw, "words_a_cycle": plan.words_a_cycle, **room}
                 compiled = make(
                     wanted.checkpoint,
                     directory=directory,
@@ -91,7 +94,7 @@ def _build(options: argparse.Namespace) -> None:
                     recipe=recipe,
                     weights=wanted.entry,
                     progress=lambda matrix: say(f"compiled {matrix}"),
-                    **({} if plan is None else {"reports": draw, **room}),
+                    **more,
                 )
     board = report.get("board") if report is not None else None
     summarize(compiled, options, time.monotonic() - begin, board)

@@ -103,7 +103,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--profile",
         metavar="FILE",
         help="how a whole model spikes, from python -m golden profile: channels are ordered and "
-        "codings chosen by it",
+        "codings chosen by it, and cycles predicted (with --board, on its memory)",
     )
     command.add_argument(
         "--position",

@@ -73,6 +73,7 @@ def build_model(
     context: int | None = None,
     memory: int | None = None,
     profile: Profile | None = None,
+    words_a_cycle: float = 1.0,
     weights: dict[str, object] | None = None,
     progress: Callable[[str], None] = lambda matrix: None,
     reports: Callable[[Path, dict], None] = lambda directory, manifest: None,
@@ -98,6 +99,8 @@ def build_model(
         Bytes of memory; by default all that the hardware addresses.
     profile : Profile, optional
         How the model spikes: the order of its channels and each site's coding are chosen by it.
+    words_a_cycle : float
+        What the memory delivers, at most 1: for the cycles that are predicted with a profile.
     weights : dict, optional
         What the manifest says of the weights where they are not real ones.
     progress : callable
@@ -171,8 +174,15 @@ def build_model(
             "operations": manifests.operations(model.stages, program.unrolled, params),
         }
         if chosen is not None:
-            cycles = predicted_cycles(profile, model, program, params, chosen.position)
-            manifest["schedule"] = chosen.as_dict(cycles)
+            cycles = predicted_cycles(
+                profile,
+                model,
+                program,
+                params,
+                chosen.position,
+                words_a_cycle=words_a_cycle,
+            )
+            manifest["schedule"] = chosen.as_dict(cycles, words_a_cycle)
         if origin.stamp != before["checkpoint"]:
             raise ValueError(f"{origin.path} was changed while it was read: build the model again")
         reports(work, manifest)

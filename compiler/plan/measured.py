@@ -48,8 +48,8 @@ class Measured:
         """The coding of most sites."""
         return Counter(self.codings.values()).most_common(1)[0][0]
 
-    def as_dict(self, cycles: dict[str, int]) -> dict[str, object]:
-        """Return it, with its `predicted_cycles`, for the manifest."""
+    def as_dict(self, cycles: dict[str, int], words_a_cycle: float) -> dict[str, object]:
+        """Return it, with its `predicted_cycles` on such a memory, for the manifest."""
         ordering = self.ordering
         return {
             **self.about,
@@ -61,6 +61,7 @@ class Measured:
             },
             "position": self.position,
             "latency": LATENCY,
+            "words_a_cycle": words_a_cycle,
             "predicted_cycles": cycles,
             "order": ordering.order.as_dict(),
         }
@@ -105,6 +106,8 @@ def told(schedule: dict) -> list[str]:
     cycles = sum(schedule["predicted_cycles"].values())
     coding = f"coding: {schedule['coding']}{f', but {others}' if others else ''}"
     at = f"the token at position {schedule['position']:,}, memory latency {schedule['latency']}"
+    if (words := schedule.get("words_a_cycle", 1)) != 1:
+        at += f", {words:.3g} memory words a cycle"
     return [
         f"profile: {schedule['profile']}",
         f"channels: neighbours that fire, {before:.2f} in the checkpoint's order, {after:.2f} here",
@@ -122,13 +125,16 @@ def predicted_cycles(
     params: HwParams,
     position: int,
     latency: int = LATENCY,
+    words_a_cycle: float = 1.0,
 ) -> dict[str, int]:
     """Return the cycles of the token at a position that a profile leads to expect.
 
-    By layer, and for the ``head`` with embedding and control (`compiler.plan.cycles`).
+    By layer, and for the ``head`` with embedding and control (`compiler.plan.cycles`), on a memory
+    of such a latency that delivers so many words a cycle, at most 1.
     """
     activities = profiled(profile)(position)
-    found = predict(costs(model, program, params, activities, position), params, latency)
+    of_token = costs(model, program, params, activities, position)
+    found = predict(of_token, params, latency, words_a_cycle)
     return {
         "head" if layer is None else f"layers.{layer}": round(sum(causes.values()))
         for layer, causes in sorted(

@@ -6,6 +6,10 @@ import pytest
 
 from compiler.plan.board import boards
 from compiler.program import load
+from golden.checkpoints import load as load_checkpoint
+from golden.profile_file import save_profile
+from golden.profiling import record
+from golden.recipe import load_recipe
 from tests.compiler.cli import run
 
 
@@ -58,3 +62,22 @@ def test_boards_of_one_board_only(capsys):
     assert (status, err) == (0, "") and "kv260" in out and "vck190" not in out
     message = f"board must be one of {', '.join(boards())}, not 'kv-260'"
     assert run(capsys, "boards", "--board", "kv-260") == (2, "", f"python -m compiler: {message}\n")
+
+
+def test_cycles_of_a_profile_are_those_on_the_board_s_memory(capsys, tmp_path, stories260k):
+    windows = [[1, *range(300, 323)], [1, *range(400, 423)]]
+    checkpoint, chosen = load_checkpoint("stories260k"), load_recipe("w8")
+    profile = record(checkpoint, chosen, windows, text=("a", "0" * 64), context=24)
+    save_profile(profile, tmp_path / "p.npz")
+    model = tmp_path / "model"
+    options = ("--profile", tmp_path / "p.npz", "--context", 20, "--position", 12, "-o", model)
+    for hardware, words in (("--board", "arty-a7-100t"), 0.766), (("--preset", "edge"), 1.0):
+        status, out, _ = run(capsys, "build", "stories260k", *hardware, *options)
+        assert status == 0
+        schedule = load(model).manifest["schedule"]
+        assert schedule["position"] == 12
+        assert schedule["words_a_cycle"] == pytest.approx(words, abs=0.001)
+        assert (" memory words a cycle" in out) == (words != 1)
+        tokens = json.loads((model / "report.json").read_text())["tokens"]
+        (cycles,) = (token["cycles"] for token in tokens if token["position"] == 12)
+        assert sum(schedule["predicted_cycles"].values()) == pytest.approx(cycles, abs=4)

@@ -66,6 +66,7 @@ RUNS = {"before": 1.0, "after": 2.0}
         (("schedule", "mean_run"), {}, "schedule: mean_run cannot be {}"),
         (("schedule", "mean_run"), {"q": RUNS | {"after": "2"}}, "schedule: mean_run cannot be "),
         (("schedule", "predicted_cycles"), {"head": -1}, "schedule: predicted_cycles cannot be "),
+        (("schedule", "words_a_cycle"), "one", "schedule: words_a_cycle cannot be 'one'"),
         (("schedule", "position"), "last", "schedule: position cannot be 'last'"),
         (("schedule", "order"), ["x"], "schedule: order cannot be ['x']"),
         (("operations", 0, "rule"), 3, "operations: rule cannot be 3"),
