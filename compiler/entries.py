@@ -95,8 +95,6 @@ def contradiction(manifest: Mapping[str, object]) -> str | None:
         return wrong
     if kind == "devices":
         return device_entries.devices(manifest)
-    if manifest["weights"] == "real" and (wrong := unfit(manifest, {"checkpoint": is_digest})):
-        return wrong
     if "schedule" in manifest and (wrong := _schedule(manifest["schedule"])):
         return f"schedule: {wrong}"
     for name, region in manifest["regions"].items():

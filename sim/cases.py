@@ -174,7 +174,7 @@ def require_weights(compiled: program.Compiled, checkpoint: Checkpoint) -> None:
     manifest = compiled.manifest
     matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]
     parts = [(step["matrix"], step["first_row"], step["outputs"]) for step in matrices]
-    if checksum(checkpoint, parts) != manifest["checkpoint"]:
+    if checksum(checkpoint, parts) != manifest.get("checkpoint"):
         raise ValueError(
             f"{compiled.directory} is compiled from other weights than those of {checkpoint.path} "
             "(their checksums differ): name its own checkpoint with --model"

@@ -57,7 +57,6 @@ RUNS = {"before": 1.0, "after": 2.0}
         (("coding",), "morse", "coding cannot be 'morse'"),
         (("layers",), [1], "layers cannot be [1]"),
         (("weights",), "good", "weights cannot be 'good'"),
-        (("checkpoint",), MISSING, "checkpoint is missing"),
         (("context",), 99, "its regions have no room for the tokens of 99 positions"),
         (("regions", "tokens"), MISSING, "its regions have no room for the tokens of 20 positions"),
         (("schedule",), "quick", "schedule: it must be a table"),
