@@ -1,4 +1,4 @@
-// hw/controller.py, for programs without errors
+// hw/controller.py, with slots.py, ahead.py and placement.py, for programs without errors
 #pragma once
 
 #include <deque>

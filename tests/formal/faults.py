@@ -77,14 +77,11 @@ FAULTS: list[Fault] = [
     *_of(
         "controller",
         "controller.py",
-        (
-            "                    reading.eq(request.valid & ~request.ready),\n",
-            "                    reading.eq(0),\n",
-        ),
-        ("self.o_store.valid.eq(~fenced)", "self.o_store.valid.eq(1)"),
-        ("records_wanted.eq(layers.record_count)", "records_wanted.eq(layers.record_count >> 1)"),
+        ("out.valid.eq(~fenced)", "out.valid.eq(1)"),
+        ("slot_words, layers.record_count)", "slot_words, layers.record_count >> 1)"),
         ("~fenced & ~self.bank_busy.bit_select(self.bank, 1)", "~fenced"),
     ),
+    *_of("controller", "ahead.py", ("reading.eq(request.valid & ~request.ready)", "reading.eq(0)")),
     *_of(
         "rows",
         "rows.py",

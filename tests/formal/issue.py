@@ -15,7 +15,10 @@ from hw.isa import INSTRUCTIONS, SLOT_BYTES, Opcode
 from hw.matmul import MatrixPath
 from hw.memory_port import log2
 from hw.params import HwParams
+from hw.slots import instructions
 from tests.formal.rules import Opened, free, handshake, keeps, sink, source
+
+_IN_ONE_STATE = (Opcode.ENCODE, Opcode.MATMUL, Opcode.STORE, Opcode.PREFILL, Opcode.LAYERS)
 
 
 def encoder(m: Module, p: HwParams) -> None:
@@ -98,18 +101,29 @@ def controller(m: Module, p: HwParams) -> None:
     asked = Mux(handshake(dut.o_request), dut.o_request.payload.words, 0)
     m.d.sync += under_way.eq(under_way + asked - handshake(dut.i_words))
     m.d.comb += Assume(~dut.i_words.valid | (under_way != 0))
-    idle, header = inside.state("phase", "IDLE"), inside.state("phase", "HEADER")
-    finish, jump = inside.state("phase", "FINISH"), inside.state("phase", "JUMP")
-    reading, known, first, words_left = (
-        inside.signal(name) for name in ("reading", "known", "first_request", "words_left")
+    idle, finish = inside.state("phase", "IDLE"), inside.state("phase", "FINISH")
+    rest, header = inside.state("slots.phase", "IDLE"), inside.state("slots.phase", "HEADER")
+    jump, offer = inside.state("slots.phase", "JUMP"), inside.state("slots.phase", "OFFER")
+    reading, wanted, words_left = (
+        inside.signal(f"slots.{name}") for name in ("ahead.reading", "ahead.wanted", "words_left")
     )
     m.d.comb += [
-        Assert(under_way == inside.signal("words_under_way")),
+        Assert(under_way == inside.signal("slots.ahead.under_way")),
         Assert(~idle | ~(reading | (under_way != 0))),
         Assert(idle | finish | jump | reading),
-        Assert(idle | (known == ~header)),
-        Assert(idle | ~first | (header & (under_way == 0) & (words_left != 0))),
+        Assert(~header | (wanted == 0) | ((wanted == 1) & (under_way == 0) & (words_left != 0))),
+        # A slot is brought while it waits for one; else it is on offer, until it is executed.
+        Assert(inside.state("phase", "DECODE") | offer | rest),
+        Assert(Mux(rest, idle | finish, ~idle)),
     ]
+    slot = instructions(inside.signal("slots.window")[-8 * SLOT_BYTES :])[Opcode.END]
+    for opcode, *states in (
+        (Opcode.VECTOR, "PRODUCTS", "PLACE", "VECTOR"),
+        (Opcode.TOKEN, "TOKEN", "NUMBER"),
+        (Opcode.NEXT, "NEXT_POSITION"),
+        *((o, o.name) for o in _IN_ONE_STATE),
+    ):
+        m.d.comb += Assert(~inside.state("phase", *states) | (slot.opcode == opcode))
     _records(m, p, dut, inside)
     # What is done stays done until another instruction is handed over.
     handed = (dut.o_encode, dut.o_matmul, dut.o_vector, dut.o_store)
@@ -134,28 +148,35 @@ def _records(m: Module, p: HwParams, dut: Controller, inside: Opened) -> None:
     asked = Mux(handshake(dut.o_records), dut.o_records.payload.words, 0)
     m.d.sync += under_way.eq(under_way + asked - handshake(dut.i_records))
     m.d.comb += Assume(~dut.i_records.valid | (under_way != 0))
-    wanted, left, token_wanted, looping, words_left = (
+    reading, wanted, words, left, looping, words_left = (
         inside.signal(name)
-        for name in ("records_wanted", "records_left", "token_wanted", "looping", "words_left")
+        for name in (
+            "records.reading",
+            "records.wanted",
+            "records.words",
+            "slots.records_left",
+            "slots.looping",
+            "slots.words_left",
+        )
     )
-    idle = inside.state("phase", "IDLE")
-    finish, record = inside.state("phase", "FINISH"), inside.state("phase", "RECORD")
-    number = inside.state("phase", "NUMBER")
-    alone = inside.state("phase", "TOKEN", "NUMBER", "NEXT_POSITION", "PREFILL", "LAYERS", "HEADER")
+    wanted = Mux(reading, wanted, 0)
+    idle, finish = inside.state("phase", "IDLE"), inside.state("phase", "FINISH")
+    record, number = inside.state("slots.phase", "RECORD"), inside.state("phase", "NUMBER")
+    alone = inside.state("phase", "TOKEN", "NUMBER", "NEXT_POSITION", "PREFILL", "LAYERS")
+    alone = alone | inside.state("slots.phase", "HEADER")
     came = Mux(record, slot_words - words_left, 0)  # words of the record that is being taken
     m.d.comb += [
-        Assert(under_way == inside.signal("record_words")),
+        Assert(under_way == inside.signal("records.under_way")),
         Assert(under_way <= 4 * slot_words),
-        Assert(~token_wanted | number),
         Assert(~idle | ((under_way == 0) & (wanted == 0))),
         Assert(~alone | ~looping),
         Assert(idle | finish | looping | (left == 0)),
         Assert(~record | (words_left <= slot_words)),
-        Assert(~number | (under_way + token_wanted == 1)),
+        Assert(~number | ((under_way + wanted == 1) & (words == 1))),
+        Assert(number | (wanted == 0) | (words == slot_words) | finish),
         Assert(
             idle | finish | number | (left * slot_words == wanted * slot_words + under_way + came)
         ),
-        Assert(~number | (wanted == 0)),
         Assert(~(record & (left == 0)) | (words_left == slot_words)),
     ]
 

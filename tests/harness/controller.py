@@ -1,132 +1,26 @@
-"""A controller with its program in memory and units that take its instructions, and programs."""
+"""A controller with its program in memory, and units that take its instructions."""
 
 import random
 from dataclasses import replace
 
 from hw.controller import Controller
-from hw.isa import (
-    HEADER,
-    MAGIC,
-    MODIFIERS,
-    SLOT_BYTES,
-    Cache,
-    Coding,
-    Opcode,
-    Rule,
-    VectorOp,
-    assemble,
-    pack,
-    unpack,
-)
 from hw.isa import INSTRUCTIONS as LAYOUTS
+from hw.isa import SLOT_BYTES, Opcode, unpack
 from hw.presets import preset
 from tests.harness.memory import serve
+from tests.harness.programs import FINGERPRINT, HANDED_OVER, PROGRAM, RECORDS, TOKENS
 from tests.harness.streams import StreamRule, simulate, to_int
 
-__all__ = [
-    "ENCODE",
-    "FINGERPRINT",
-    "GOOD",
-    "MATMUL",
-    "PROGRAM",
-    "RECORDS",
-    "TOKENS",
-    "ControllerBench",
-    "fields",
-    "plain",
-    "program",
-    "record",
-    "run",
-    "slot",
-]
+__all__ = ["TEST", "WIDTHS", "ControllerBench", "params_of", "run"]
 
-FINGERPRINT = random.Random(7).getrandbits(256)
-PROGRAM = 0x12_3456_7000
-RECORDS = 0x3E_0000_0100
-TOKENS = 0x77_0000_0300
-
-ENCODE = {
-    "rule": Rule.MEAN,
-    "tokens": 1,
-    "channels": 5,
-    "max_count": 3,
-    "multiplier": 256,
-    "divisor": 9,
-    "peak": 1 << 31,
-    "dead_zone": 12345,
-    "source": 0xAB_CDEF_0000,
-    "source_stride": 0x7000,
-}
-MATMUL = {
-    "coding": Coding.CSD,
-    "weight_width": 4,
-    "has_bias": 1,
-    "strided": 1,
-    "outputs": 7,
-    "weights": 0x98_7654_3000,
-    "channel_words": 0x11_2233_4000,
-    "destination": 0x01_0203_4000,
-    "destination_stride": 0xFF_F000,
-}
-VECTOR = {
-    "operation": VectorOp.ROTATE,
-    "rows": 3,
-    "elements": 10,
-    "stride": 0x1_2340,
-    "a": 0x23_4567_8000,
-    "b": 0x34_5678_9000,
-    "destination": 0x45_6789_A000,
-    "constant": 0x1FF_FFFF,
-    "a_by_token": 0,
-    "b_by_position": 0,
-    "b_same": 1,
-}
-STORE = {
-    "cache": Cache.VALUE,
-    "heads": 5,
-    "channels": 20,
-    "source": 0x56_789A_B000,
-    "source_stride": 0x2_0000,
-    "codes": 0x67_89AB_C000,
-    "codes_stride": 0x30_0000,
-    "scales": 0x78_9ABC_D000,
-    "scales_stride": 0x4000,
-}
-GOOD = {
-    Opcode.ENCODE: ENCODE,
-    Opcode.MATMUL: MATMUL,
-    Opcode.VECTOR: VECTOR,
-    Opcode.STORE: STORE,
-    Opcode.TOKEN: {"tokens": TOKENS, "vocabulary": 1000},
-    Opcode.NEXT: {"slots": 0},
-    Opcode.PREFILL: {"slots": 0},
-    Opcode.LAYERS: {"layers": 1, "slots": 1, "records": RECORDS, "record_count": 0},
-    Opcode.END: {},
-}
-_HANDED_OVER = (Opcode.ENCODE, Opcode.MATMUL, Opcode.VECTOR, Opcode.STORE)
+TEST = preset("test")
+WIDTHS = [64, 128, 256]
+"""Of memory words: those with which the controller is tested."""
 
 
 def params_of(width):
     """Return the preset `test` with another width of memory words."""
     return replace(preset("test"), axi_data_width=width, banks=width // 16)
-
-
-def slot(opcode, **changes):
-    """Return the slot of an instruction of `GOOD` with changes."""
-    return assemble(opcode, **GOOD[opcode] | changes)
-
-
-def record(layered, whole):
-    """Return the record that turns a layered slot into another one."""
-    pairs = zip(layered, whole, strict=True)
-    return bytes(a ^ b for a, b in pairs)
-
-
-def program(*slots, magic=MAGIC, fingerprint=FINGERPRINT, count=None):
-    """Return a program of these slots; `count` is what its header says of their number."""
-    count = len(slots) if count is None else count
-    header = pack(HEADER, magic=magic, slots=count, reserved=0, fingerprint=fingerprint)
-    return header + b"".join(slots)
 
 
 class ControllerBench:
@@ -237,7 +131,7 @@ class ControllerBench:
 
     async def _units(self, ctx):
         dut = self.dut
-        streams = {o: getattr(dut, f"o_{o.name.lower()}") for o in _HANDED_OVER}
+        streams = {o: getattr(dut, f"o_{o.name.lower()}") for o in HANDED_OVER}
         rules = {opcode: StreamRule() for opcode in streams}
         bank = tokens = None
         while True:
@@ -269,17 +163,6 @@ class ControllerBench:
                 self._jobs.append([self._rng.randint(1, self._longest), needed])
             if not self.held:
                 self._jobs = [[left - 1, needed] for left, needed in self._jobs if left > 1]
-
-
-def fields(opcode, **changes):
-    """Return an instruction of `GOOD` with changes as (opcode, fields in plain integers)."""
-    return opcode, plain(GOOD[opcode] | changes)
-
-
-def plain(values):
-    """Return fields by value, enumerations too, those of every instruction among them."""
-    values = dict.fromkeys(MODIFIERS, 0) | values
-    return {name: int(getattr(value, "value", value)) for name, value in values.items()}
 
 
 def run(raw, seed, failing=(), registers=None, **settings):

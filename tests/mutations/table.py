@@ -362,13 +362,32 @@ MUTATIONS = [
         ),
     ),
     *_of(
+        "ahead.py",
+        "hw/test_ahead.py",
+        ("the room for words", "under_way + words <= self._room", "under_way < self._room"),
+        ("all of the room", "under_way + words <= self._room", "under_way + words < self._room"),
+        ("a segment on offer", "reading.eq(request.valid & ~request.ready)", "reading.eq(0)"),
+        ("words that are thrown away", "self.i_words.valid & ~self.stop", "self.i_words.valid"),
+        ("words under way", "~reading & (under_way == 0)", "~reading"),
+        ("a segment that is still wanted", "wanted.eq(wanted - 1)", "wanted.eq(0)"),
+    ),
+    *_of(
         "controller.py",
-        "hw/test_controller.py",
+        "hw/test_controller_failures.py",
         (
             "a slot that could not be read",
             "with m.If(failure != Error.NONE):  # the slot may not be what memory holds",
             "with m.If(0):",
         ),
+        (
+            "END's wait for the units",
+            "slots.quiet & records.quiet & ~self.working",
+            "slots.quiet & records.quiet",
+        ),
+    ),
+    *_of(
+        "controller.py",
+        "hw/test_controller.py",
         ("the fence", "fenced = any_fields.fence & self.working", "fenced = 0"),
         (
             "thresholds that a MATMUL still needs",
@@ -376,58 +395,25 @@ MUTATIONS = [
             "~fenced",
         ),
         ("a program's own ENCODE", "started.eq(0),", "started.eq(1),"),
-        (
-            "END's wait for the units",
-            "with m.If(quiet & ~self.working):",
-            "with m.If(quiet):",
-        ),
     ),
     *_of(
         "controller.py",
-        "hw/test_controller_flow.py",
-        (
-            "a record that is taken",
-            "slot.eq(slot ^ record), records_left.eq(records_left - 1)",
-            "slot.eq(slot ^ record)",
-        ),
-        (
-            "a record that there is not",
-            "(records_left == 0) | (failure != Error.NONE)",
-            "failure != Error.NONE",
-        ),
-        ("records that nobody took", "with m.If(records_left != 0):", "with m.If(0):"),
-        (
-            "what was read ahead of a jump",
-            "with m.If(~reading & (words_under_way == 0)):",
-            "with m.If(~reading):",
-        ),
-        (
-            "the words of records at the end",
-            "(records_wanted == 0) & (record_words == 0)",
-            "(records_wanted == 0)",
-        ),
-        (
-            "the repetitions of a loop",
-            "with m.If(layers_left != 1):",
-            "with m.If(layers_left != 0):",
-        ),
-        (
-            "the place of the position's row",
-            "product_b.eq(position[:POSITION_WIDTH] * vector.stride)",
-            "product_b.eq(token * vector.stride)",
-        ),
-        (
-            "the place of an ARGMAX",
-            "number = (position + 1) << log2",
-            "number = position << log2",
-        ),
-        ("a sum that is too long", "total[len(length) :].any()", "0"),
+        "hw/test_controller_loops.py",
+        ("the words of records at the end", "slots.quiet & records.quiet", "slots.quiet"),
+    ),
+    *_of(
+        "controller.py",
+        "hw/test_controller_fences.py",
         ("the wait of TOKEN", "with m.Elif(~self.working):", "with m.Elif(1):"),
         (
             "a fence on what the controller does itself",
             "Opcode.NEXT, Opcode.PREFILL, Opcode.LAYERS\n",
             "Opcode.END\n",
         ),
+    ),
+    *_of(
+        "controller.py",
+        "hw/test_controller_tokens.py",
         (
             "a stop token of the prompt",
             "(position >= self.prompt_end) & (number == self.stop_token)",
@@ -440,6 +426,54 @@ MUTATIONS = [
             "position < self.prompt_end",
         ),
         ("the token of a program before", "token.eq(0),", "token.eq(token),"),
+    ),
+    *_of(
+        "slots.py",
+        "hw/test_controller_loops.py",
+        (
+            "a record that is taken",
+            "slot.eq(slot ^ record), records_left.eq(records_left - 1)",
+            "slot.eq(slot ^ record)",
+        ),
+        (
+            "a record that there is not",
+            "(records_left == 0) | self.failed",
+            "self.failed",
+        ),
+        ("records that nobody took", "with m.If(records_left != 0):", "with m.If(0):"),
+        (
+            "the repetitions of a loop",
+            "with m.If(layers_left != 1):",
+            "with m.If(layers_left != 0):",
+        ),
+    ),
+    *_of(
+        "slots.py",
+        "hw/test_slots.py",
+        ("what was read ahead of a jump", "with m.If(ahead.quiet):", "with m.If(1):"),
+        ("the slots after a jump", "words, count - first)", "words, count)"),
+        ("the end of the program", "with m.Elif(next_slot == slots):", "with m.Elif(0):"),
+        ("a slot after a failure", "with m.If(self.failed):", "with m.If(0):"),
+    ),
+    *_of(
+        "slots.py",
+        "hw/test_controller_position.py",
+        ("a sum that is too long", "total[len(length) :].any()", "0"),
+    ),
+    *_of(
+        "placement.py",
+        "hw/test_placement.py",
+        (
+            "the place of the position's row",
+            "position[:POSITION_WIDTH] * vector.stride",
+            "self.token * vector.stride",
+        ),
+        (
+            "the place of an ARGMAX",
+            "number = (position + 1) << log2",
+            "number = position << log2",
+        ),
+        ("the place of the token's row", "Mux(vector.a_by_token, by_token, 0)", "by_token"),
     ),
     *_of(
         "rows.py",
@@ -473,7 +507,7 @@ MUTATIONS = [
     ),
     *_of(
         "legal.py",
-        "hw/test_controller_flow.py",
+        "hw/test_legal.py",
         (
             "positions beyond 16 bits",
             "(~vector.b_by_position | ~position[POSITION_WIDTH:].any())",
