@@ -109,7 +109,7 @@ class Controller(wiring.Component):
         started = Signal()  # an ENCODE has come
         token = Signal.like(placement.token)
         fenced = any_fields.fence & self.working
-        fits = legal(m, p, fields, started, slots.looping, slots.slots, slots.next_slot, position)
+        fits = legal(m, p, fields, started, slots, position)
         m.d.comb += [
             slots.program.eq(self.program),
             slots.position.eq(position),

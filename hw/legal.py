@@ -5,15 +5,17 @@ from amaranth import Cat, Module, Signal
 from hw.isa import CACHE_COUNT, POSITION_WIDTH, STEEPNESS_WIDTH, Coding, Opcode, Rule, VectorOp
 from hw.memory_port import log2
 from hw.params import HwParams
+from hw.slots import Slots
 
 __all__ = ["legal"]
 
 
 def legal(
-    m: Module, params: HwParams, fields, started, looping, slots, next_slot, position
+    m: Module, params: HwParams, fields, started, slots: Slots, position
 ) -> dict[Opcode, Signal]:
     """Return, for each opcode, whether it is an instruction that can be executed."""
     p = params
+    slot_count, next_slot, looping = slots.slot_count, slots.next_slot, slots.looping
     byte_log2 = log2(p.axi_bytes)
     encode, matmul = fields[Opcode.ENCODE], fields[Opcode.MATMUL]
     vector, store = fields[Opcode.VECTOR], fields[Opcode.STORE]
@@ -79,12 +81,12 @@ def legal(
         ),
         Opcode.TOKEN: ~looping & aligned(fields[Opcode.TOKEN].tokens),
         Opcode.NEXT: ~looping & (fields[Opcode.NEXT].slots < next_slot),
-        Opcode.PREFILL: ~looping & (next_slot + fields[Opcode.PREFILL].slots <= slots),
+        Opcode.PREFILL: ~looping & (next_slot + fields[Opcode.PREFILL].slots <= slot_count),
         Opcode.LAYERS: (
             ~looping
             & (layers.layers != 0)
             & (layers.slots != 0)
-            & (next_slot + layers.slots <= slots)
+            & (next_slot + layers.slots <= slot_count)
             & aligned(layers.records)
         ),
     }

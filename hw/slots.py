@@ -44,7 +44,7 @@ class Slots(wiring.Component):
         it has been executed.
     position, prefill : In(32), In(1)
         The position; PREFILL skips.
-    slots, next_slot, looping : Out(32), Out(32), Out(1)
+    slot_count, next_slot, looping : Out(32), Out(32), Out(1)
         How many slots there are, which one follows that on offer, and whether LAYERS repeats it.
     failed : In(1)
         Offer no further slot.
@@ -74,7 +74,7 @@ class Slots(wiring.Component):
                 "o": Out(stream.Signature(SLOT)),
                 "position": In(32),
                 "prefill": In(1),
-                "slots": Out(32),
+                "slot_count": Out(32),
                 "next_slot": Out(32),
                 "looping": Out(1),
                 "failed": In(1),
@@ -90,7 +90,7 @@ class Slots(wiring.Component):
         p = self._params
         slot_words = 8 * SLOT_BYTES // p.axi_data_width
         header_words = HEADER.size // p.axi_data_width
-        slots, next_slot, looping = self.slots, self.next_slot, self.looping
+        slot_count, next_slot, looping = self.slot_count, self.next_slot, self.looping
         m.submodules.ahead = ahead = Ahead(p, room=3 * header_words)
         connect(m, ahead.o_request, flipped(self.o_request))
         connect(m, flipped(self.i_words), ahead.i_words)
@@ -158,7 +158,7 @@ class Slots(wiring.Component):
                 m.d.comb += word.ready.eq(words_left != 0)
                 with m.If(words_left == 0):
                     read_slots(1, header.slots)
-                    m.d.sync += slots.eq(header.slots)
+                    m.d.sync += slot_count.eq(header.slots)
                     m.next = "NEXT"
                     with m.If(header.magic != MAGIC):
                         fail(Error.BAD_MAGIC)
@@ -177,7 +177,7 @@ class Slots(wiring.Component):
                         m.d.sync += looping.eq(0)
                         with m.If(records_left != 0):
                             fail(Error.BAD_INSTRUCTION)
-                with m.Elif(next_slot == slots):
+                with m.Elif(next_slot == slot_count):
                     fail(Error.BAD_INSTRUCTION)
                 with m.Else():
                     m.d.sync += [words_left.eq(slot_words), next_slot.eq(next_slot + 1)]
@@ -185,7 +185,7 @@ class Slots(wiring.Component):
             with m.State("JUMP"):
                 m.d.comb += ahead.stop.eq(1)
                 with m.If(ahead.quiet):
-                    read_slots(next_slot, slots)
+                    read_slots(next_slot, slot_count)
                     m.next = "NEXT"
             with m.State("READ"):
                 m.d.comb += word.ready.eq(words_left != 0)

@@ -452,7 +452,7 @@ MUTATIONS = [
         "hw/test_slots.py",
         ("what was read ahead of a jump", "with m.If(ahead.quiet):", "with m.If(1):"),
         ("the slots after a jump", "words, count - first)", "words, count)"),
-        ("the end of the program", "with m.Elif(next_slot == slots):", "with m.Elif(0):"),
+        ("the end of the program", "with m.Elif(next_slot == slot_count):", "with m.Elif(0):"),
         ("a slot after a failure", "with m.If(self.failed):", "with m.If(0):"),
     ),
     *_of(
