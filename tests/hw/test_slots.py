@@ -22,6 +22,8 @@ from tests.harness.programs import (
 )
 from tests.harness.streams import feed, simulate
 
+TIMEOUT_CYCLES = 1000
+
 
 class Bench:
     """A reader of slots with its program in memory, and records that come in order."""
@@ -30,6 +32,7 @@ class Bench:
         self.dut = Slots(params_of(width), FINGERPRINT)
         self.rng, self.width, self.stall = rng, width, stall
         self.program, self.records = b"", b""
+        self.segments = []  # asked for
 
     def run(self, *testbenches):
         simulate(self.dut, *testbenches, background=[self._memory, self._records])
@@ -45,11 +48,14 @@ class Bench:
     async def next(self, ctx, prefill=0):
         """Return the next slot, executed after a while; or the error."""
         dut = self.dut
-        valid, error = 0, Error.NONE
-        while not valid and error == Error.NONE:
+        for _ in range(TIMEOUT_CYCLES):
             _, _, valid, error, payload = await ctx.tick().sample(
                 dut.o.valid, dut.error, dut.o.payload
             )
+            if valid or error != Error.NONE:
+                break
+        else:
+            raise AssertionError(f"no slot and no error in {TIMEOUT_CYCLES} cycles")
         if not valid:
             return error
         while self.rng.random() < self.stall:
@@ -69,7 +75,8 @@ class Bench:
 
     async def _memory(self, ctx):
         dut, stall = self.dut, self.stall
-        await serve(ctx, dut.o_request, dut.i_words, self._word, self.rng, stall, stall)
+        request, words = dut.o_request, dut.i_words
+        await serve(ctx, request, words, self._word, self.rng, stall, stall, self.segments)
 
     def _word(self, address):
         size = self.width // 8
@@ -108,6 +115,8 @@ def test_slots_in_the_order_of_execution(width, stall, seed):
             await bench.stop(ctx)
 
     bench.run(check)
+    ends = [(address + count) * (width // 8) for address, count in bench.segments]
+    assert max(ends) == PROGRAM + len(program(*slots)), "it reads beyond the last slot"
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -429,7 +429,7 @@ MUTATIONS = [
     ),
     *_of(
         "slots.py",
-        "hw/test_controller_loops.py",
+        "hw/test_slots.py",
         (
             "a record that is taken",
             "slot.eq(slot ^ record), records_left.eq(records_left - 1)",
@@ -446,18 +446,10 @@ MUTATIONS = [
             "with m.If(layers_left != 1):",
             "with m.If(layers_left != 0):",
         ),
-    ),
-    *_of(
-        "slots.py",
-        "hw/test_slots.py",
         ("what was read ahead of a jump", "with m.If(ahead.quiet):", "with m.If(1):"),
         ("the slots after a jump", "words, count - first)", "words, count)"),
         ("the end of the program", "with m.Elif(next_slot == slot_count):", "with m.Elif(0):"),
         ("a slot after a failure", "with m.If(self.failed):", "with m.If(0):"),
-    ),
-    *_of(
-        "slots.py",
-        "hw/test_controller_position.py",
         ("a sum that is too long", "total[len(length) :].any()", "0"),
     ),
     *_of(
