@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import kl_div
 
 from golden.checkpoints import Checkpoint
 from golden.encoding import CODINGS
@@ -45,14 +46,18 @@ class Loss:
         """Exponential of the mean cross-entropy; infinite where that is too large."""
         return math.exp(self.nats_per_token) if self.nats_per_token < 700 else math.inf
 
-    def add(self, model: Model, ids: Sequence[int]) -> None:
-        """Take in a model's predictions of every token of a window but the first."""
+    def add(self, model: Model, ids: Sequence[int]) -> Tensor:
+        """Take in a model's predictions of every token of a window but the first.
+
+        Returns the logarithms of their probabilities, (tokens - 1, vocabulary).
+        """
         logits = model.forward(ids)[:-1]  # (tokens - 1, vocabulary)
         if not logits.is_floating_point():
             logits = from_fixed(logits)
         log_p = logits.log_softmax(dim=1)
         self.nats -= float(log_p.gather(1, torch.tensor(ids[1:])[:, None]).double().sum())
         self.predictions += len(ids) - 1
+        return log_p
 
     def as_dict(self) -> dict[str, float]:
         """Return mean and perplexity as plain JSON values."""
@@ -67,6 +72,9 @@ class Measurement:
     ----------
     fp32, spiking : Loss
         Of the two forms of the model on the same windows.
+    divergence : float
+        Of the spiking form's predictions from those in fp32, Kullback-Leibler, summed over them,
+        in nats.
     sites : dict of str to FiringStatistics
         By site in the order they are reached, such as `layers.3.qkv` or `head`.
     fan_out : dict of str to int
@@ -83,6 +91,7 @@ class Measurement:
 
     fp32: Loss = field(default_factory=Loss)
     spiking: Loss = field(default_factory=Loss)
+    divergence: float = 0.0
     sites: dict[str, FiringStatistics] = field(default_factory=dict)
     fan_out: dict[str, int] = field(default_factory=dict)
     row_bits: dict[str, int] = field(default_factory=dict)
@@ -131,6 +140,7 @@ class Measurement:
             **({"residual": residual} if self.arithmetic == "integer" else {}),
             "fp32": self.fp32.as_dict(),
             "spiking": self.spiking.as_dict(),
+            "divergence_nats_per_token": self.divergence / self.fp32.predictions,
             "spikes_per_weight": {coding: self.spikes_per_weight(coding) for coding in CODINGS},
             "skipped": self.skipped,
             "sites": sites,
@@ -218,8 +228,8 @@ def measure(
         linear = SpikingLinear(folded.config, tensor, recipe, found.observe)
         spiking = Model(folded, linear)
     for ids in batches:
-        found.fp32.add(fp32, ids)
-        found.spiking.add(spiking, ids)
+        ours, theirs = found.spiking.add(spiking, ids), found.fp32.add(fp32, ids)
+        found.divergence += float(kl_div(ours, theirs, reduction="sum", log_target=True))
         progress()
     if isinstance(spiking, IntegerModel):
         found.largest_residual = spiking.largest_residual / (1 << FRACTION_BITS)

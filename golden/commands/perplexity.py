@@ -74,6 +74,8 @@ def _print_table(about: dict[str, object], found: Measurement, per_layer: bool) 
     for name, loss in (("fp32", found.fp32), ("spiking", found.spiking)):
         figures = f"perplexity {loss.perplexity:.3f}, {loss.nats_per_token:.4f} nats a token"
         lines.append(f"{name:8}{figures}")
+    divergence = found.divergence / found.fp32.predictions
+    lines.append(f"divergence of spiking from fp32: {divergence:.4f} nats a token")
     operations = ", ".join(f"{coding} {found.spikes_per_weight(coding):.2f}" for coding in CODINGS)
     lines.append(f"spikes per weight: {operations}")
     lines.append(f"weight bytes not fetched: {found.skipped:.1%}")

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from golden import fetch
 from golden.__main__ import main
 from golden.checkpoints import load
+from golden.model import Model
 from golden.perplexity import Loss, measure, read_text, windows
 from golden.recipe import known_recipes, load_recipe
+from golden.spiking import SpikingLinear
 
 TEXTS = Path(__file__).resolve().parents[3] / "shared" / "text"
 
@@ -60,6 +62,19 @@ def test_loss_is_the_mean_over_predictions():
     assert loss.nats == pytest.approx(-math.log(0.25 * 0.8 * 0.2), rel=1e-6)
     assert loss.perplexity == pytest.approx((0.25 * 0.8 * 0.2) ** (-1 / 3), rel=1e-6)
     assert Loss(1e6, 1).perplexity == math.inf
+
+
+def test_divergence_is_what_the_float_model_would_lose(stories260k):
+    checkpoint, recipe, ids = load(stories260k), load_recipe("w2"), [1, 403, 407, 261, 378, 432]
+    found = measure(checkpoint, recipe, [ids, ids[:3]])
+    linear = SpikingLinear(checkpoint.config, checkpoint.tensor, recipe)
+    p, q = (
+        m.forward(ids)[:-1].double().softmax(1)
+        for m in (Model(checkpoint), Model(checkpoint, linear))
+    )
+    each = (p * (p / q).log()).sum(dim=1)
+    assert found.divergence == pytest.approx(float(each.sum() + each[:2].sum()), rel=1e-3)
+    assert found.as_dict()["divergence_nats_per_token"] == found.divergence / 7 > 0.01
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -128,6 +143,7 @@ def test_the_table_shows_every_site(stories, capsys):
     status, out, err = run(capsys, *stories, "--tokens", "200", "--recipe", "w4", "--per-layer")
     assert (status, err) == (0, "")
     assert "fp32    perplexity " in out and "spiking perplexity " in out
+    assert "divergence of spiking from fp32: 0." in out
     for row in ("layers.4.gate_up", "head", "down", "all"):
         assert f" {row} " in out
 
