@@ -25,7 +25,7 @@ def measure(
     model: str = "smollm2-135m",
     text: Path | None = None,
     tokens: int = 8192,
-    shares: Sequence[float] = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
+    shares: Sequence[float] = (0.1, 0.2, 0.3, 0.36, 0.43, 0.5),
     say: Callable[[str], None] = lambda _doing: None,
 ) -> dict[str, object]:
     """Calibrate a model for several shares of bytes: as it is, folded, and with its adapters.
@@ -75,11 +75,9 @@ def measure(
     recipes = [load_recipe(name) for name in names]
     steps: list[tuple[str, str | Fold | None, Adapter | None]] = [("as it is", None, None)]
     steps.append(("folded", recipes[0].fold, None))
-    steps += [
-        (f"folded, adapter of {recipe.name}", recipe.fold, recipe.adapter)
-        for recipe in recipes
-        if recipe.adapter is not None
-    ]
+    adapters = {recipe.adapter.raw: recipe for recipe in recipes if recipe.adapter is not None}
+    for recipe in adapters.values():
+        steps.append((f"folded, adapter of {recipe.name}", recipe.fold, recipe.adapter))
     curves = {}
     for title, source, adapter in steps:
         tell = lambda doing, of=title: say(f"{of}: {doing}")  # noqa: E731
