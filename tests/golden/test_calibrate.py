@@ -128,7 +128,7 @@ def test_the_recipe_of_stories260k_holds_its_claim(stories260k):
 
 
 @pytest.mark.parametrize(("recipe", "ratio", "skipped"), [
-    ("smollm2-135m", 1.05, 0.3), ("smollm2-135m-sparse", 1.1, 0.37),
+    ("smollm2-135m", 1.06, 0.3), ("smollm2-135m-sparse", 1.1, 0.37),
 ])  # fmt: skip
 def test_the_recipes_of_smollm2_hold_their_claims(smollm2_135m, recipe, ratio, skipped):
     """On one window, which is spoken for by neither fold, adapter, curves nor checks."""
