@@ -100,6 +100,11 @@ def contradiction(manifest: Mapping[str, object]) -> str | None:
     for name, region in manifest["regions"].items():
         if wrong := _region(region, manifest["memory_bytes"]):
             return f"region {name}: {wrong}"
+    end, last = 0, ""
+    for name, region in sorted(manifest["regions"].items(), key=lambda item: item[1]["address"]):
+        if region["address"] < end:
+            return f"region {name}: it must not begin within {last}"
+        end, last = region["address"] + region["bytes"], name
     if "file" not in manifest["regions"].get("program", {}):
         return "it has no program"
     if wrong := _operations(manifest["operations"], manifest["regions"]):

@@ -129,7 +129,12 @@ class Compiled(MemoryMap):
             raise ValueError(
                 f"{self.directory} is a plan without weights: build it with --checkpoint to run it"
             )
-        memory = np.zeros(self.memory_bytes, np.uint8)
+        try:
+            memory = np.zeros(self.memory_bytes, np.uint8)
+        except MemoryError:
+            raise ValueError(
+                f"{self.directory} needs {self.memory_bytes:,} bytes of memory, more than there is"
+            ) from None
         self.fill(memory, inputs)
         for name, entry in self.contents.items():
             path, own = self.directory / entry["file"], self.view(memory, name)

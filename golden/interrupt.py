@@ -1,4 +1,4 @@
-"""What an interrupt (Ctrl-C) makes of a command: exit status 130, and at most one sentence.
+"""What an interrupt (Ctrl-C, SIGTERM) makes of a command: status 130, and at most one sentence.
 
 Nothing but the standard library is imported here, so that a command can ask for it first.
 """
@@ -47,6 +47,7 @@ def run(main: Callable[[], int]) -> NoReturn:
 def _set(handler: Callable) -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of a job in the background
         signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGTERM, handler)  # so that what a command has started ends with it
 
 
 def _end(*_: object) -> NoReturn:

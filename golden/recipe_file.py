@@ -1,6 +1,6 @@
 """Recipes as files, of those that calibration makes."""
 
-import json
+import re
 from collections.abc import Iterable, Mapping
 
 from golden.recipe import Recipe
@@ -13,7 +13,7 @@ def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] =
 
     `files` names what holds its fold and adapter, where they are in files.
     """
-    lines = [f"# {line}".rstrip() for line in head]
+    lines = [f"# {_escaped(line)}".rstrip() for line in head]
     default = recipe.default
     lines += [f"weight_bits = {default.weight_bits}", f"max_count = {default.max_count}"]
     lines += [f'rule = "{default.rule}"']
@@ -26,8 +26,14 @@ def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] =
             last = layer
         lines.append(f"{site}.dead_zone = {settings.dead_zone}")
     if isinstance(recipe.fold, str):
-        text = recipe.fold.replace("\\", "\\\\").replace('"', '\\"')
+        text = "\n".join(map(_escaped, recipe.fold.split("\n")))
         lines += ["", "[fold]", f'text = """\n{text}"""']
     for kind, name in files.items():
-        lines += ["", f"[{kind}]", f"file = {json.dumps(name)}"]
+        lines += ["", f"[{kind}]", f'file = "{_escaped(name)}"']
     return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Return what stands for a text within quotation marks."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return re.sub(r"[\x00-\x08\x0a-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", text)

@@ -23,7 +23,7 @@ from sim.functional import Functional
 from sim.recipe import recipe_of
 from sim.rtl import Rtl
 from sim.run import DEVICES, Clock, preset_name
-from sim.text import Text, difference, made_tokens, registers_of, text_ids
+from sim.text import Text, decoded, difference, made_tokens, registers_of, text_ids
 from sim.verilog import tool_versions
 from sim.whole import GenerateRequest, compiled_model
 
@@ -102,7 +102,7 @@ def generate(
             if request.device != "functional":
                 say("functional device")
                 with clock.part("functional"):
-                    failures += _other_counters(compiled, ids, registers, finished, request.device)
+                    failures += _other(compiled, ids, registers, finished, memory, request.device)
         whole = report_of(
             request, compiled, checkpoint, prompt, ids, made, finished, failures, clock.seconds
         )
@@ -143,14 +143,27 @@ def _execute(
         return fault
 
 
-def _other_counters(
-    compiled: Compiled, ids: list[int], registers: Registers, finished: Finished, device: str
+def _other(
+    compiled: Compiled,
+    ids: list[int],
+    registers: Registers,
+    finished: Finished,
+    memory: numpy.ndarray,
+    device: str,
 ) -> list[str]:
-    """Return where a device counts other than the functional device does, a sentence each."""
-    memory = compiled.image({})
-    compiled.token_words(memory)[: len(ids)] = ids
-    reference = Functional().execute(memory, compiled.program_address, compiled.params, registers)
-    return [
+    """Return what a device leaves or counts other than the functional one, a sentence each."""
+    expected = compiled.image({})
+    compiled.token_words(expected)[: len(ids)] = ids
+    reference = Functional().execute(expected, compiled.program_address, compiled.params, registers)
+    differing = numpy.flatnonzero(memory != expected)
+    left = []
+    if differing.size:
+        at = int(differing[0])
+        left.append(
+            f"{differing.size} bytes of memory, the first at {compiled.place_of(at)}: the "
+            f"functional device leaves {expected[at]}, {device} {memory[at]}"
+        )
+    return left + [
         f"counter {name}: the functional device says {value}, {device} says {got}"
         for name, value in reference.counters.items()
         if None not in (value, got := finished.counters[name]) and value != got
@@ -185,7 +198,7 @@ def report_of(
         "prompt": prompt,
         "prompt_tokens": ids,
         "tokens": made,
-        "text": checkpoint.tokenizer.decode(made),
+        "text": decoded(checkpoint, made),
         "passed": not failures,
         "failures": failures,
         "checked_with": "golden" if request.check else None,

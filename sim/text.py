@@ -1,6 +1,6 @@
 """A text that a device continues: its tokens before, the registers for it, its tokens after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -10,7 +10,7 @@ from golden.checkpoints import Checkpoint
 from sim.activations import prompt_ids
 from sim.device import NO_TOKEN, Finished, Registers
 
-__all__ = ["Text", "difference", "made_tokens", "registers_of", "text_ids"]
+__all__ = ["Text", "decoded", "difference", "made_tokens", "registers_of", "text_ids"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +24,11 @@ class Text:
 
     def begin(self) -> None:
         """Write the prompt."""
-        self.write(self.checkpoint.tokenizer.decode(self.ids))
+        self.write(decoded(self.checkpoint, self.ids))
 
     def add(self, token: int) -> None:
         """Write what one more token adds to the text."""
-        decode = self.checkpoint.tokenizer.decode
+        decode = lambda ids: decoded(self.checkpoint, ids)  # noqa: E731
         before = decode(self.ids).rstrip("\ufffd")
         self.ids.append(token)
         # A character may take several tokens; until then they decode to this one.
@@ -40,6 +40,12 @@ class Text:
         ended = len(self.ids) > self.prompt_end and self.ids[-1] in stop
         if position >= self.prompt_end and not ended:
             self.add(token)
+
+
+def decoded(checkpoint: Checkpoint, ids: Sequence[int]) -> str:
+    """Return the text of tokens, without those that faulty hardware made up."""
+    vocabulary = range(checkpoint.config.vocab_size)
+    return checkpoint.tokenizer.decode([token for token in ids if token in vocabulary])
 
 
 def text_ids(checkpoint: Checkpoint, prompt: str, tokens: int, context: int) -> list[int]:

@@ -141,13 +141,11 @@ def _run(options: argparse.Namespace) -> None:
         points = found.search(options.budget, options.skip)
     for point in sorted(points, key=lambda point: point.skipped):
         print(f"perplexity {point.ratio:.4f} x fp32, {point.skipped:.1%} of bytes skipped")
-    if options.report:
-        rows = [{"skipped": point.skipped, "ratio": point.ratio} for point in points]
-        options.report.write_text(json.dumps({"model": options.model, "points": rows}) + "\n")
     kept = {"fold": options.fold, "adapter": options.adapter}
     kept = {kind: path for kind, path in kept.items() if path is not None}
     chosen = calibrate.best(points, options.budget, options.skip)
     if chosen is None:
+        _write_report(options, points)
         raise ValueError(
             f"no recipe was found within the budget of {options.budget}"
             + (f" that skips {options.skip:.0%}" if options.skip else "")
@@ -163,8 +161,15 @@ def _run(options: argparse.Namespace) -> None:
         kind: os.path.relpath(path, options.output.absolute().parent) for kind, path in kept.items()
     }
     options.output.write_text(to_toml(chosen.recipe, head, names), encoding="utf-8")
+    _write_report(options, points)
     for path in (*kept.values(), options.output):
         print(path)
+
+
+def _write_report(options: argparse.Namespace, points: list[calibrate.Point]) -> None:
+    if options.report:
+        rows = [{"skipped": point.skipped, "ratio": point.ratio} for point in points]
+        options.report.write_text(json.dumps({"model": options.model, "points": rows}) + "\n")
 
 
 def _require_sense(options: argparse.Namespace) -> None:
@@ -179,8 +184,14 @@ def _require_sense(options: argparse.Namespace) -> None:
     if options.output.suffix != ".toml":
         raise ValueError(f"--output must end in .toml, not {options.output.name!r}")
     require_place(options.output, "--output")
+    for kind in ("fold", "adapter"):
+        require_place(options.output.with_suffix(f".{kind}.npz"), "--output, with its files,")
     if options.report is not None:
         require_place(options.report, "--report")
+        if options.report.resolve() == options.output.resolve():
+            raise ValueError(f"--report and --output must be two files, not both {options.output}")
+    if options.adapter is not None and options.fold is None and options.fold_text is None:
+        raise ValueError("--adapter needs the fold it was learnt with: give --fold too")
 
 
 def _unpacked(kind: str, path: Path, unpack: Callable[[bytes], _T]) -> _T:

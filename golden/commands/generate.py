@@ -30,6 +30,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.tokens < 1:
         raise ValueError(f"--tokens must be at least 1, not {options.tokens}")
+    try:
+        options.prompt.encode()
+    except UnicodeEncodeError:
+        raise ValueError("--prompt must be Unicode text, not bytes of another coding") from None
     recipe = load_recipe(options.recipe)
     checkpoint = load(options.model)
     tokenizer, limit = checkpoint.tokenizer, checkpoint.config.max_positions

@@ -72,9 +72,11 @@ def read_windows(options: argparse.Namespace) -> tuple[Recipe, Checkpoint, int, 
 
 
 def require_place(path: Path, option: str) -> None:
-    """Refuse, before any work is done for it, an output for which there is no directory."""
+    """Refuse, before any work is done for it, an output that cannot be a file there."""
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{option} must lie in a directory that exists, not {path}")
+    if path.is_dir():
+        raise ValueError(f"{option} must be a file, and {path} is a directory")
 
 
 def progress_bar(amount: MofNCompleteColumn | DownloadColumn) -> Progress:

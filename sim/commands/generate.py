@@ -116,6 +116,8 @@ def _speed(finished: Mapping[str, Any]) -> str:
         parts.append(f"{1 / seconds:.4g} tokens a second")
     if cycles := finished["cycles_per_position"]:
         parts.append(f"{cycles:,.0f} cycles a token")
+    if len(parts) > 1:
+        parts[-1] += " (the prompt's included)"
     if scale := finished.get("scale_out"):
         parts[0] += f" × {scale['devices']}"
         if scale["speed_up"]:

@@ -1,5 +1,7 @@
 """Calibration: it reruns to the same recipe, keeps to its budget, and what is shipped holds."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -112,11 +114,14 @@ def test_the_best_point_is_within_its_budget():
 def test_a_recipe_survives_its_file(tmp_path):
     recipe = load_recipe("stories260k")
     path = tmp_path / "recipe.toml"
-    path.write_text(to_toml(recipe, ["a comment"]))
+    path.write_text(to_toml(recipe, ["a comment\nmax_count = 1"]))
     again = load_recipe(path)
     assert (again.default, again.sites, again.layer_sites, again.fold) == (
         recipe.default, recipe.sites, recipe.layer_sites, recipe.fold,
     )  # fmt: skip
+    odd = replace(recipe, fold='a\x0c\x1b\x00\x7f\r\t"\\\nü"""')
+    path.write_text(to_toml(odd), encoding="utf-8", newline="")
+    assert load_recipe(path).fold == odd.fold
 
 
 def test_the_recipe_of_stories260k_holds_its_claim(stories260k):
@@ -171,7 +176,8 @@ def test_an_adapter_is_learnt_kept_and_used_again(stories260k, short_text, tmp_p
 def test_what_was_learnt_is_not_written_over(stories260k, short_text, tmp_path, capsys):
     adapter = tmp_path / "recipe.adapter.npz"
     adapter.write_bytes(load_recipe("smollm2-135m").adapter.raw)
-    arguments = ("--distil", 3000, "--adapter", adapter, "-o", tmp_path / "recipe.toml")
+    arguments = ("--distil", 3000, "--adapter", adapter, "--fold-text", short_text)
+    arguments += ("-o", tmp_path / "recipe.toml")
     status, _, err = calibrate(capsys, "--text", short_text, *arguments)
     assert (status, err) == (
         2,
@@ -184,15 +190,25 @@ def test_what_was_learnt_is_not_written_over(stories260k, short_text, tmp_path, 
     [
         (("--distil", -1), "--distil must be a number of tokens, not -1"),
         (("--distil", 9, "--tokens", 10**6), "text {text} must be longer than what --tokens takes"),
-        (("--adapter", "none.npz"), "adapter none.npz cannot be read: No such file or directory"),
-        (("--adapter", __file__), f"adapter {__file__} is no archive of arrays, or a damaged one"),
+        (
+            ("--fold-text", __file__, "--adapter", "none.npz"),
+            "adapter none.npz cannot be read: No such file or directory",
+        ),
+        (
+            ("--fold-text", __file__, "--adapter", __file__),
+            f"adapter {__file__} is no archive of arrays, or a damaged one",
+        ),
         (("--fold", __file__), f"fold {__file__} is no archive of arrays, or a damaged one"),
+        (("--adapter", "a.npz"), "--adapter needs the fold it was learnt with: give --fold too"),
+        (("--report", "{folder}"), "--report must be a file, and {folder} is a directory"),
+        (("--report", "{folder}/recipe.toml"), "--report and --output must be two files, not both"),
         (("--fold", "x", "--fold-text", "y"), "--fold and --fold-text both say what to fold"),
     ],
 )
 def test_bad_arguments_of_adapters(stories260k, short_text, tmp_path, capsys, arguments, said):
     path = tmp_path / "recipe.toml"
+    arguments = [str(argument).format(folder=tmp_path) for argument in arguments]
     status, _, err = calibrate(capsys, "--text", short_text, "-o", path, *arguments)
     assert status == 2 and err.count("\n") == 1
-    assert err.startswith(f"python -m golden: {said.format(text=short_text)}")
+    assert err.startswith(f"python -m golden: {said.format(text=short_text, folder=tmp_path)}")
     assert not list(tmp_path.glob("recipe*"))

@@ -195,6 +195,30 @@ def test_a_device_that_counts_otherwise_exits_with_1(stories, capsys, monkeypatc
     assert run(*stories, "--tokens", 2, "--device", "rtl") == 0
 
 
+def test_a_device_that_leaves_another_byte_exits_with_1(stories, tmp_path, capsys, monkeypatch):
+    def change(finished, memory):
+        manifest = json.loads((tmp_path / "out" / "compiled" / "manifest.json").read_text())
+        region = next(r for name, r in manifest["regions"].items() if name.endswith(".values"))
+        memory[region["address"] + 3] ^= 1
+        return finished
+
+    monkeypatch.setattr("sim.generate._device", lambda *_: broken(change)())
+    assert run(*stories, "--tokens", 2, "--device", "rtl", "--check", "golden") == 1
+    assert capsys.readouterr().err.startswith("python -m sim: 1 bytes of memory, the first at ")
+
+
+def test_a_token_beyond_the_vocabulary_is_told(stories, tmp_path, capsys, monkeypatch):
+    def change(finished, memory):
+        manifest = json.loads((tmp_path / "out" / "compiled" / "manifest.json").read_text())
+        address = manifest["regions"]["tokens"]["address"]
+        memory[address : address + 4 * 513].view("<u4")[8] = 512
+        return finished
+
+    monkeypatch.setattr("sim.generate.Functional", broken(change))
+    assert run(*stories, "--tokens", 6, "--check", "golden") == 1
+    assert "functional says token 512 (" in capsys.readouterr().err
+
+
 def test_a_text_ends_with_its_end(stories, tmp_path, monkeypatch):
     """Of several tokens that end a text, hardware knows one; the others end it all the same."""
     checkpoint = load("stories260k")
