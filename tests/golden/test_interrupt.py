@@ -40,6 +40,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 interrupt.run(lambda: signal.raise_signal(signal.SIGINT))
 """
 
+TERMINATED = """
+import signal
+from golden import interrupt
+
+with interrupt.at_once("__main__"):
+    pass
+
+def command():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        print("cleaned up", file=sys.stderr)
+
+import sys
+interrupt.run(command)
+"""
+
 
 def run(script: str) -> tuple[int, str]:
     """Return exit status and stderr."""
@@ -65,3 +82,7 @@ def test_a_job_in_the_background_that_ignores_interrupts_goes_on():
 @pytest.mark.parametrize("script", [IN_THE_COMMAND, AT_THE_END])
 def test_a_command_ends_without_a_word(script):
     assert run(script) == (130, "")
+
+
+def test_what_is_terminated_cleans_up():
+    assert run(TERMINATED) == (130, "cleaned up\n")
