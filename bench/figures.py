@@ -68,7 +68,7 @@ def front(report: dict[str, object], path: Path) -> None:
             axes.axhline(budget, color="firebrick", linewidth=0.8)
         axes.set_xlabel("weight bytes not fetched, %")
         axes.set_ylabel("perplexity over fp32")
-        axes.set_ylim(0.99, 1.3)
+        axes.set_ylim(top=1.3)
         axes.legend(loc="upper left", framealpha=0.9)
 
 
