@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from bench.pages import NAME, pages
 from golden.adapter import Adapter
 from golden.calibrate import Calibration
 from golden.checkpoints import load
@@ -13,11 +14,8 @@ from golden.fold import Fold
 from golden.parts import split
 from golden.perplexity import read_text
 from golden.recipe import load_recipe, recipes_of
-from sim.verilog import ROOT
 
 __all__ = ["measure"]
-
-_PAGES = ("README.md", "docs/architecture.md", "docs/numerics.md", "docs/proofs.md")
 
 
 def measure(
@@ -65,9 +63,7 @@ def measure(
             f"model must have a recipe of its own for this bench, which {model} has not"
         )
     checkpoint = load(model)
-    documents = (
-        ["\n".join((ROOT / p).read_text() for p in _PAGES)] if text is None else read_text(text)
-    )
+    documents = [pages()] if text is None else read_text(text)
     context = min(1024, checkpoint.config.max_positions)
     parts = split(documents, checkpoint.tokenizer.encode, context, tokens)
     if not (parts.slopes and parts.checks):
@@ -88,7 +84,7 @@ def measure(
         curves[title] = [{"skipped": p.skipped, "ratio": p.ratio} for p in points]
     return {
         "model": model,
-        "text": "this project's pages" if text is None else text.name,
+        "text": NAME if text is None else text.name,
         "tokens": sum(map(len, parts.checks)),
         "curves": curves,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.pages import NAME, pages
 from bench.reports import OUTPUT_ROOT
 from compiler.model.build import build_model, program_of
 from compiler.model.lower import lower
@@ -33,7 +34,6 @@ __all__ = ["RECIPES", "measure"]
 
 RECIPES = ("w8", str(ROOT / "bench" / "recipes" / "smollm2-silent40.toml"))
 """The usual one, and one that silences two fifths of every site's channels."""
-_PAGES = ("README.md", "docs/architecture.md", "docs/numerics.md", "docs/proofs.md")
 _COUNTED = ("cycles", "read_bursts", "dram_bytes_read", "row_segments")
 
 
@@ -151,7 +151,7 @@ def measure(
 
 def _read(checkpoint: Checkpoint, text: Path | None) -> _Text:
     if text is None:
-        name, content = "this project's pages", "\n".join((ROOT / p).read_text() for p in _PAGES)
+        name, content = NAME, pages()
     else:
         name, content = text.name, text.read_text(encoding="utf-8")
     sha256 = hashlib.sha256(content.encode()).hexdigest()

@@ -14,9 +14,10 @@ from golden.checkpoints import Checkpoint
 from golden.fixed import to_fixed
 from golden.model import Model
 from golden.neuron import Site
+from golden.prompt import prompt_ids
 from golden.spiking import SpikingLinear
 
-__all__ = ["default_prompt", "prompt_ids", "prompt_vectors", "random_vectors"]
+__all__ = ["default_prompt", "prompt_vectors", "random_vectors"]
 
 _PROMPTS = {"stories260k": "Once upon a time"}
 _PROMPT = "The capital of France is"
@@ -27,23 +28,6 @@ _INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
 def default_prompt(model: str) -> str:
     """Return a prompt that suits a model, by its name."""
     return _PROMPTS.get(model, _PROMPT)
-
-
-def prompt_ids(checkpoint: Checkpoint, prompt: str) -> list[int]:
-    """Return a prompt's tokens; ValueError where it has none, or more than the model takes."""
-    try:
-        prompt.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the prompt must be Unicode text, not bytes of another coding") from None
-    ids = checkpoint.tokenizer.encode(prompt)
-    if not ids:
-        raise ValueError("the prompt has no token: give one that has")
-    if len(ids) > checkpoint.config.max_positions:
-        raise ValueError(
-            f"the prompt has {len(ids)} tokens, more than the {checkpoint.config.max_positions} "
-            "positions of the model: give a shorter one"
-        )
-    return ids
 
 
 def prompt_vectors(

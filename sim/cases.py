@@ -12,10 +12,11 @@ from compiler.origin import checksum
 from golden import checkpoints
 from golden.checkpoints import Checkpoint
 from golden.prepare import prepare
+from golden.prompt import prompt_ids
 from golden.recipe import Recipe, load_recipe
 from golden.spiking import Encoded, SpikingLinear
 from hw.params import HwParams
-from sim.activations import default_prompt, prompt_ids, prompt_vectors
+from sim.activations import default_prompt, prompt_vectors
 from sim.expected import Expected, expect
 from sim.recipe import recipe_of
 

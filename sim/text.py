@@ -7,7 +7,7 @@ from itertools import zip_longest
 import numpy
 
 from golden.checkpoints import Checkpoint
-from sim.activations import prompt_ids
+from golden.prompt import prompt_ids
 from sim.device import NO_TOKEN, Finished, Registers
 
 __all__ = ["Text", "decoded", "difference", "made_tokens", "registers_of", "text_ids"]

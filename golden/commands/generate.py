@@ -6,6 +6,7 @@ from golden.checkpoints import load
 from golden.commands.options import MODEL, add_recipe
 from golden.integer import IntegerModel
 from golden.prepare import prepare
+from golden.prompt import prompt_ids
 from golden.recipe import load_recipe
 
 __all__ = ["add"]
@@ -30,16 +31,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.tokens < 1:
         raise ValueError(f"--tokens must be at least 1, not {options.tokens}")
-    try:
-        options.prompt.encode()
-    except UnicodeEncodeError:
-        raise ValueError("--prompt must be Unicode text, not bytes of another coding") from None
     recipe = load_recipe(options.recipe)
     checkpoint = load(options.model)
     tokenizer, limit = checkpoint.tokenizer, checkpoint.config.max_positions
-    ids = tokenizer.encode(options.prompt)
-    if not ids:
-        raise ValueError("--prompt must have at least one token for this model, not none")
+    ids = prompt_ids(checkpoint, options.prompt)
     if len(ids) + options.tokens > limit:
         raise ValueError(
             f"--prompt and --tokens must be at most {limit} tokens for this model, not "

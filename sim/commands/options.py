@@ -5,9 +5,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+
 from hw.presets import PRESETS
 
-__all__ = ["add_model", "add_timing", "given", "refuse_fixed", "tell_failures", "timing"]
+__all__ = [
+    "add_model",
+    "add_timing",
+    "given",
+    "refuse_fixed",
+    "tell_failures",
+    "timing",
+    "work_bar",
+]
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -30,6 +41,20 @@ def add_timing(command: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         help="probability that a channel of the bus is held off in a cycle (default: 0)",
+    )
+
+
+def work_bar(*columns: ProgressColumn) -> Progress:
+    """Return a bar of work on stderr, with columns beside those of all; silent in a pipe."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     )
 
 

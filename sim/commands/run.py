@@ -4,9 +4,6 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from sim.commands.options import (
     add_model,
     add_timing,
@@ -14,6 +11,7 @@ from sim.commands.options import (
     refuse_fixed,
     tell_failures,
     timing,
+    work_bar,
 )
 
 __all__ = ["add"]
@@ -68,16 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     request = Request(**given(options, _NAMES))
     forget(request)  # before anything that is refused
     request = replace(request, timing=timing(options))
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
+    with work_bar() as bar:
         task = bar.add_task("starting", total=None)
         finished, path = run(
             request,

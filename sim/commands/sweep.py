@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn
 from rich.table import Table
 
-from sim.commands.options import add_model, add_timing, timing
+from sim.commands.options import add_model, add_timing, timing, work_bar
 from sim.sweep.words import many
 
 __all__ = ["add"]
@@ -72,17 +72,7 @@ def _run(options: argparse.Namespace) -> int:
         timing=timing(options),
         **{name: getattr(options, name) for name in names},
     )
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
+    with work_bar(MofNCompleteColumn()) as bar:
         task = bar.add_task("starting", total=None)
         summary, rows, directory = sweep(
             request,

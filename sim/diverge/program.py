@@ -14,9 +14,10 @@ from compiler.program import Compiled, load
 from golden.checkpoints import Checkpoint
 from golden.integer import IntegerModel
 from golden.prepare import prepare
+from golden.prompt import prompt_ids
 from hw.presets import preset
 from sim import cases
-from sim.activations import default_prompt, prompt_ids
+from sim.activations import default_prompt
 from sim.device import NO_TOKEN, Registers
 from sim.diverge.golden import GoldenLayers, GoldenModel
 from sim.diverge.order import TensorOrder

@@ -6,8 +6,9 @@ from pathlib import Path
 from compiler.build import check_coding
 from compiler.plan.board import board_called
 from golden.checkpoints import Checkpoint
+from golden.prompt import prompt_ids
 from hw.presets import preset
-from sim.activations import default_prompt, prompt_ids
+from sim.activations import default_prompt
 from sim.rtl import Timing
 from sim.sweep import grid
 from sim.sweep.grid import Configuration

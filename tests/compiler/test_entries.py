@@ -9,6 +9,7 @@ import pytest
 from compiler.__main__ import main
 from compiler.model.build import build_model
 from compiler.model.devices import build_devices
+from compiler.program import load
 from golden.profiling import record
 from hw.presets import preset
 from tests.compiler.forged import MISSING, VALUES, forge, places
@@ -55,6 +56,7 @@ RUNS = {"before": 1.0, "after": 2.0}
     ("place", "value", "wrong"),
     [
         (("coding",), "morse", "coding cannot be 'morse'"),
+        (("regions", "tokens", "address"), 0, "region tokens: it must not begin within program"),
         (("layers",), [1], "layers cannot be [1]"),
         (("weights",), "good", "weights cannot be 'good'"),
         (("context",), 99, "its regions have no room for the tokens of 99 positions"),
@@ -80,6 +82,13 @@ def test_a_model_that_cannot_be(directories, capsys, place, value, wrong):
     sentence = said(capsys, "verify", model)
     assert sentence.startswith(f"{model}/manifest.json cannot be used ({wrong}")
     assert sentence.endswith("): build the model again")
+
+
+def test_memory_that_no_machine_has(directories):
+    model = directories / "model"
+    forge(model, ("memory_bytes",), 1 << 50)
+    with pytest.raises(ValueError, match=r"needs 1,125,899,906,842,624 bytes of memory, more than"):
+        load(model, PARAMS).image({})
 
 
 def test_a_matrix_before_its_site(directories, capsys):

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from golden.__main__ import main
-from golden.calibrate import Point, best
+from golden.calibrate import Calibration, Point, best
 from golden.checkpoints import load
 from golden.curve import curve as curve_of
 from golden.fixed import to_fixed
+from golden.names import matrices
 from golden.neuron import fire, threshold
 from golden.parts import split
 from golden.perplexity import measure, read_text, windows
@@ -171,6 +172,28 @@ def test_an_adapter_is_learnt_kept_and_used_again(stories260k, short_text, tmp_p
     further = load_recipe(other)
     assert further.adapter.raw != learnt.adapter.raw == adapter.read_bytes()
     assert f"--distil 3000 --fold {fold.name} --adapter {adapter.name}" in other.read_text()
+
+
+def test_an_adapter_brings_curves_of_its_own_and_learns_on_for_its_share(stories260k, monkeypatch):
+    checkpoint, taught = load(stories260k), []
+    ups = {name: torch.ones(checkpoint.shape(name)[0], 2) for name in matrices(checkpoint.config)}
+
+    def distil(teacher, student, zones, lessons, rank, step, before):
+        taught.append((zones, before))
+        return ups
+
+    monkeypatch.setattr("golden.calibrate.distil", distil)
+    windows = [[1, *range(300, 340)], [1, *range(340, 380)]]
+    found = Calibration(checkpoint, None, windows[:1], windows[1:])
+    own = found.curves["head"].nats
+    found.distil(windows, 0.3)
+    assert not torch.equal(found.curves["head"].nats, own)
+    zones = found.zones(0.3)
+    found.distil(windows, 0.3)
+    (first, nothing), (second, before) = taught
+    assert nothing is None and before.keys() == ups.keys()
+    assert len(first) == 4 and first[:3] == 3 * first[:1] != 3 * first[3:]
+    assert second == [zones] != first[:1]
 
 
 def test_what_was_learnt_is_not_written_over(stories260k, short_text, tmp_path, capsys):

@@ -81,6 +81,12 @@ def test_user_errors_are_one_sentence(stories, capsys, arguments, said):
 def test_a_prompt_without_tokens_is_refused(smollm2_135m, capsys):
     status, out, err = run(capsys, "--model", str(smollm2_135m), "--prompt", "")
     assert (status, out) == (2, "")
+    assert err == "python -m golden: the prompt has no token: give one that has\n"
+
+
+def test_a_prompt_of_another_coding_is_refused(stories260k, capsys):
+    status, out, err = run(capsys, "--model", str(stories260k), "--prompt", "caf\udce9")
+    assert (status, out) == (2, "")
     assert err == (
-        "python -m golden: --prompt must have at least one token for this model, not none\n"
+        "python -m golden: the prompt must be Unicode text, not bytes of another coding\n"
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from golden.checkpoints import load
-from sim.activations import prompt_ids
+from golden.prompt import prompt_ids
 from sim.cases import file_name
 
 
