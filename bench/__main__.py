@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench.reports import OUTPUT_ROOT
-from golden.errors import sentence_of
-from hw.presets import PRESETS
+from golden.console.errors import sentence_of
+from hw.contract.presets import PRESETS
 
 __all__ = ["BENCHES", "main"]
 

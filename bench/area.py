@@ -15,11 +15,11 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from bench.lanes import Lanes
-from hw import yosys
-from hw.array import PEArray
-from hw.emit import TOP, to_rtlil
-from hw.params import HwParams
-from hw.presets import preset
+from hw.contract.params import HwParams
+from hw.contract.presets import preset
+from hw.generate import yosys
+from hw.generate.emit import TOP, to_rtlil
+from hw.matmul.array import PEArray
 
 __all__ = ["FAMILIES", "MULTIPLIER", "measure", "synthesize_accelerator"]
 

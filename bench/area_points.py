@@ -1,6 +1,6 @@
 """What accelerators of several dimensions cost in cells: the points of the area model.
 
-``python -m bench.area_points`` synthesizes them (hours) and writes ``compiler/plan/area.json``.
+``python -m bench.area_points`` synthesizes them (hours) and writes ``compiler/boards/area.json``.
 """
 
 import json
@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bench.area import FAMILIES, synthesize_accelerator
-from compiler.plan.area import CELLS, POINTS, VARIED
-from hw import yosys
-from hw.params import HwParams
-from hw.presets import preset
+from compiler.boards.area import CELLS, POINTS, VARIED
+from hw.contract.params import HwParams
+from hw.contract.presets import preset
+from hw.generate import yosys
 
 __all__ = ["as_point", "points", "write"]
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.workload import Workload, run_checked
-from hw.presets import preset
-from sim.builds import build_bench
-from sim.rtl import RtlResult, Timing
+from hw.contract.presets import preset
+from sim.rtl.builds import build_bench
+from sim.rtl.device import RtlResult, Timing
 
 __all__ = ["HARDWARE", "measure"]
 

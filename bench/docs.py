@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.figures import FIGURES
 from bench.reports import read
 from bench.tables import TABLES
-from sim.verilog import ROOT
+from sim.rtl.verilog import ROOT
 
 __all__ = ["page_of", "section", "write_docs"]
 

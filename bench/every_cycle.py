@@ -1,4 +1,4 @@
-"""The host of the simulator (`sim.bench.host`), with a Python step at every clock cycle beside it.
+"""The host of the simulator (`sim.rtl.bench.host`), with a Python step at every clock cycle.
 
 A cocotb module, to measure what the host saves by acting at events only.
 """
@@ -6,7 +6,7 @@ A cocotb module, to measure what the host saves by acting at events only.
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.bench import host
+from sim.rtl.bench import host
 
 __all__ = ["run_jobs_in_step"]
 

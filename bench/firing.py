@@ -1,6 +1,6 @@
 """How SmolLM2-135M fires: the counts that plans assume where a model has no profile.
 
-``python -m bench.firing TEXT`` writes ``compiler/plan/reference.json``.
+``python -m bench.firing TEXT`` writes ``compiler/predict/reference.json``.
 """
 
 import json
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from golden.checkpoints import load
-from golden.integer import IntegerModel
-from golden.neuron import MAX_COUNT
-from golden.perplexity import read_text, windows
-from golden.recipe import load_recipe
-from golden.spiking import Encoded
+from golden.checkpoint.checkpoint import load
+from golden.measure.perplexity import read_text, windows
+from golden.model.integer import IntegerModel
+from golden.model.spiking import Encoded
+from golden.numerics.neuron import MAX_COUNT
+from golden.recipe.recipe import load_recipe
 
 __all__ = ["SPANS", "measure"]
 
@@ -81,7 +81,7 @@ def _shares(counted: torch.Tensor) -> list[float]:
 
 
 if __name__ == "__main__":
-    from compiler.plan.activity import REFERENCE
+    from compiler.predict.activity import REFERENCE
 
     found = measure(Path(sys.argv[1]))
     REFERENCE.write_text(json.dumps(found) + "\n")

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from bench.pages import NAME, pages
-from golden.adapter import Adapter
-from golden.calibrate import Calibration
-from golden.checkpoints import load
-from golden.fold import Fold
-from golden.parts import split
-from golden.perplexity import read_text
-from golden.recipe import load_recipe, recipes_of
+from golden.calibration.calibrate import Calibration
+from golden.calibration.parts import split
+from golden.checkpoint.checkpoint import load
+from golden.measure.perplexity import read_text
+from golden.recipe.adapter import Adapter
+from golden.recipe.fold import Fold
+from golden.recipe.recipe import load_recipe, recipes_of
 
 __all__ = ["measure"]
 

@@ -4,7 +4,7 @@ from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.pe import accumulate
+from hw.matmul.pe import accumulate
 
 __all__ = ["Lanes"]
 
@@ -34,7 +34,7 @@ class Lanes(wiring.Component):
 
     Timing:      latency 2 cycles; one beat a cycle.
     Arithmetic:  exact, modulo 2^acc_width.
-    Golden:      golden.ops.accumulate
+    Golden:      golden.numerics.ops.accumulate
     """
 
     def __init__(self, kind: str, weight_width: int, acc_width: int, lanes: int) -> None:

@@ -1,6 +1,6 @@
 """A text that is always there: this project's own pages."""
 
-from sim.verilog import ROOT
+from sim.rtl.verilog import ROOT
 
 __all__ = ["NAME", "pages"]
 

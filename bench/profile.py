@@ -10,25 +10,25 @@ import numpy as np
 
 from bench.pages import NAME, pages
 from bench.reports import OUTPUT_ROOT
-from compiler.model.build import build_model, program_of
-from compiler.model.lower import lower
-from compiler.plan.measured import predicted_cycles
-from compiler.program import Compiled
-from golden.checkpoints import Checkpoint, load
-from golden.errors import ProfileError
-from golden.profile import Profile
-from golden.profile_file import load_profile, save_profile
-from golden.profiling import record
-from golden.recipe import Recipe, load_recipe
-from hw import isa
-from hw.isa import Opcode
-from hw.presets import preset
-from hw.regs import Error
-from sim.cycle import Cycle
+from compiler.artifact.program import Compiled
+from compiler.predict.measured import predicted_cycles
+from compiler.programs.lower import lower
+from compiler.programs.model import build_model, program_of
+from golden.checkpoint.checkpoint import Checkpoint, load
+from golden.console.errors import ProfileError
+from golden.measure.profile import Profile
+from golden.measure.profile_file import load_profile, save_profile
+from golden.measure.profiling import record
+from golden.recipe.recipe import Recipe, load_recipe
+from hw.contract import isa
+from hw.contract.isa import Opcode
+from hw.contract.presets import preset
+from hw.contract.regs import Error
+from sim.cycle.device import Cycle
 from sim.device import Registers
-from sim.functional import Functional
-from sim.rtl import Rtl, Timing
-from sim.verilog import ROOT
+from sim.functional.device import Functional
+from sim.rtl.device import Rtl, Timing
+from sim.rtl.verilog import ROOT
 
 __all__ = ["RECIPES", "measure"]
 

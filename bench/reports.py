@@ -5,7 +5,7 @@ import os
 import platform
 from pathlib import Path
 
-from sim.verilog import ROOT, tool_versions
+from sim.rtl.verilog import ROOT, tool_versions
 
 __all__ = ["OUTPUT_ROOT", "about_machine", "read", "write"]
 

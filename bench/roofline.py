@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.workload import Program, Workload, run_checked
-from hw.presets import preset
-from sim.builds import build_bench
-from sim.rtl import RtlResult, Timing
+from hw.contract.presets import preset
+from sim.rtl.builds import build_bench
+from sim.rtl.device import RtlResult, Timing
 
 __all__ = ["ALL", "KINDS", "measure"]
 

@@ -11,20 +11,20 @@ import numpy as np
 
 from bench.verilated import build_loop, run_loop
 from bench.workload import Program, Workload
-from hw.emit import emit
-from hw.presets import PRESETS, preset
-from sim.bench.job import JOBS_VARIABLE, Job, read_outcomes, write_jobs
-from sim.builds import build_bench
-from sim.rtl import Timing, cycle_limit
-from sim.simulator import cocotb_run
-from sim.verilog import Build, wave_format
+from hw.contract.presets import PRESETS, preset
+from hw.generate.emit import emit
+from sim.rtl.bench.job import JOBS_VARIABLE, Job, read_outcomes, write_jobs
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Timing, cycle_limit
+from sim.rtl.simulator import cocotb_run
+from sim.rtl.verilog import Build, wave_format
 
 __all__ = ["COCOTB", "LOOP", "measure"]
 
 LOOP, COCOTB = "C++ loop", "cocotb"
 """The two simulators that every preset is measured with."""
 
-_HOST, _HOST_IN_STEP = "sim.bench.host", "bench.every_cycle"
+_HOST, _HOST_IN_STEP = "sim.rtl.bench.host", "bench.every_cycle"
 _TIMING = Timing()
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.reports import OUTPUT_ROOT
 from bench.synthetic import config_of, write_checkpoint
-from compiler.partial import partial_of
+from compiler.storage.partial import partial_of
 
 __all__ = ["measure"]
 
@@ -122,10 +122,10 @@ def _matrices(journal: Path) -> int:
 
 
 def _build(checkpoint: str, directory: str, recipe: str) -> None:
-    from compiler.model.build import build_model
-    from golden.checkpoints import load
-    from golden.recipe import load_recipe
-    from hw.presets import preset
+    from compiler.programs.model import build_model
+    from golden.checkpoint.checkpoint import load
+    from golden.recipe.recipe import load_recipe
+    from hw.contract.presets import preset
 
     build_model(
         load(checkpoint),

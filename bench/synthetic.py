@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from golden.config import ModelConfig
-from golden.names import tensor_shapes
-from golden.readers.hf import LAYER_TENSORS, TENSORS
+from golden.checkpoint.config import ModelConfig
+from golden.checkpoint.names import tensor_shapes
+from golden.checkpoint.readers.hf import LAYER_TENSORS, TENSORS
 
 __all__ = ["SHAPES", "write_checkpoint"]
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.model.build import build_model
-from compiler.program import Compiled
-from golden.checkpoints import load
-from golden.recipe import load_recipe, recipes_of
-from hw.presets import preset
-from hw.regs import Error
-from sim.builds import build_bench
+from compiler.artifact.program import Compiled
+from compiler.programs.model import build_model
+from golden.checkpoint.checkpoint import load
+from golden.recipe.recipe import load_recipe, recipes_of
+from hw.contract.presets import preset
+from hw.contract.regs import Error
 from sim.device import Finished, Registers
-from sim.functional import Functional
-from sim.rtl import Rtl, Timing
-from sim.verilog import ROOT
+from sim.functional.device import Functional
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Rtl, Timing
+from sim.rtl.verilog import ROOT
 
 __all__ = ["measure"]
 

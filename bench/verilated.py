@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from bench.workload import Program
-from hw import regs
-from hw.emit import emit
-from hw.params import HwParams
+from hw.contract import regs
+from hw.contract.params import HwParams
+from hw.generate.emit import emit
 from sim.errors import failure
-from sim.rtl import Timing, cycle_limit
-from sim.verilog import ROOT, verilator
+from sim.rtl.device import Timing, cycle_limit
+from sim.rtl.verilog import ROOT, verilator
 
 __all__ = ["build_loop", "run_loop"]
 
 _MAIN = Path(__file__).with_name("verilator_loop.cpp")
-_MEMORY = ROOT / "sim" / "bench"
+_MEMORY = ROOT / "sim" / "rtl" / "bench"
 _TOP = "spikeloom_bench"
 
-# As sim.verilog has them, but for what cocotb needs.
+# As sim.rtl.verilog has them, but for what cocotb needs.
 _VERILATOR = ["--cc", "--exe", "--prefix", "Vtop", "-O3", "--no-assert", "--x-assign", "fast"]
 _VERILATOR += ["--x-initial", "fast", "-Wno-fatal", "-Wno-lint", "-Wno-style"]
 _MAKE = {"CXX": "g++", "LINK": "g++", "AR": "ar", "PYTHON3": sys.executable, "PERL": "perl"}

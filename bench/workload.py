@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.build import build_stages, quantized
-from compiler.lower import lower
-from compiler.program import Compiled
-from golden import checkpoints
-from golden.recipe import load_recipe
-from golden.spiking import SpikingLinear
-from hw.params import HwParams
-from sim.activations import default_prompt, prompt_vectors
-from sim.compare import judge
-from sim.expected import Expected, expect
-from sim.functional import Functional
-from sim.rtl import Rtl, RtlResult, Run, Timing
-from sim.verilog import Build
+from compiler.artifact.program import Compiled
+from compiler.passes.lower import lower
+from compiler.programs.layers import build_stages, quantized
+from golden.checkpoint import checkpoint as checkpoints
+from golden.model.spiking import SpikingLinear
+from golden.recipe.recipe import load_recipe
+from hw.contract.params import HwParams
+from sim.check.activations import default_prompt, prompt_vectors
+from sim.check.compare import judge
+from sim.check.expected import Expected, expect
+from sim.functional.device import Functional
+from sim.rtl.device import Rtl, RtlResult, Run, Timing
+from sim.rtl.verilog import Build
 
 __all__ = ["Program", "Workload", "run_checked"]
 

@@ -1,6 +1,6 @@
 """Command line of the compiler: `python -m compiler`."""
 
-from golden import interrupt
+from golden.console import interrupt
 
 with interrupt.at_once(__name__):
     import argparse
@@ -8,8 +8,8 @@ with interrupt.at_once(__name__):
     from typing import NoReturn
 
     from compiler.commands import build, stored
-    from compiler.plan import cli
-    from golden.errors import sentence_of
+    from compiler.commands import plan as cli
+    from golden.console.errors import sentence_of
 
 __all__ = ["main"]
 

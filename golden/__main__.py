@@ -1,6 +1,6 @@
 """Command line of the golden model: `python -m golden`."""
 
-from golden import interrupt
+from golden.console import interrupt
 
 with interrupt.at_once(__name__):
     import argparse
@@ -8,7 +8,7 @@ with interrupt.at_once(__name__):
     from typing import NoReturn
 
     from golden.commands import calibrate, fetch, generate, perplexity, profile
-    from golden.errors import sentence_of
+    from golden.console.errors import sentence_of
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from hw import docs
-from hw.emit import describe, emit
-from hw.presets import PRESETS, preset
+from hw.contract.presets import PRESETS, preset
+from hw.generate import docs
+from hw.generate.emit import describe, emit
 
 __all__ = ["main"]
 

@@ -4,19 +4,19 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.cache import CacheWriter
-from hw.controller import Controller
-from hw.csr import AXIL_PORTS, Csr
-from hw.encoder import Encoder
-from hw.fingerprint import fingerprint
-from hw.isa import CACHE_COUNT, Rule
-from hw.matmul import MatrixPath
-from hw.memory_port import CLIENT_WIDTH, READ_CLIENTS, log2
-from hw.params import HwParams
-from hw.read import ReadPort
-from hw.rows import RowMux
-from hw.vector import VectorUnit
-from hw.write import WritePort
+from hw.contract.fingerprint import fingerprint
+from hw.contract.isa import CACHE_COUNT, Rule
+from hw.contract.params import HwParams
+from hw.control.controller import Controller
+from hw.control.csr import AXIL_PORTS, Csr
+from hw.matmul.matmul import MatrixPath
+from hw.memory.port import CLIENT_WIDTH, READ_CLIENTS, log2
+from hw.memory.read import ReadPort
+from hw.memory.rows import RowMux
+from hw.memory.write import WritePort
+from hw.spike.encoder import Encoder
+from hw.spike.kv_cache import CacheWriter
+from hw.vector.unit import VectorUnit
 
 __all__ = ["AXI_ID_WIDTH", "SpikeloomTop"]
 
@@ -76,7 +76,7 @@ class SpikeloomTop(wiring.Component):
     Members
     -------
     s_axil_… : AXI4-Lite slave
-        The registers of `hw.regs`.
+        The registers of `hw.contract.regs`.
     m_axi_… : AXI4 master
         Memory. Read data of different IDs may come in any order, of one ID in order; writes have ID
         0.
@@ -85,7 +85,7 @@ class SpikeloomTop(wiring.Component):
 
     Timing:      see the blocks.
     Arithmetic:  exact.
-    Golden:      golden.spiking
+    Golden:      golden.model.spiking
     """
 
     def __init__(self, params: HwParams) -> None:

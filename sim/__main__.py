@@ -1,13 +1,13 @@
 """Command line of the simulators: ``python -m sim run``, ``generate``, ``diverge``, ``sweep``."""
 
-from golden import interrupt
+from golden.console import interrupt
 
 with interrupt.at_once(__name__):
     import argparse
     import sys
     from typing import NoReturn
 
-    from golden.errors import sentence_of
+    from golden.console.errors import sentence_of
     from sim.commands import diverge, generate, run, sweep
     from sim.errors import ToolError
 

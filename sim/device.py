@@ -6,9 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
-from compiler.program import Compiled
-from hw.params import HwParams
-from hw.regs import COUNTERS, Error
+from compiler.artifact.program import Compiled
+from hw.contract.params import HwParams
+from hw.contract.regs import COUNTERS, Error
 
 __all__ = ["NO_TOKEN", "Device", "Finished", "Registers", "Result", "WholeDevice", "no_counts"]
 
@@ -25,7 +25,7 @@ class Result:
     outputs : dict of str to ndarray
         By output region, (tokens, channels) in int32 (Q15.16); after an error, whatever is there.
     counters : dict of str to int or None
-        By name of `hw.regs.COUNTERS`; None where the device has no notion of it.
+        By name of `hw.contract.regs.COUNTERS`; None where the device has no notion of it.
     error : Error
         The first error, `Error.NONE` after a good run.
     """
@@ -60,7 +60,7 @@ class Device(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Registers:
-    """What the host sets before it starts a program, by the names of `hw.regs.REGISTERS`.
+    """What the host sets before it starts a program, by the names of `hw.contract.regs.REGISTERS`.
 
     A program without TOKEN needs none of it.
     """
@@ -78,7 +78,7 @@ class Finished:
     Attributes
     ----------
     counters : dict of str to int or None
-        By name of `hw.regs.COUNTERS`; None where the device has no notion of it.
+        By name of `hw.contract.regs.COUNTERS`; None where the device has no notion of it.
     error : Error
         The first error, `Error.NONE` after a good run.
     position : int

@@ -15,7 +15,7 @@ import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from golden import fetch  # noqa: E402
+from golden.checkpoint import fetch  # noqa: E402
 
 # A deadline on an example fails on a busy machine and says nothing about the code.
 hypothesis.settings.register_profile("spikeloom", deadline=None, print_blob=True)

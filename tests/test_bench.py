@@ -16,10 +16,10 @@ from bench.figures import FIGURES
 from bench.lanes import Lanes
 from bench.tables import TABLES
 from bench.workload import Workload, run_checked
-from hw import yosys
-from hw.presets import preset
-from sim.builds import build_bench
-from sim.rtl import Timing
+from hw.contract.presets import preset
+from hw.generate import yosys
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Timing
 
 TEST = preset("test")
 

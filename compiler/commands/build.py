@@ -10,22 +10,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from compiler.build import build
+from compiler.artifact.program import Compiled
+from compiler.boards.bounds import CODING
+from compiler.boards.picked import Picked, pick
+from compiler.commands import devices as devices_cli
 from compiler.commands.build_options import OUTPUT_ROOT, add_options, require_one_hardware
 from compiler.commands.summary import summarize, summarize_prediction
-from compiler.model import devices_cli
-from compiler.model.build import ALL_LAYERS, build_model
-from compiler.partial import telling
-from compiler.plan.activity import profiled
-from compiler.plan.bounds import CODING
-from compiler.plan.picked import Picked, pick
-from compiler.plan.plan import Plan, make_plan, write_plan
-from compiler.program import Compiled
-from compiler.request import Request, refuse_fold, request
-from golden.profile import Profile
-from golden.profile_file import load_profile
-from golden.recipe import Recipe, load_recipe
-from hw.presets import preset
+from compiler.models.request import Request, refuse_fold, request
+from compiler.predict.activity import profiled
+from compiler.predict.plan import Plan, make_plan, write_plan
+from compiler.programs.layers import build
+from compiler.programs.model import ALL_LAYERS, build_model
+from compiler.storage.partial import telling
+from golden.measure.profile import Profile
+from golden.measure.profile_file import load_profile
+from golden.recipe.recipe import Recipe, load_recipe
+from hw.contract.presets import preset
 
 __all__ = ["add"]
 

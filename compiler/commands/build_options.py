@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-from compiler.build import coding_names
-from compiler.lower import LAYER_KINDS
-from compiler.model.build import ALL_LAYERS
-from compiler.named import NAMED
-from compiler.plan.board import board_called, boards
-from compiler.request import WEIGHTS
-from golden.recipe import known_recipes
-from hw.presets import PRESETS
+from compiler.boards.board import board_called, boards
+from compiler.models.known import NAMED
+from compiler.models.request import WEIGHTS
+from compiler.passes.lower import LAYER_KINDS
+from compiler.programs.layers import coding_names
+from compiler.programs.model import ALL_LAYERS
+from golden.recipe.recipe import known_recipes
+from hw.contract.presets import PRESETS
 
 __all__ = ["OUTPUT_ROOT", "add_options", "require_one_hardware"]
 

@@ -4,14 +4,14 @@ import argparse
 import json
 import time
 
+from compiler.artifact.listing import listing
+from compiler.artifact.program import load
+from compiler.commands import devices as devices_cli
 from compiler.commands.summary import summarize
-from compiler.listing import listing
-from compiler.model import devices_cli
-from compiler.model.devices import load_devices
-from compiler.program import load
-from hw.isa import MODIFIERS
-from hw.params import HwParams
-from hw.presets import preset
+from compiler.programs.devices import load_devices
+from hw.contract.isa import MODIFIERS
+from hw.contract.params import HwParams
+from hw.contract.presets import preset
 
 __all__ = ["add"]
 

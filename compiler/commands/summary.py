@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from compiler.balance import balance
-from compiler.plan.markdown import number
-from compiler.plan.measured import told
-from compiler.program import Compiled
+from compiler.artifact.program import Compiled
+from compiler.pages.markdown import number
+from compiler.predict.balance import balance
+from compiler.predict.measured import told
 
 __all__ = ["summarize", "summarize_prediction"]
 

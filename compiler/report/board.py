@@ -1,6 +1,6 @@
 """What a plan's hardware would do on the board that it was picked for, for its report."""
 
-from compiler.plan.plan import Plan
+from compiler.predict.plan import Plan
 
 __all__ = ["board"]
 

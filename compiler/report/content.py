@@ -4,14 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from compiler.place import REGION_ALIGNMENT
-from compiler.plan.cycles import CAUSES, Prediction
-from compiler.plan.plan import Plan
+from compiler.passes.place import REGION_ALIGNMENT
+from compiler.predict.cycles import CAUSES, Prediction
+from compiler.predict.plan import Plan
 from compiler.report.board import board
 from compiler.report.energy import energy
-from golden.recipe import SITES
-from hw.fingerprint import fingerprint
-from hw.isa import Opcode
+from golden.recipe.recipe import SITES
+from hw.contract.fingerprint import fingerprint
+from hw.contract.isa import Opcode
 
 __all__ = ["content"]
 
@@ -43,7 +43,7 @@ def content(plan: Plan, about: Mapping[str, object]) -> dict[str, object]:
         "activity_source": first.source,
         "prediction": (
             "cycles are predicted from bytes, steps of the array and latencies "
-            "(compiler.plan.cycles), on a memory of fixed latency"
+            "(compiler.predict.cycles), on a memory of fixed latency"
         ),
         **({} if plan.picked is None else {"board": board(plan)}),
         "program": {

@@ -1,9 +1,9 @@
 """The joules of a plan's token, design by design, for its report."""
 
-from compiler.plan.constants import constants
-from compiler.plan.counts import count
-from compiler.plan.energy import GROUPS, designs, joules, ledger
-from compiler.plan.plan import Plan
+from compiler.energy.constants import constants
+from compiler.energy.ledger import GROUPS, designs, joules, ledger
+from compiler.predict.counts import count
+from compiler.predict.plan import Plan
 
 __all__ = ["energy"]
 

@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from compiler.plan.cycles import CAUSES
-from compiler.plan.plan import Plan
+from compiler.predict.cycles import CAUSES
+from compiler.predict.plan import Plan
 from compiler.report.style import INK, PALETTE, SETTINGS
 from compiler.report.trace import UNITS, unit_of
-from golden.encoding import encode, time_steps_for
-from golden.neuron import MAX_COUNT
-from golden.recipe import SITES
-from hw.isa import Opcode
+from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.neuron import MAX_COUNT
+from golden.recipe.recipe import SITES
+from hw.contract.isa import Opcode
 
 __all__ = ["bytes_moved", "causes", "firing", "memory", "raster", "roofline", "timeline"]
 

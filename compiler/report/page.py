@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from compiler.plan.markdown import number
-from compiler.plan.plan import Plan
+from compiler.pages.markdown import number
+from compiler.predict.plan import Plan
 from compiler.report import figures
-from hw.isa import Coding
+from hw.contract.isa import Coding
 
 __all__ = ["page"]
 

@@ -1,7 +1,7 @@
 """A token's schedule as a trace for Perfetto (Chrome's Trace Event Format, JSON object form)."""
 
-from compiler.plan.plan import Plan
-from hw.isa import Opcode
+from compiler.predict.plan import Plan
+from hw.contract.isa import Opcode
 
 __all__ = ["UNITS", "trace", "unit_of"]
 
@@ -66,7 +66,7 @@ def trace(plan: Plan) -> dict[str, object]:
         "displayTimeUnit": "ns",
         "otherData": {
             "unit": "a microsecond stands for a cycle",
-            "source": "predicted by compiler.plan.cycles",
+            "source": "predicted by compiler.predict.cycles",
             "model": plan.config.name,
             "position": str(plan.position),
         },

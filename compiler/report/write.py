@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.directory import REPORTS, write_file
-from compiler.plan.plan import Plan
+from compiler.predict.plan import Plan
 from compiler.report.content import content
 from compiler.report.page import page
 from compiler.report.trace import trace
+from compiler.storage.directory import REPORTS, write_file
 
 __all__ = ["write_reports"]
 

@@ -9,15 +9,15 @@ from typing import TypeVar
 
 from rich.progress import MofNCompleteColumn
 
-from golden import calibrate
-from golden.adapter import unpack_adapter
-from golden.checkpoints import load
+from golden.calibration import calibrate
+from golden.calibration.parts import split
+from golden.checkpoint.checkpoint import load
 from golden.commands.options import progress_bar, require_place
-from golden.fold import find_fold
-from golden.fold_file import StoredFold, pack_fold, unpack_fold
-from golden.parts import split
-from golden.perplexity import read_text
-from golden.recipe_file import to_toml
+from golden.measure.perplexity import read_text
+from golden.recipe.adapter import unpack_adapter
+from golden.recipe.fold import find_fold
+from golden.recipe.fold_file import StoredFold, pack_fold, unpack_fold
+from golden.recipe.recipe_file import to_toml
 
 __all__ = ["add"]
 

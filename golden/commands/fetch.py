@@ -4,7 +4,7 @@ import argparse
 
 from rich.progress import DownloadColumn
 
-from golden import fetch
+from golden.checkpoint import fetch
 from golden.commands.options import progress_bar
 
 __all__ = ["add"]

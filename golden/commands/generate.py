@@ -2,12 +2,12 @@
 
 import argparse
 
-from golden.checkpoints import load
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.prompt import prompt_ids
 from golden.commands.options import MODEL, add_recipe
-from golden.integer import IntegerModel
-from golden.prepare import prepare
-from golden.prompt import prompt_ids
-from golden.recipe import load_recipe
+from golden.model.integer import IntegerModel
+from golden.recipe.prepare import prepare
+from golden.recipe.recipe import load_recipe
 
 __all__ = ["add"]
 

@@ -13,10 +13,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from golden import fetch
-from golden.checkpoints import Checkpoint, load
-from golden.perplexity import read_text, windows
-from golden.recipe import Recipe, known_recipes, load_recipe
+from golden.checkpoint import fetch
+from golden.checkpoint.checkpoint import Checkpoint, load
+from golden.measure.perplexity import read_text, windows
+from golden.recipe.recipe import Recipe, known_recipes, load_recipe
 
 __all__ = ["MODEL", "add_recipe", "add_windows", "progress_bar", "read_windows", "require_place"]
 

@@ -9,9 +9,9 @@ from rich.progress import MofNCompleteColumn
 from rich.table import Table
 
 from golden.commands.options import add_recipe, add_windows, progress_bar, read_windows
-from golden.encoding import CODINGS
-from golden.firing import FiringStatistics
-from golden.perplexity import ARITHMETICS, DOCUMENT_END, Measurement, measure
+from golden.measure.firing import FiringStatistics
+from golden.measure.perplexity import ARITHMETICS, DOCUMENT_END, Measurement, measure
+from golden.numerics.encoding import CODINGS
 
 __all__ = ["add"]
 

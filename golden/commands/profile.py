@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn
 from rich.table import Table
 
+from golden.checkpoint.intact import sha256_of
 from golden.commands.options import (
     add_recipe,
     add_windows,
@@ -16,10 +17,9 @@ from golden.commands.options import (
     read_windows,
     require_place,
 )
-from golden.intact import sha256_of
-from golden.profile import Profile
-from golden.profile_file import save_profile
-from golden.profiling import KEPT_TOKENS, record
+from golden.measure.profile import Profile
+from golden.measure.profile_file import save_profile
+from golden.measure.profiling import KEPT_TOKENS, record
 
 __all__ = ["add"]
 

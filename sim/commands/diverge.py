@@ -48,7 +48,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> int:
     refuse_fixed(options, _COMPILED)
     from sim.diverge.run import diverge  # imports of seconds
-    from sim.whole import GenerateRequest
+    from sim.generate.whole import GenerateRequest
 
     memory = timing(options)
     if options.layer is not None and (options.tokens, options.context) != (None, None):

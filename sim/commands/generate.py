@@ -68,9 +68,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     refuse_fixed(options, _COMPILED)
-    from sim import generate as alone  # imports of seconds
+    from sim.generate.generate import generate as alone  # imports of seconds
+    from sim.generate.whole import GenerateRequest
     from sim.scale import generate as together
-    from sim.whole import GenerateRequest
 
     request = GenerateRequest(
         timing=timing(options),

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
-from hw.presets import PRESETS
+from hw.contract.presets import PRESETS
 
 __all__ = [
     "add_model",
@@ -59,8 +59,8 @@ def work_bar(*columns: ProgressColumn) -> Progress:
 
 
 def timing(options: argparse.Namespace):
-    """Return how the memory behaves, a `sim.rtl.Timing`."""
-    from sim.rtl import Timing  # imports of seconds
+    """Return how the memory behaves, a `sim.rtl.device.Timing`."""
+    from sim.rtl.device import Timing  # imports of seconds
 
     return Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
 

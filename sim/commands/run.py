@@ -60,8 +60,8 @@ def _run(options: argparse.Namespace) -> int:
     refuse_fixed(options, _COMPILED)
     if options.compiled is None and options.layer is None:
         raise argparse.ArgumentError(None, "--layer (such as mlp0) or --compiled must be given")
-    from sim import report  # imports of seconds: --help and wrong arguments need none of it
-    from sim.run import Request, forget, run
+    from sim.check import report  # imports of seconds: --help and wrong arguments need none of it
+    from sim.check.run import Request, forget, run
 
     request = Request(**given(options, _NAMES))
     forget(request)  # before anything that is refused

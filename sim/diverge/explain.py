@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 
-from compiler.listing import line
-from compiler.program import Compiled
-from golden.config import ModelConfig
-from golden.encoding import encode, time_steps_for
-from hw.isa import Opcode
+from compiler.artifact.listing import line
+from compiler.artifact.program import Compiled
+from golden.checkpoint.config import ModelConfig
+from golden.numerics.encoding import encode, time_steps_for
+from hw.contract.isa import Opcode
 from sim.diverge.locate import Difference
 from sim.diverge.names import region_at
 from sim.diverge.order import TensorOrder, kind_of

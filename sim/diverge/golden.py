@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from golden.config import ModelConfig
-from golden.integer import IntegerModel
-from hw import isa
+from golden.checkpoint.config import ModelConfig
+from golden.model.integer import IntegerModel
+from hw.contract import isa
+from sim.check.expected import Expected
 from sim.diverge.order import TensorOrder, kind_of
 from sim.diverge.sources import Taken, whole
 from sim.diverge.steps import Piece, Step
-from sim.expected import Expected
 
 __all__ = ["GoldenLayers", "GoldenModel"]
 

@@ -3,9 +3,9 @@
 from bisect import bisect_right
 from collections.abc import Mapping
 
-from compiler.place import Region
-from compiler.program import Compiled
-from hw.isa import Cache, VectorOp
+from compiler.artifact.program import Compiled
+from compiler.passes.place import Region
+from hw.contract.isa import Cache, VectorOp
 
 __all__ = ["Names", "region_at"]
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from compiler.order import ChannelOrder
-from compiler.program import Compiled
-from golden.config import ModelConfig
-from golden.rope import pair_order
+from compiler.artifact.program import Compiled
+from compiler.passes.order import ChannelOrder
+from golden.checkpoint.config import ModelConfig
+from golden.checkpoint.rope import pair_order
 
 __all__ = ["TensorOrder", "kind_of"]
 

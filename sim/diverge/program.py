@@ -10,21 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from compiler.program import Compiled, load
-from golden.checkpoints import Checkpoint
-from golden.integer import IntegerModel
-from golden.prepare import prepare
-from golden.prompt import prompt_ids
-from hw.presets import preset
-from sim import cases
-from sim.activations import default_prompt
+from compiler.artifact.program import Compiled, load
+from golden.checkpoint.checkpoint import Checkpoint
+from golden.checkpoint.prompt import prompt_ids
+from golden.model.integer import IntegerModel
+from golden.recipe.prepare import prepare
+from hw.contract.presets import preset
+from sim.check import cases
+from sim.check.activations import default_prompt
+from sim.check.recipe import recipe_of
+from sim.check.run import OUTPUT_ROOT, alone
 from sim.device import NO_TOKEN, Registers
 from sim.diverge.golden import GoldenLayers, GoldenModel
 from sim.diverge.order import TensorOrder
 from sim.diverge.sources import Source
-from sim.recipe import recipe_of
-from sim.run import OUTPUT_ROOT, alone
-from sim.whole import GenerateRequest, compiled_model
+from sim.generate.whole import GenerateRequest, compiled_model
 
 __all__ = ["Program", "of_layers", "of_model", "program_of"]
 

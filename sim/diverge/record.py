@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.params import HwParams
-from hw.spikes import batch_layout, spike_write_layout
-from sim.bench.trace import Kind, read_trace, stored_bytes
+from hw.contract.params import HwParams
+from hw.spike.buffer import batch_layout, spike_write_layout
 from sim.device import Finished
 from sim.diverge.steps import Step
+from sim.rtl.bench.trace import Kind, read_trace, stored_bytes
 
 __all__ = ["Record", "Recorder", "record_of_trace"]
 

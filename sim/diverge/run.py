@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sim import report
-from sim.builds import build_bench
-from sim.cycle import Cycle
+from sim.check import report
+from sim.check.run import DEVICES
+from sim.cycle.device import Cycle
 from sim.device import Finished
 from sim.diverge import saved
 from sim.diverge.explain import explain
@@ -19,11 +19,11 @@ from sim.diverge.record import Record, Recorder, ending, record_of_trace
 from sim.diverge.sources import Dump, Replay, Source
 from sim.diverge.steps import Step, Stepper
 from sim.errors import HardwareFault
-from sim.functional import Functional
-from sim.machine import Observation
-from sim.rtl import Rtl, Timing
-from sim.run import DEVICES
-from sim.whole import GenerateRequest
+from sim.functional.device import Functional
+from sim.functional.machine import Observation
+from sim.generate.whole import GenerateRequest
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Rtl, Timing
 
 __all__ = ["diverge", "execute", "outcome_of"]
 
@@ -39,7 +39,7 @@ def execute(
     Parameters
     ----------
     device : str
-        One of `sim.run.DEVICES`.
+        One of `sim.check.run.DEVICES`.
     program : Program
         What is run.
     timing : Timing

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from compiler.program import Compiled
-from golden.archive import read_archive
+from compiler.artifact.program import Compiled
+from golden.console.archive import read_archive
 from sim.diverge.record import Record
 
 __all__ = ["Saved", "load", "save"]

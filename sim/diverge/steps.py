@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.program import Compiled
-from hw.isa import Cache, Opcode, VectorOp
-from hw.params import HwParams
+from compiler.artifact.program import Compiled
+from hw.contract.isa import Cache, Opcode, VectorOp
+from hw.contract.params import HwParams
 from sim.diverge.names import Names
-from sim.machine import Observation
+from sim.functional.machine import Observation
 
 __all__ = ["Piece", "Step", "Stepper"]
 
@@ -21,7 +21,7 @@ class Piece:
     Attributes
     ----------
     tensor : str
-        Its name (`golden.integer.IntegerModel`).
+        Its name (`golden.model.integer.IntegerModel`).
     kind : str
         ``counts`` in the spike buffer, or in memory ``vector`` (Q15.16), ``codes``, ``scales`` and
         ``token``.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from compiler.program import Compiled
+from compiler.artifact.program import Compiled
 
 __all__ = ["differences"]
 

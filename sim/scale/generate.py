@@ -7,31 +7,31 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler import manifest as manifests
-from compiler.model.devices import CompiledDevices, load_devices
-from compiler.model.lower import lower
-from compiler.model.shard import shards
-from compiler.program import Compiled
-from golden.checkpoints import Checkpoint
-from golden.integer import IntegerModel
-from golden.prepare import prepare
-from golden.recipe import load_recipe
-from hw.presets import preset
-from hw.regs import Error
-from sim import cases, report
-from sim.activations import default_prompt
-from sim.cycle import Cycle
+from compiler.artifact import manifest as manifests
+from compiler.artifact.program import Compiled
+from compiler.programs.devices import CompiledDevices, load_devices
+from compiler.programs.lower import lower
+from compiler.programs.shard import shards
+from golden.checkpoint.checkpoint import Checkpoint
+from golden.model.integer import IntegerModel
+from golden.recipe.prepare import prepare
+from golden.recipe.recipe import load_recipe
+from hw.contract.presets import preset
+from hw.contract.regs import Error
+from sim.check import cases, report
+from sim.check.activations import default_prompt
+from sim.check.recipe import recipe_of
+from sim.check.run import OUTPUT_ROOT, Clock, preset_name
+from sim.cycle.device import Cycle
 from sim.device import Finished, Registers, WholeDevice, no_counts
 from sim.errors import HardwareFault
-from sim.functional import Functional
-from sim.generate import report_of
-from sim.recipe import recipe_of
-from sim.run import OUTPUT_ROOT, Clock, preset_name
+from sim.functional.device import Functional
+from sim.generate.generate import report_of
+from sim.generate.text import Text, difference, made_tokens, registers_of, text_ids
+from sim.generate.whole import GenerateRequest, compiled_devices, compiled_model
 from sim.scale.compare import differences
 from sim.scale.link import Interconnect
 from sim.scale.run import Progress, execute
-from sim.text import Text, difference, made_tokens, registers_of, text_ids
-from sim.whole import GenerateRequest, compiled_devices, compiled_model
 
 __all__ = ["generate", "wanted"]
 
@@ -73,7 +73,7 @@ def generate(
     say: Callable[[str], None] = lambda _doing: None,
     write: Callable[[str], None] = lambda _text: None,
 ) -> tuple[dict[str, object], Path]:
-    """Generate what is asked for on several devices; parameters are `sim.generate.generate`'s.
+    """Generate what is asked for on several devices; parameters as for one.
 
     One device does the same in the same run: tokens, keys, values and the last vectors must be
     the same, and its cycles are what the speed-up is against. It is left out where a directory

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.program import Compiled
+from compiler.artifact.program import Compiled
 
 __all__ = ["Interconnect", "Link"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compiler.program import Compiled
-from hw.regs import Error
+from compiler.artifact.program import Compiled
+from hw.contract.regs import Error
 from sim.device import Registers, WholeDevice, no_counts
 from sim.scale.link import Interconnect
 

@@ -10,9 +10,9 @@ from dask import config
 from distributed import CancelledError, Client, LocalCluster, get_worker
 from distributed.comm import CommClosedError
 
-from sim.cycle_model.library import library
+from sim.cycle.library import library
 from sim.errors import ToolError
-from sim.verilog import ROOT, digest
+from sim.rtl.verilog import ROOT, digest
 
 __all__ = ["CODE", "TIMEOUT_SECONDS", "connect", "each", "require_workers", "worker_count"]
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from compiler.lower import Stage, lower
-from golden.checkpoints import Checkpoint
-from golden.prepare import prepare
-from golden.recipe import Recipe
-from golden.spiking import SpikingLinear, encode
-from sim.activations import prompt_vectors
+from compiler.passes.lower import Stage, lower
+from golden.checkpoint.checkpoint import Checkpoint
+from golden.model.spiking import SpikingLinear, encode
+from golden.recipe.prepare import prepare
+from golden.recipe.recipe import Recipe
+from sim.check.activations import prompt_vectors
 
 __all__ = ["Firing", "fire", "fire_all"]
 
@@ -69,7 +69,7 @@ def fire(
     recipe : Recipe
         How it becomes spike-driven.
     layers : list of str
-        As `compiler.lower.lower` takes them.
+        As `compiler.passes.lower.lower` takes them.
     prompt : str
         Any text.
     prompt_tokens : int

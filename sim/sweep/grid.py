@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 
-from hw.params import HwParams
+from hw.contract.params import HwParams
 
 __all__ = ["AXES", "Configuration", "configurations", "parse"]
 

@@ -5,21 +5,21 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from compiler.place import place
-from compiler.plan.area import CELLS, VARIED, estimate, extrapolated
-from compiler.plan.board import boards
-from compiler.plan.bounds import rate
-from compiler.plan.counts import Counts
-from compiler.plan.energy import GROUPS, Design, designs, joules, ledger
-from compiler.plan.fit import misfit
-from compiler.schedule import instruction_count, rounds, schedule
-from compiler.tile import check
-from hw import isa
-from hw.isa import Coding, Opcode
-from hw.params import HwParams
-from hw.presets import PRESETS
-from sim.cycle import Batch, predict
-from sim.rtl import Timing
+from compiler.boards.area import CELLS, VARIED, estimate, extrapolated
+from compiler.boards.board import boards
+from compiler.boards.bounds import rate
+from compiler.boards.fit import misfit
+from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger
+from compiler.passes.place import place
+from compiler.passes.schedule import instruction_count, rounds, schedule
+from compiler.passes.tile import check
+from compiler.predict.counts import Counts
+from hw.contract import isa
+from hw.contract.isa import Coding, Opcode
+from hw.contract.params import HwParams
+from hw.contract.presets import PRESETS
+from sim.cycle.device import Batch, predict
+from sim.rtl.device import Timing
 from sim.sweep.firing import Firing
 from sim.sweep.grid import Configuration
 
@@ -42,7 +42,7 @@ class Conditions:
     timing : Timing
         Of the memory.
     board : str or None
-        Key of `compiler.plan.board.boards`.
+        Key of `compiler.boards.board.boards`.
     """
 
     timing: Timing

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from compiler.build import check_coding
-from compiler.plan.board import board_called
-from golden.checkpoints import Checkpoint
-from golden.prompt import prompt_ids
-from hw.presets import preset
-from sim.activations import default_prompt
-from sim.rtl import Timing
+from compiler.boards.board import board_called
+from compiler.programs.layers import check_coding
+from golden.checkpoint.checkpoint import Checkpoint
+from golden.checkpoint.prompt import prompt_ids
+from hw.contract.presets import preset
+from sim.check.activations import default_prompt
+from sim.rtl.device import Timing
 from sim.sweep import grid
 from sim.sweep.grid import Configuration
 

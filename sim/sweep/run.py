@@ -10,18 +10,18 @@ from pathlib import Path
 from distributed import Client
 from distributed.scheduler import KilledWorker
 
-from compiler.plan.board import boards
-from golden.checkpoints import Checkpoint
-from golden.recipe import load_recipe
-from sim import cases
+from compiler.boards.board import boards
+from golden.checkpoint.checkpoint import Checkpoint
+from golden.recipe.recipe import load_recipe
+from sim.check import cases
+from sim.check.run import LOCK, alone
 from sim.errors import HardwareFault, ToolError
-from sim.run import LOCK, alone
+from sim.rtl.verilog import ROOT
 from sim.sweep import cluster, figure, grid, pareto, table
 from sim.sweep.firing import Firing, fire_all
 from sim.sweep.grid import Configuration
 from sim.sweep.measure import FAMILY, Conditions, measure
 from sim.sweep.request import SweepRequest, configurations, prompt_of
-from sim.verilog import ROOT
 
 __all__ = ["FILES", "LOG", "sweep"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from compiler.plan.area import CELLS
-from hw.regs import COUNTERS
+from compiler.boards.area import CELLS
+from hw.contract.regs import COUNTERS
 from sim.sweep.grid import AXES
 
 __all__ = ["SCHEMA", "Log", "key", "replace_whole", "write_parquet"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hw.presets import preset
+from hw.contract.presets import preset
 from tests.compiler.models import compiled, one_matrix
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from compiler import manifest as manifests
+from compiler.artifact import manifest as manifests
 
 VALUES = (None, True, -1, 0, 1.5, "", "x", [], [1], [[1, 2]], {}, {"a": 1}, 10**15)
 """What an entry may be in place of what it was; MISSING stands for none."""

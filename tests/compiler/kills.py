@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from compiler import journal, partial
-from compiler.model.build import build_model
-from hw.presets import preset
+from compiler.programs.model import build_model
+from compiler.storage import journal, partial
+from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, recipe
 
 _CHUNK_BYTES = 700  # of one pwrite: several to a region
@@ -85,12 +85,12 @@ def main(place: Path, seed: int) -> None:
 
     def watched(kind: str, kill_at: int | None) -> Callable[[], None]:
         def work() -> None:
-            import compiler.emit
+            import compiler.passes.emit
 
             real = os.pwrite
             os.pwrite = lambda file, raw, at: real(file, raw[:_CHUNK_BYTES], at)
             if kind == "write":
-                counted(compiler.emit.os, "pwrite", log, kill_at, write_half)
+                counted(compiler.passes.emit.os, "pwrite", log, kill_at, write_half)
             elif kind == "journal":
                 counted(journal, "_line", log, kill_at, half_a_line)
             else:

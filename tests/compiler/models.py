@@ -6,16 +6,16 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from compiler.build import build_stages
-from compiler.emit import Weights
-from compiler.lower import Matrix, Stage
-from golden.config import ModelConfig
-from golden.names import tensor_shapes
-from golden.neuron import Site
-from golden.recipe import Recipe
-from golden.settings import SiteSettings
-from hw.params import HwParams
-from hw.presets import preset
+from compiler.passes.emit import Weights
+from compiler.passes.lower import Matrix, Stage
+from compiler.programs.layers import build_stages
+from golden.checkpoint.config import ModelConfig
+from golden.checkpoint.names import tensor_shapes
+from golden.numerics.neuron import Site
+from golden.recipe.recipe import Recipe
+from golden.recipe.settings import SiteSettings
+from hw.contract.params import HwParams
+from hw.contract.presets import preset
 
 SITE = Site(rule="absmax", max_count=127, multiplier=256, divisor=127)
 
@@ -26,7 +26,7 @@ def recipe(**settings) -> Recipe:
 
 
 class RandomCheckpoint:
-    """A checkpoint of random tensors, as much of `golden.checkpoints.Checkpoint` as is needed."""
+    """A checkpoint of random tensors, as much of `Checkpoint` as is needed."""
 
     def __init__(self, seed: int, **changes) -> None:
         figures = dict(

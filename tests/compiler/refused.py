@@ -2,7 +2,7 @@
 
 import pytest
 
-from compiler.program import load
+from compiler.artifact.program import load
 
 
 def refusal(directory, params=None) -> str:

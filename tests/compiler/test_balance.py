@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.balance import balance, firing_steps
-from golden.encoding import encode, time_steps_for
-from golden.neuron import Site, fire, threshold
-from hw.presets import preset
+from compiler.predict.balance import balance, firing_steps
+from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.neuron import Site, fire, threshold
+from hw.contract.presets import preset
 from tests.compiler.models import SITE, compiled, one_matrix
 
 EDGE, TEST = preset("edge"), preset("test")

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.named import NAMED
-from compiler.plan.area import VARIED, estimate, left_out_error, points
-from compiler.plan.board import Value, boards
-from compiler.plan.costs import costs
-from compiler.plan.cycles import predict
-from compiler.plan.fit import fit, memory_bytes, misfit
-from compiler.plan.forecast import forecast
-from compiler.plan.markdown import DOCS
-from compiler.plan.pages import PAGES
-from compiler.plan.picked import pick
-from compiler.plan.plan import make_plan
-from compiler.plan.reports import board_row, predicted_cycles
-from golden.recipe import load_recipe
-from hw.presets import preset
+from compiler.boards.area import VARIED, estimate, left_out_error, points
+from compiler.boards.board import Value, boards
+from compiler.boards.fit import fit, memory_bytes, misfit
+from compiler.boards.forecast import forecast
+from compiler.boards.picked import pick
+from compiler.boards.reports import board_row, predicted_cycles
+from compiler.models.known import NAMED
+from compiler.pages.markdown import DOCS
+from compiler.pages.pages import PAGES
+from compiler.predict.costs import costs
+from compiler.predict.cycles import predict
+from compiler.predict.plan import make_plan
+from golden.recipe.recipe import load_recipe
+from hw.contract.presets import preset
 
 SMOLLM = NAMED["smollm2-135m"].config
 W8 = load_recipe("w8")
@@ -153,4 +153,4 @@ def test_cycles_are_those_of_the_rtl_within_two_percent(position, cycles):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_are_current(name):
-    assert (DOCS / name).read_text() == PAGES[name](), "run python -m compiler.plan.pages"
+    assert (DOCS / name).read_text() == PAGES[name](), "run python -m compiler.pages.pages"

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from compiler.named import NAMED
-from compiler.plan.board import boards
-from compiler.program import load
-from golden.recipe import known_recipes
-from hw.presets import PRESETS
+from compiler.artifact.program import load
+from compiler.boards.board import boards
+from compiler.models.known import NAMED
+from golden.recipe.recipe import known_recipes
+from hw.contract.presets import PRESETS
 from tests.compiler.cli import run
 
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from compiler.plan.board import boards
-from compiler.program import load
-from golden.checkpoints import load as load_checkpoint
-from golden.profile_file import save_profile
-from golden.profiling import record
-from golden.recipe import load_recipe
+from compiler.artifact.program import load
+from compiler.boards.board import boards
+from golden.checkpoint.checkpoint import load as load_checkpoint
+from golden.measure.profile_file import save_profile
+from golden.measure.profiling import record
+from golden.recipe.recipe import load_recipe
 from tests.compiler.cli import run
 
 

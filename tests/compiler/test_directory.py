@@ -5,12 +5,12 @@ import os
 
 import pytest
 
-from compiler import directory as directories
-from compiler import emit
-from compiler.directory import replacing, write_file
-from compiler.partial import partial_of, resuming
-from compiler.program import load
-from hw.presets import preset
+from compiler.artifact.program import load
+from compiler.passes import emit
+from compiler.storage import directory as directories
+from compiler.storage.directory import replacing, write_file
+from compiler.storage.partial import partial_of, resuming
+from hw.contract.presets import preset
 from tests.compiler.models import compiled, one_matrix
 
 TEST = preset("test")

@@ -10,24 +10,24 @@ import pytest
 import torch
 
 from compiler.__main__ import main
-from compiler.model.build import build_model, program_of
-from compiler.model.lower import lower
-from compiler.named import NAMED
-from compiler.plan.activity import assumed
-from compiler.plan.constants import constants
-from compiler.plan.costs import costs
-from compiler.plan.counts import count, product_counts
-from compiler.plan.energy import GROUPS, designs, joules, ledger
-from compiler.plan.paper import macs, memory_joules, methods
-from compiler.plan.workload import Activity, products
-from golden.checkpoints import load
-from golden.encoding import encode, time_steps_for
-from golden.recipe import load_recipe
-from hw.isa import Opcode
-from hw.presets import preset
-from hw.regs import Error
+from compiler.energy.constants import constants
+from compiler.energy.ledger import GROUPS, designs, joules, ledger
+from compiler.energy.paper import macs, memory_joules, methods
+from compiler.models.known import NAMED
+from compiler.predict.activity import assumed
+from compiler.predict.costs import costs
+from compiler.predict.counts import count, product_counts
+from compiler.predict.workload import Activity, products
+from compiler.programs.lower import lower
+from compiler.programs.model import build_model, program_of
+from golden.checkpoint.checkpoint import load
+from golden.numerics.encoding import encode, time_steps_for
+from golden.recipe.recipe import load_recipe
+from hw.contract.isa import Opcode
+from hw.contract.presets import preset
+from hw.contract.regs import Error
 from sim.device import Registers
-from sim.functional import Functional
+from sim.functional.device import Functional
 
 ROOT = Path(__file__).parents[2]
 LLAMA = NAMED["sdllm-7b"].config

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from compiler.__main__ import main
-from compiler.model.build import build_model
-from compiler.model.devices import build_devices
-from compiler.program import load
-from golden.profiling import record
-from hw.presets import preset
+from compiler.artifact.program import load
+from compiler.programs.devices import build_devices
+from compiler.programs.model import build_model
+from golden.measure.profiling import record
+from hw.contract.presets import preset
 from tests.compiler.forged import MISSING, VALUES, forge, places
 from tests.compiler.models import RandomCheckpoint, compiled, one_matrix, recipe
 

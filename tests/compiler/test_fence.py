@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.model.build import program_of
-from hw.isa import Opcode, VectorOp
+from compiler.programs.model import program_of
+from hw.contract.isa import Opcode, VectorOp
 from tests.compiler.whole import PARAMS, executed_ranges, whole
 
 

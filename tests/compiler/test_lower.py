@@ -2,8 +2,8 @@
 
 import pytest
 
-from compiler.lower import lower, parse_rows
-from golden.recipe import Recipe
+from compiler.passes.lower import lower, parse_rows
+from golden.recipe.recipe import Recipe
 from tests.compiler.models import RandomCheckpoint, recipe
 
 CONFIG = RandomCheckpoint(0).config

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from compiler import manifest
+from compiler.artifact import manifest
 from tests.compiler.refused import refusal
 
 

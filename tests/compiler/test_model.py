@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.listing import listing
-from compiler.model.build import build_model, program_of
-from compiler.model.schedule import schedule
-from golden.recipe import Recipe
-from golden.settings import SiteSettings
-from hw import isa
-from hw.isa import Coding, Opcode, VectorOp
+from compiler.artifact.listing import listing
+from compiler.programs.model import build_model, program_of
+from compiler.programs.schedule import schedule
+from golden.recipe.recipe import Recipe
+from golden.recipe.settings import SiteSettings
+from hw.contract import isa
+from hw.contract.isa import Coding, Opcode, VectorOp
 from tests.compiler.models import RandomCheckpoint, hardware, recipe
 from tests.compiler.whole import PARAMS, executed_ranges, region_at, whole
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.model.build import build_model, program_of
-from hw.presets import preset
+from compiler.programs.model import build_model, program_of
+from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.compiler.whole import PARAMS, whole
 

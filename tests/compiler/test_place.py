@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.lower import lower
-from compiler.place import place
-from compiler.schedule import instruction_count, rounds, schedule
-from hw.isa import Coding, Opcode
-from hw.presets import preset
+from compiler.passes.lower import lower
+from compiler.passes.place import place
+from compiler.passes.schedule import instruction_count, rounds, schedule
+from hw.contract.isa import Coding, Opcode
+from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, hardware, one_matrix, recipe
 
 STAGES = lower(RandomCheckpoint(0).config, ["attn0", "mlp1", "lm_head"], recipe())

@@ -5,20 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.build import recipe_entry
-from compiler.model.build import build_model
-from compiler.named import NAMED, require_same_shapes
-from compiler.plan.activity import assumed
-from compiler.plan.costs import costs
-from compiler.plan.cycles import CAUSES, predict
-from compiler.plan.plan import make_plan, write_plan
-from compiler.plan.workload import Activity
-from compiler.synthetic import SyntheticCheckpoint
-from golden.checkpoints import load as load_checkpoint
-from golden.names import tensor_shapes
-from golden.recipe import load_recipe
-from hw.isa import Opcode
-from hw.presets import preset
+from compiler.models.known import NAMED, require_same_shapes
+from compiler.models.synthetic import SyntheticCheckpoint
+from compiler.predict.activity import assumed
+from compiler.predict.costs import costs
+from compiler.predict.cycles import CAUSES, predict
+from compiler.predict.plan import make_plan, write_plan
+from compiler.predict.workload import Activity
+from compiler.programs.layers import recipe_entry
+from compiler.programs.model import build_model
+from golden.checkpoint.checkpoint import load as load_checkpoint
+from golden.checkpoint.names import tensor_shapes
+from golden.recipe.recipe import load_recipe
+from hw.contract.isa import Opcode
+from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, recipe
 
 TEST = preset("test")
@@ -106,7 +106,7 @@ def test_assumed_sites_fire_as_measured_and_scale_with_their_settings():
     base = assumed(config, load_recipe("w8"), 1023)
     down = base(3, "down")
     assert "assumed" in down.source and "SmolLM2-135M" in down.source
-    assert down.silent == pytest.approx(0.1618, abs=2e-4)  # compiler/plan/reference.json
+    assert down.silent == pytest.approx(0.1618, abs=2e-4)  # compiler/predict/reference.json
     coarse = assumed(config, recipe(max_count=15), 1023)(3, "down")
     assert coarse.silent > 2 * down.silent and coarse.spikes["csd"] < down.spikes["csd"]
     assert coarse.spikes["unary"] < down.spikes["unary"]

@@ -7,26 +7,26 @@ import numpy as np
 import pytest
 
 from compiler.__main__ import main
-from compiler.model.build import build_model, program_of
-from compiler.model.lower import lower
-from compiler.model.place import place
-from compiler.model.schedule import schedule
-from compiler.order import ChannelOrder, ordered
-from compiler.plan.activity import profiled
-from compiler.plan.coding import best_coding
-from compiler.plan.measured import measured, predicted_cycles
-from compiler.plan.ordering import find_order, mean_run, nearest_path
-from compiler.plan.workload import products
-from golden.checkpoints import load
-from golden.integer import IntegerModel
-from golden.profile_file import save_profile
-from golden.profiling import record
-from golden.recipe import load_recipe
-from hw.isa import Coding, Opcode
-from hw.presets import preset
-from sim.cycle import Cycle
+from compiler.passes.order import ChannelOrder, ordered
+from compiler.predict.activity import profiled
+from compiler.predict.coding import best_coding
+from compiler.predict.measured import measured, predicted_cycles
+from compiler.predict.ordering import find_order, mean_run, nearest_path
+from compiler.predict.workload import products
+from compiler.programs.lower import lower
+from compiler.programs.model import build_model, program_of
+from compiler.programs.place import place
+from compiler.programs.schedule import schedule
+from golden.checkpoint.checkpoint import load
+from golden.measure.profile_file import save_profile
+from golden.measure.profiling import record
+from golden.model.integer import IntegerModel
+from golden.recipe.recipe import load_recipe
+from hw.contract.isa import Coding, Opcode
+from hw.contract.presets import preset
+from sim.cycle.device import Cycle
 from sim.device import Registers
-from sim.functional import Functional
+from sim.functional.device import Functional
 from tests.compiler.models import RandomCheckpoint, random_weights, recipe
 
 PARAMS = preset("test")
@@ -76,7 +76,7 @@ def test_any_order_makes_golden_s_tokens(changes, tmp_path, rng, seed, monkeypat
     profile = profile_of(checkpoint, chosen)
     plain = measured(profile, lower(checkpoint.config, chosen, PARAMS, 20), PARAMS)
     shuffled = replace(plain, ordering=replace(plain.ordering, order=order))
-    monkeypatch.setattr("compiler.model.build.measured", lambda *_: shuffled)
+    monkeypatch.setattr("compiler.programs.model.measured", lambda *_: shuffled)
     compiled = build_model(
         checkpoint, tmp_path / "m", params=PARAMS, recipe=chosen, context=20, profile=profile
     )

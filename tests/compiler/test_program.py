@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler import emit, manifest
-from compiler.listing import listing
-from compiler.program import load
-from hw.fingerprint import fingerprint
-from hw.isa import Opcode
-from hw.presets import preset
+from compiler.artifact import manifest
+from compiler.artifact.listing import listing
+from compiler.artifact.program import load
+from compiler.passes import emit
+from hw.contract.fingerprint import fingerprint
+from hw.contract.isa import Opcode
+from hw.contract.presets import preset
 from tests.compiler.models import compiled, one_matrix
 from tests.compiler.refused import refusal
 

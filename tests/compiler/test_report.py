@@ -17,18 +17,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from compiler.__main__ import main
-from compiler.directory import REPORTS
-from compiler.emit import Shards
-from compiler.plan.board import boards
-from compiler.plan.cycles import CAUSES
-from compiler.plan.markdown import number
-from compiler.plan.picked import pick
-from compiler.plan.plan import make_plan
+from compiler.boards.board import boards
+from compiler.boards.picked import pick
+from compiler.pages.markdown import number
+from compiler.passes.emit import Shards
+from compiler.predict.cycles import CAUSES
+from compiler.predict.plan import make_plan
 from compiler.report import figures, write
 from compiler.report.content import _rounded, content
 from compiler.report.page import page
 from compiler.report.trace import UNITS, trace
-from hw.presets import preset
+from compiler.storage.directory import REPORTS
+from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, recipe
 
 ROOT = Path(__file__).resolve().parents[2]

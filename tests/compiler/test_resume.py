@@ -14,14 +14,15 @@ import pytest
 import torch
 
 from bench.synthetic import write_checkpoint
-from compiler import origin, partial
 from compiler.__main__ import main
-from compiler.build import build as build_layers
-from compiler.emit import Shards
-from compiler.model import build as builds
-from compiler.model.build import build_model
-from compiler.partial import Interrupted, partial_of
-from hw.presets import preset
+from compiler.artifact import origin
+from compiler.passes.emit import Shards
+from compiler.programs import model as builds
+from compiler.programs.layers import build as build_layers
+from compiler.programs.model import build_model
+from compiler.storage import partial
+from compiler.storage.partial import Interrupted, partial_of
+from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,7 +189,7 @@ def test_another_build_starts_anew(stopped, tmp_path, changes, differs):
 
 def test_another_version_starts_anew(stopped, monkeypatch):
     target, _ = stopped(OSError(errno.EIO, "no"))
-    monkeypatch.setattr("compiler.identity._version", lambda: "later")
+    monkeypatch.setattr("compiler.artifact.identity._version", lambda: "later")
     said = []
     build(target, progress=said.append)
     assert said[0] == "starting anew: the unfinished build differs in version"

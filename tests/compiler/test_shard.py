@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.model.shard import rows_of, shards, whole
-from golden.names import MATRICES
-from hw.presets import preset
+from compiler.programs.shard import rows_of, shards, whole
+from golden.checkpoint.names import MATRICES
+from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, hardware
 
 PARAMS = preset("test")

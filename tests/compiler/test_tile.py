@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.place import channel_word_bytes, weight_bytes
-from compiler.tile import check, pack_channel_words, pack_tile, tile
-from golden.neuron import Site
-from hw.presets import preset
+from compiler.passes.place import channel_word_bytes, weight_bytes
+from compiler.passes.tile import check, pack_channel_words, pack_tile, tile
+from golden.numerics.neuron import Site
+from hw.contract.presets import preset
 from tests.compiler.models import hardware, one_matrix, random_weights
 
 

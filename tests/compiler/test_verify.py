@@ -4,9 +4,10 @@ import os
 
 import pytest
 
-from compiler import checksums, damage
-from compiler.place import Region
-from hw.presets import preset
+from compiler.artifact import damage
+from compiler.passes.place import Region
+from compiler.storage import checksums
+from hw.contract.presets import preset
 from tests.compiler.refused import refusal
 
 TEST = preset("test")

@@ -1,9 +1,9 @@
 """Whole models for the tests of their programs, and what an instruction of one touches."""
 
-from compiler.model.lower import WholeModel, lower
-from hw import isa
-from hw.isa import Opcode, VectorOp
-from hw.presets import preset
+from compiler.programs.lower import WholeModel, lower
+from hw.contract import isa
+from hw.contract.isa import Opcode, VectorOp
+from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, recipe
 
 PARAMS = preset("test")

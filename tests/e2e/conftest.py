@@ -2,9 +2,9 @@
 
 import pytest
 
-from hw.presets import preset
-from sim.builds import build_bench
-from sim.rtl import Rtl
+from hw.contract.presets import preset
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Rtl
 
 
 @pytest.fixture(scope="session")

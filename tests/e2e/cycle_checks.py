@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.lower import Matrix, Stage
-from golden.neuron import Site
-from hw import isa
-from hw.isa import Coding, Opcode
-from hw.regs import Error
-from sim.activations import random_vectors
-from sim.cycle import Batch, predict
-from sim.functional import execute
-from sim.rtl import Run, Timing
+from compiler.passes.lower import Matrix, Stage
+from golden.numerics.neuron import Site
+from hw.contract import isa
+from hw.contract.isa import Coding, Opcode
+from hw.contract.regs import Error
+from sim.check.activations import random_vectors
+from sim.cycle.device import Batch, predict
+from sim.functional.device import execute
+from sim.rtl.device import Run, Timing
 from tests.compiler.models import compiled
 
 LATENCIES = (1, 2, 3, 5, 20, 60, 100, 150)

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from hw import isa
-from hw.fingerprint import fingerprint
-from hw.isa import SLOT_BYTES, Cache, Coding, Opcode, Rule, VectorOp
-from hw.params import HwParams
-from hw.regs import Error
-from sim.bench.job import Job, Outcome
-from sim.cycle import Cycle
+from hw.contract import isa
+from hw.contract.fingerprint import fingerprint
+from hw.contract.isa import SLOT_BYTES, Cache, Coding, Opcode, Rule, VectorOp
+from hw.contract.params import HwParams
+from hw.contract.regs import Error
+from sim.cycle.device import Cycle
 from sim.device import NO_TOKEN, Finished, Registers
-from sim.rtl import Timing
-from sim.simulator import simulate
-from sim.verilog import Build
+from sim.rtl.bench.job import Job, Outcome
+from sim.rtl.device import Timing
+from sim.rtl.simulator import simulate
+from sim.rtl.verilog import Build
 
 __all__ = ["Whole", "differences", "outcomes", "random_whole"]
 

@@ -11,7 +11,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
-from hw.regs import COUNTERS, offset
+from hw.contract.regs import COUNTERS, offset
 
 
 def pauses(rng, probability):

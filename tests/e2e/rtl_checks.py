@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from compiler.emit import Weights
-from golden.quant import QuantizedWeight
-from golden.spiking import SpikingMatrix
-from sim.activations import random_vectors
-from sim.compare import judge
-from sim.expected import expect
-from sim.functional import Functional
-from sim.rtl import Run, Timing
+from compiler.passes.emit import Weights
+from golden.model.spiking import SpikingMatrix
+from golden.numerics.quant import QuantizedWeight
+from sim.check.activations import random_vectors
+from sim.check.compare import judge
+from sim.check.expected import expect
+from sim.functional.device import Functional
+from sim.rtl.device import Run, Timing
 
 CODINGS = ("unary", "bitwise", "csd")
 

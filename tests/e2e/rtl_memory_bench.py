@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiBus, AxiMaster
 
-from sim.bench import memory
+from sim.rtl.bench import memory
 
 WORD = 8
 BYTES = 1 << 16

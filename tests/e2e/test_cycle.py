@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.build import build
-from golden.checkpoints import load
-from golden.spiking import SpikingLinear
-from hw.presets import preset
-from sim.builds import build_bench
-from sim.cycle import Cycle
-from sim.rtl import Rtl, Run, Timing
+from compiler.programs.layers import build
+from golden.checkpoint.checkpoint import load
+from golden.model.spiking import SpikingLinear
+from hw.contract.presets import preset
+from sim.cycle.device import Cycle
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Rtl, Run, Timing
 from tests.compiler.models import recipe
 from tests.e2e.cycle_checks import differences, random_trial
 from tests.e2e.rtl_checks import CODINGS, random_inputs

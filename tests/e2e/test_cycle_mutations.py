@@ -6,15 +6,15 @@ from functools import partial
 import numpy as np
 import pytest
 
-from hw.presets import preset
-from sim.builds import build_bench
-from sim.cycle_model import library
+from hw.contract.presets import preset
+from sim.cycle import library
 from sim.errors import HardwareFault
-from sim.rtl import Timing
-from sim.verilog import ROOT
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Timing
+from sim.rtl.verilog import ROOT
 from tests.e2e import cycle_checks, cycle_programs
 
-# By file of sim/cycle_model: text that occurs once in it, and what takes its place.
+# By file of sim/cycle/model: text that occurs once in it, and what takes its place.
 MUTATIONS = [
     ("stream.h", "inner_depth_(depth - 1)", "inner_depth_(depth)"),
     ("stream.h", "inner_level_ && (!o_valid_ || o_ready)", "inner_level_ && !o_valid_"),
@@ -147,9 +147,9 @@ def compared(rtl, request, tmp_path_factory):
     ids=map(" ".join, MUTATIONS),
 )
 def test_a_model_that_is_off_is_seen(compared, tmp_path, monkeypatch, file, old, new):
-    for source in ("sim/cycle_model", "sim/bench"):
+    for source in ("sim/cycle/model", "sim/rtl/bench"):
         shutil.copytree(ROOT / source, tmp_path / source)
-    path = tmp_path / "sim" / "cycle_model" / file
+    path = tmp_path / "sim" / "cycle" / "model" / file
     text = path.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from compiler.model.build import build_model
-from golden.checkpoints import load
-from golden.recipe import load_recipe
-from hw.presets import preset
-from hw.regs import Error
-from sim.builds import build_bench
-from sim.cycle import Cycle
+from compiler.programs.model import build_model
+from golden.checkpoint.checkpoint import load
+from golden.recipe.recipe import load_recipe
+from hw.contract.presets import preset
+from hw.contract.regs import Error
+from sim.cycle.device import Cycle
 from sim.device import Registers
-from sim.rtl import Rtl, Timing
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Rtl, Timing
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.e2e.cycle_programs import differences, outcomes, random_whole
 from tests.e2e.test_cycle import HARDWARE

@@ -5,18 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.model.build import build_model
-from compiler.model.devices import build_devices
-from golden.checkpoints import load
-from golden.integer import IntegerModel
-from golden.recipe import Recipe, load_recipe
-from golden.settings import SiteSettings
-from hw.presets import preset
-from hw.regs import Error
-from sim.cycle import Cycle
+from compiler.programs.devices import build_devices
+from compiler.programs.model import build_model
+from golden.checkpoint.checkpoint import load
+from golden.model.integer import IntegerModel
+from golden.recipe.recipe import Recipe, load_recipe
+from golden.recipe.settings import SiteSettings
+from hw.contract.presets import preset
+from hw.contract.regs import Error
+from sim.cycle.device import Cycle
 from sim.device import NO_TOKEN, Registers
-from sim.functional import Functional
-from sim.rtl import Timing
+from sim.functional.device import Functional
+from sim.rtl.device import Timing
 from sim.scale.compare import differences
 from sim.scale.link import Interconnect, Link
 from sim.scale.run import execute

@@ -2,12 +2,12 @@
 
 import pytest
 
-from compiler.model.devices import build_devices
-from hw.presets import preset
-from hw.regs import Error
-from sim.cycle import Cycle
+from compiler.programs.devices import build_devices
+from hw.contract.presets import preset
+from hw.contract.regs import Error
+from sim.cycle.device import Cycle
 from sim.device import Registers
-from sim.rtl import Timing
+from sim.rtl.device import Timing
 from sim.scale.link import Interconnect, Link
 from sim.scale.run import execute
 from tests.compiler.models import RandomCheckpoint, recipe

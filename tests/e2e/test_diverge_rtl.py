@@ -9,17 +9,17 @@ import sys
 import numpy as np
 import pytest
 
-import sim.simulator
-from compiler.model.build import build_model
-from golden.integer import IntegerModel
-from hw import isa
-from hw.presets import preset
+import sim.rtl.simulator
+from compiler.programs.model import build_model
+from golden.model.integer import IntegerModel
+from hw.contract import isa
+from hw.contract.presets import preset
 from sim.diverge.explain import explain
 from sim.diverge.locate import compare
 from sim.diverge.program import of_model
 from sim.diverge.run import execute, outcome_of
 from sim.diverge.sources import Replay
-from sim.rtl import Rtl, Timing
+from sim.rtl.device import Rtl, Timing
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.mutations.table import MUTATIONS, ROOT
 
@@ -109,14 +109,14 @@ def test_tokens_come_while_the_rtl_runs(seed, tmp_path, monkeypatch):
     """Each is told once, in order, and before the end."""
     program, checkpoint = program_of(seed, tmp_path / "m", tokens=12)
     memory, told, ended = program.memory(), [], []
-    monkeypatch.setattr("sim.simulator._LOOK_SECONDS", 0.01)
-    run = sim.simulator.cocotb_run
+    monkeypatch.setattr("sim.rtl.simulator._LOOK_SECONDS", 0.01)
+    run = sim.rtl.simulator.cocotb_run
 
     def noted(*arguments, **options):
         run(*arguments, **options)
         ended.append(len(told))  # before the last look
 
-    monkeypatch.setattr("sim.simulator.cocotb_run", noted)
+    monkeypatch.setattr("sim.rtl.simulator.cocotb_run", noted)
     Rtl().execute(
         memory,
         program.compiled.program_address,

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from compiler.lower import Matrix, Stage
-from hw.isa import Opcode
-from hw.presets import preset
-from hw.regs import Error
+from compiler.passes.lower import Matrix, Stage
+from hw.contract.isa import Opcode
+from hw.contract.presets import preset
+from hw.contract.regs import Error
 from sim.errors import HardwareFault
-from sim.functional import execute
-from sim.rtl import Run, Timing
+from sim.functional.device import execute
+from sim.rtl.device import Run, Timing
 from tests.compiler.models import SITE, compiled
 from tests.e2e.cycle_checks import Trial, differences, patch, predicted
 

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler.build import build
-from golden.checkpoints import load
-from golden.fixed import to_fixed
-from golden.model import Model
-from golden.recipe import load_recipe
-from golden.spiking import SpikingLinear
-from hw.isa import CHANNEL_WORDS
-from hw.presets import PRESETS, preset
-from hw.regs import Error
-from sim.activations import default_prompt, prompt_vectors, random_vectors
-from sim.expected import expect
-from sim.functional import Functional
+from compiler.programs.layers import build
+from golden.checkpoint.checkpoint import load
+from golden.model.llama import Model
+from golden.model.spiking import SpikingLinear
+from golden.numerics.fixed import to_fixed
+from golden.recipe.recipe import load_recipe
+from hw.contract.isa import CHANNEL_WORDS
+from hw.contract.presets import PRESETS, preset
+from hw.contract.regs import Error
+from sim.check.activations import default_prompt, prompt_vectors, random_vectors
+from sim.check.expected import expect
+from sim.functional.device import Functional
 from tests.compiler.models import RandomCheckpoint, hardware, recipe
 
 CODINGS = ("unary", "bitwise", "csd")

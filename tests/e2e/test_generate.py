@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.model.build import build_model
-from golden.checkpoints import load
-from golden.integer import IntegerModel
-from golden.recipe import Recipe, load_recipe
-from golden.settings import SiteSettings
-from hw.presets import preset
-from hw.regs import Error
+from compiler.programs.model import build_model
+from golden.checkpoint.checkpoint import load
+from golden.model.integer import IntegerModel
+from golden.recipe.recipe import Recipe, load_recipe
+from golden.recipe.settings import SiteSettings
+from hw.contract.presets import preset
+from hw.contract.regs import Error
 from sim.device import Registers
-from sim.functional import Functional
+from sim.functional.device import Functional
 from tests.compiler.models import RandomCheckpoint, recipe
 
 PARAMS = preset("test")

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from compiler.build import build
-from golden.spiking import SpikingLinear
-from hw.presets import preset
-from sim.builds import build_accelerator
-from sim.expected import expect
-from sim.rtl import Timing, cycle_limit
-from sim.simulator import cocotb_run
+from compiler.programs.layers import build
+from golden.model.spiking import SpikingLinear
+from hw.contract.presets import preset
+from sim.check.expected import expect
+from sim.rtl.builds import build_accelerator
+from sim.rtl.device import Timing, cycle_limit
+from sim.rtl.simulator import cocotb_run
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.e2e.rtl_checks import random_inputs
 

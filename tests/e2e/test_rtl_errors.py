@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from compiler.build import build
-from golden.spiking import SpikingLinear
-from hw import isa
-from hw.presets import preset
-from hw.regs import Error
-from sim.rtl import Run, Timing
+from compiler.programs.layers import build
+from golden.model.spiking import SpikingLinear
+from hw.contract import isa
+from hw.contract.presets import preset
+from hw.contract.regs import Error
+from sim.rtl.device import Run, Timing
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.e2e.rtl_checks import Trial, failures_of, random_inputs
 

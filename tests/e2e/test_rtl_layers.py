@@ -2,13 +2,13 @@
 
 import pytest
 
-from compiler.build import build
-from golden.checkpoints import load
-from golden.recipe import load_recipe
-from golden.spiking import SpikingLinear
-from hw.presets import preset
-from sim.activations import default_prompt, prompt_vectors
-from sim.rtl import Run, Timing
+from compiler.programs.layers import build
+from golden.checkpoint.checkpoint import load
+from golden.model.spiking import SpikingLinear
+from golden.recipe.recipe import load_recipe
+from hw.contract.presets import preset
+from sim.check.activations import default_prompt, prompt_vectors
+from sim.rtl.device import Run, Timing
 from tests.compiler.models import recipe
 from tests.e2e.rtl_checks import CODINGS, Trial, random_inputs, verify
 

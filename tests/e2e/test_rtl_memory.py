@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sim.builds import build_memory
-from sim.simulator import cocotb_run
+from sim.rtl.builds import build_memory
+from sim.rtl.simulator import cocotb_run
 
 BREACHES = {
     "crossing_read": "read burst of 2 words at 0xff8 crosses 4 KiB",

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from compiler.build import build_stages
-from compiler.emit import Weights
-from compiler.lower import Matrix, Stage
-from hw.presets import preset
-from sim.rtl import Run, Timing
+from compiler.passes.emit import Weights
+from compiler.passes.lower import Matrix, Stage
+from compiler.programs.layers import build_stages
+from hw.contract.presets import preset
+from sim.rtl.device import Run, Timing
 from tests.compiler.models import SITE
 from tests.e2e.rtl_checks import OneMatrix, Trial, verify
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.build import build
-from golden.spiking import SpikingLinear
-from hw import isa
-from hw.presets import preset
+from compiler.programs.layers import build
+from golden.model.spiking import SpikingLinear
+from hw.contract import isa
+from hw.contract.presets import preset
 from sim.__main__ import main
-from sim.builds import build_bench
 from sim.errors import HardwareFault
-from sim.rtl import Run, Timing
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Run, Timing
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.e2e.rtl_checks import Trial, failures_of
 
@@ -61,10 +61,10 @@ def test_the_command_on_a_real_layer(rtl, stories260k, tmp_path, capsys):
 def test_the_second_build_elaborates_nothing(rtl):
     code = """
 import sys
-from hw.presets import preset
-from sim.builds import build_bench
+from hw.contract.presets import preset
+from sim.rtl.builds import build_bench
 assert build_bench(preset("test")).cached
-assert not {"hw.emit", "hw.top", "torch"} & sys.modules.keys()
+assert not {"hw.generate.emit", "hw.top", "torch"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
@@ -118,7 +118,7 @@ def test_a_program_that_never_ends_is_given_up(rtl, program):
 
 
 def test_run_raises_what_run_all_returns(rtl, program, monkeypatch):
-    monkeypatch.setattr("sim.rtl.cycle_limit", lambda compiled, timing: 1)
+    monkeypatch.setattr("sim.rtl.device.cycle_limit", lambda compiled, timing: 1)
     monkeypatch.setattr(rtl, "_timing", Timing(latency=60_000))
     with pytest.raises(HardwareFault, match="no interrupt within 50000 cycles"):
         rtl.run(*program[1:])

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.build import build, build_stages
-from compiler.emit import Weights
-from golden.neuron import Site
-from golden.spiking import SpikingLinear
-from hw.presets import preset
-from sim.builds import build_bench
-from sim.rtl import Rtl, Run, Timing
+from compiler.passes.emit import Weights
+from compiler.programs.layers import build, build_stages
+from golden.model.spiking import SpikingLinear
+from golden.numerics.neuron import Site
+from hw.contract.presets import preset
+from sim.rtl.builds import build_bench
+from sim.rtl.device import Rtl, Run, Timing
 from tests.compiler.models import SITE, RandomCheckpoint, one_matrix, recipe
 from tests.e2e.rtl_checks import CODINGS, OneMatrix, Trial, random_inputs, timings, verify
 

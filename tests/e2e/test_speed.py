@@ -6,10 +6,10 @@ On the cycle device, which is the RTL's time exactly, with random weights and ve
 import numpy as np
 import pytest
 
-from compiler.lower import Matrix, Stage
-from hw.presets import preset
-from sim.cycle import Cycle
-from sim.rtl import Timing
+from compiler.passes.lower import Matrix, Stage
+from hw.contract.presets import preset
+from sim.cycle.device import Cycle
+from sim.rtl.device import Timing
 from tests.compiler.models import SITE, compiled
 
 EDGE = preset("edge")

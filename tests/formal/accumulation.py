@@ -12,7 +12,7 @@ from collections.abc import Callable
 from amaranth import Const, Module, Mux, Signal, Value, signed
 from amaranth.hdl import Assert, Assume, Cover
 
-from hw.params import HwParams
+from hw.contract.params import HwParams
 from tests.formal.accumulator import ArrayState, Place, Tiles, choose
 from tests.formal.chain import LARGEST_WEIGHT, Beat, Chain
 from tests.formal.rules import keeps

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.hdl import Assert, Assume
 
-from hw.params import HwParams
-from hw.pe import accumulate
-from hw.tiling import tile_layout
+from hw.contract.params import HwParams
+from hw.matmul.pe import accumulate
+from hw.matmul.tiling import tile_layout
 from tests.formal.chain import Chain
 from tests.formal.rules import constant, handshake
 

@@ -4,11 +4,11 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.hdl import Assert, Assume
 from amaranth.lib.wiring import connect
 
-from hw.array import PEArray
-from hw.isa import Coding
-from hw.params import HwParams
-from hw.sequencer import Sequencer
-from hw.train import SpikeTrain
+from hw.contract.isa import Coding
+from hw.contract.params import HwParams
+from hw.matmul.array import PEArray
+from hw.matmul.sequencer import Sequencer
+from hw.spike.train import SpikeTrain
 from tests.formal.rules import Opened, free, handshake, source
 from tests.formal.spikes import value, worth_counts
 

@@ -7,15 +7,15 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib.wiring import connect
 
-from hw.beats import Beats
-from hw.events import event_layout
-from hw.fetch import Fetcher, row_words_layout
-from hw.isa import Coding
-from hw.params import HwParams
-from hw.sequencer import Sequencer
-from hw.stream import Queue
-from hw.tiling import tile_layout
-from hw.train import SpikeTrain
+from hw.common.stream import Queue
+from hw.contract.isa import Coding
+from hw.contract.params import HwParams
+from hw.matmul.beats import Beats
+from hw.matmul.fetch import Fetcher, row_words_layout
+from hw.matmul.sequencer import Sequencer
+from hw.matmul.tiling import tile_layout
+from hw.spike.events import event_layout
+from hw.spike.train import SpikeTrain
 from tests.formal.progress import PATIENCE, fair
 from tests.formal.rules import (
     Opened,

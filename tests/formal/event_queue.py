@@ -6,10 +6,10 @@ One channel is chosen, any of them, and followed from the encoder's writing to t
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover
 
-from hw.events import EventQueue
-from hw.memory_port import log2
-from hw.params import HwParams
-from hw.spikes import SpikeBuffer, batch_layout
+from hw.contract.params import HwParams
+from hw.memory.port import log2
+from hw.spike.buffer import SpikeBuffer, batch_layout
+from hw.spike.events import EventQueue
 from tests.formal.rules import Opened, constant, free, handshake, sink, source
 
 

@@ -8,14 +8,14 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib.wiring import In
 
-from hw.controller import Controller
-from hw.drain import drain_layout
-from hw.encoder import Encoder
-from hw.isa import INSTRUCTIONS, SLOT_BYTES, Opcode
-from hw.matmul import MatrixPath
-from hw.memory_port import log2
-from hw.params import HwParams
-from hw.slots import instructions
+from hw.contract.isa import INSTRUCTIONS, SLOT_BYTES, Opcode
+from hw.contract.params import HwParams
+from hw.control.controller import Controller
+from hw.control.slots import instructions
+from hw.matmul.drain import drain_layout
+from hw.matmul.matmul import MatrixPath
+from hw.memory.port import log2
+from hw.spike.encoder import Encoder
 from tests.formal.rules import Opened, free, handshake, keeps, sink, source
 
 _IN_ONE_STATE = (Opcode.ENCODE, Opcode.MATMUL, Opcode.STORE, Opcode.PREFILL, Opcode.LAYERS)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover
 
-from hw.bursts import Bursts
-from hw.memory_port import READ_CLIENTS, burst_layout, log2
-from hw.params import HwParams
-from hw.read import ReadPort
-from hw.write import WritePort
+from hw.contract.params import HwParams
+from hw.memory.bursts import Bursts
+from hw.memory.port import READ_CLIENTS, burst_layout, log2
+from hw.memory.read import ReadPort
+from hw.memory.write import WritePort
 from tests.formal.rules import Opened, free, handshake, sink, source, valid_stays
 
 _COUNT_WIDTH = 28  # of ghost counters: beyond all that can be under way

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from amaranth import Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover
 
-from hw.memory_port import READ_CLIENTS
-from hw.params import HwParams
+from hw.contract.params import HwParams
+from hw.memory.port import READ_CLIENTS
 from tests.formal.memory_port import Client
 from tests.formal.rules import handshake
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from amaranth import Module
 from amaranth.back import rtlil
 
-from hw.params import HwParams
-from hw.presets import preset
+from hw.contract.params import HwParams
+from hw.contract.presets import preset
 from tests.formal.sby import Outcome, sby
 
 __all__ = ["PARAMS", "Proof"]

@@ -3,9 +3,9 @@
 from amaranth import Module, Signal
 from amaranth.hdl import Assert, Assume, Cover
 
-from hw.csr import AXIL_PORTS, Csr
-from hw.params import HwParams
-from hw.regs import COUNTERS, REGISTERS
+from hw.contract.params import HwParams
+from hw.contract.regs import COUNTERS, REGISTERS
+from hw.control.csr import AXIL_PORTS, Csr
 from tests.formal.rules import Opened, free, keeps
 
 _CHANNELS = {"aw": ["awaddr", "awprot"], "w": ["wdata", "wstrb"], "ar": ["araddr", "arprot"]}

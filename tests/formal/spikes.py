@@ -3,10 +3,10 @@
 from amaranth import Const, Module, Mux, Signal, signed
 from amaranth.hdl import Assert, Assume, Cover
 
-from hw.isa import Coding
-from hw.params import HwParams
-from hw.pe import accumulate
-from hw.train import SpikeTrain
+from hw.contract.isa import Coding
+from hw.contract.params import HwParams
+from hw.matmul.pe import accumulate
+from hw.spike.train import SpikeTrain
 from tests.formal.rules import constant, free, handshake, source
 
 

@@ -3,17 +3,17 @@
 from amaranth import Module, Signal
 from amaranth.hdl import Assert, Assume, Cover
 
-from hw.beats import Beats
-from hw.bursts import Bursts
-from hw.channel_words import ChannelWords
-from hw.drain import Drain
-from hw.fetch import Fetcher
-from hw.params import HwParams
-from hw.requant import Requantizer
-from hw.sequencer import Sequencer
-from hw.stream import Queue
-from hw.threshold import Threshold
-from hw.train import SpikeTrain
+from hw.common.stream import Queue
+from hw.contract.params import HwParams
+from hw.matmul.beats import Beats
+from hw.matmul.channel_words import ChannelWords
+from hw.matmul.drain import Drain
+from hw.matmul.fetch import Fetcher
+from hw.matmul.requant import Requantizer
+from hw.matmul.sequencer import Sequencer
+from hw.memory.bursts import Bursts
+from hw.spike.threshold import Threshold
+from hw.spike.train import SpikeTrain
 from tests.formal.rules import Opened, free, handshake, keeps, ready_stays, sink, source
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hw.memory_port import READ_CLIENTS
+from hw.memory.port import READ_CLIENTS
 from tests.formal import (
     accumulation,
     event_path,

@@ -3,12 +3,12 @@
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import Assert, Assume, Cover
 
-from hw.cache import CacheWriter
-from hw.isa import INSTRUCTIONS, Opcode
-from hw.memory_port import log2
-from hw.params import HwParams
-from hw.rows import WRITE_CLIENTS, RowMux
-from hw.vector import VectorUnit
+from hw.contract.isa import INSTRUCTIONS, Opcode
+from hw.contract.params import HwParams
+from hw.memory.port import log2
+from hw.memory.rows import WRITE_CLIENTS, RowMux
+from hw.spike.kv_cache import CacheWriter
+from hw.vector.unit import VectorUnit
 from tests.formal.rules import Opened, bits, free, handshake, sink, source
 
 

@@ -8,7 +8,7 @@ import torch
 import transformers
 from gguf import GGUFWriter
 
-from golden.checkpoints import CheckpointError, load
+from golden.checkpoint.checkpoint import CheckpointError, load
 
 SHAPE = {
     "vocab_size": 61,

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from golden.adapter import (
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.names import matrices
+from golden.measure.profile import recipe_digest
+from golden.recipe.adapter import (
     adapt,
     adapter_entry,
     adapter_of,
@@ -16,11 +19,8 @@ from golden.adapter import (
     units,
     unpack_adapter,
 )
-from golden.checkpoints import load
-from golden.names import matrices
-from golden.prepare import prepare
-from golden.profile import recipe_digest
-from golden.recipe import RecipeError, load_recipe
+from golden.recipe.prepare import prepare
+from golden.recipe.recipe import RecipeError, load_recipe
 from tests.golden.make_checkpoints import random_model
 
 

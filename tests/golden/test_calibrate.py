@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from golden.__main__ import main
-from golden.calibrate import Calibration, Point, best
-from golden.checkpoints import load
-from golden.curve import curve as curve_of
-from golden.fixed import to_fixed
-from golden.names import matrices
-from golden.neuron import fire, threshold
-from golden.parts import split
-from golden.perplexity import measure, read_text, windows
-from golden.recipe import load_recipe
-from golden.recipe_file import to_toml
-from golden.settings import SiteSettings
+from golden.calibration.calibrate import Calibration, Point, best
+from golden.calibration.curve import curve as curve_of
+from golden.calibration.parts import split
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.names import matrices
+from golden.measure.perplexity import measure, read_text, windows
+from golden.numerics.fixed import to_fixed
+from golden.numerics.neuron import fire, threshold
+from golden.recipe.recipe import load_recipe
+from golden.recipe.recipe_file import to_toml
+from golden.recipe.settings import SiteSettings
 from tests.golden.test_perplexity import text
 
 STORIES = "tinystories_train_head.txt"
@@ -182,7 +182,7 @@ def test_an_adapter_brings_curves_of_its_own_and_learns_on_for_its_share(stories
         taught.append((zones, before))
         return ups
 
-    monkeypatch.setattr("golden.calibrate.distil", distil)
+    monkeypatch.setattr("golden.calibration.calibrate.distil", distil)
     windows = [[1, *range(300, 340)], [1, *range(340, 380)]]
     found = Calibration(checkpoint, None, windows[:1], windows[1:])
     own = found.curves["head"].nats

@@ -7,10 +7,10 @@ import pytest
 import torch
 from gguf import GGUFReader
 
-from golden.checkpoints import ModelConfig, load
-from golden.names import bias_of, matrices, site_of, tensor_shapes
-from golden.readers.file_bytes import FileBytes
-from golden.rope import FactorScaling, LinearScaling, Llama3Scaling, YarnScaling
+from golden.checkpoint.checkpoint import ModelConfig, load
+from golden.checkpoint.names import bias_of, matrices, site_of, tensor_shapes
+from golden.checkpoint.readers.file_bytes import FileBytes
+from golden.checkpoint.rope import FactorScaling, LinearScaling, Llama3Scaling, YarnScaling
 from tests.golden.make_checkpoints import (
     ROPES,
     gguf_parts,

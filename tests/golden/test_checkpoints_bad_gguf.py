@@ -5,7 +5,7 @@ import struct
 import pytest
 import torch
 
-from golden.checkpoints import CheckpointError, load
+from golden.checkpoint.checkpoint import CheckpointError, load
 from tests.golden.make_checkpoints import gguf_parts, random_model, refused, write_gguf
 
 GET = "get it again"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from golden.checkpoints import CheckpointError, CheckpointNotFoundError, load
+from golden.checkpoint.checkpoint import CheckpointError, CheckpointNotFoundError, load
 from tests.golden.make_checkpoints import random_model, refused
 
 GET = "get it again"

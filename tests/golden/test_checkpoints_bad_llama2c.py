@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from golden.checkpoints import CheckpointError, CheckpointNotFoundError, load
+from golden.checkpoint.checkpoint import CheckpointError, CheckpointNotFoundError, load
 from tests.golden.make_checkpoints import random_model, refused, write_llama2c
 
 GET = "get it again"

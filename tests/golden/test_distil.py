@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch.nn.functional import kl_div
 
-from golden.adapter import adapt, pack_adapter, unpack_adapter
-from golden.checkpoints import load
-from golden.distil import _Fire, distil
-from golden.fixed import from_fixed, to_fixed
-from golden.model import Model
-from golden.names import matrices, site_of
-from golden.neuron import fire, threshold
-from golden.recipe import Recipe
-from golden.settings import SiteSettings
-from golden.spiking import SpikingLinear
+from golden.calibration.distil import _Fire, distil
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.names import matrices, site_of
+from golden.model.llama import Model
+from golden.model.spiking import SpikingLinear
+from golden.numerics.fixed import from_fixed, to_fixed
+from golden.numerics.neuron import fire, threshold
+from golden.recipe.adapter import adapt, pack_adapter, unpack_adapter
+from golden.recipe.recipe import Recipe
+from golden.recipe.settings import SiteSettings
 from tests.golden.make_checkpoints import SHAPE, random_model
 
 WINDOWS = [

@@ -7,7 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.encoding import CODINGS, decode, encode, step_weights, time_steps_for, zero_point
+from golden.numerics.encoding import (
+    CODINGS,
+    decode,
+    encode,
+    step_weights,
+    time_steps_for,
+    zero_point,
+)
 
 INTEGERS = [torch.int8, torch.int16, torch.int32, torch.int64]
 UNSIGNED = [torch.uint8, torch.uint16, torch.uint32, torch.uint64]

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from golden.errors import sentence_of
+from golden.console.errors import sentence_of
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from golden.encoding import CODINGS, encode, time_steps_for
-from golden.firing import FiringStatistics
-from golden.neuron import Site, fire, threshold
-from golden.spiking import Encoded
+from golden.measure.firing import FiringStatistics
+from golden.model.spiking import Encoded
+from golden.numerics.encoding import CODINGS, encode, time_steps_for
+from golden.numerics.neuron import Site, fire, threshold
 
 CLIPPING = Site("absmax", 15, 64, 15)  # a quarter of the range: most of it is clipped
 

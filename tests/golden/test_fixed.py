@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.fixed import from_fixed, round_half_away, to_fixed
+from golden.numerics.fixed import from_fixed, round_half_away, to_fixed
 
 
 def half_away(value: Fraction) -> int:

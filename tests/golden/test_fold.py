@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from golden.checkpoints import load
-from golden.fold import FoldedCheckpoint, find_fold, fold
-from golden.model import Model
-from golden.names import matrices
-from golden.sensitivity import reached
+from golden.calibration.sensitivity import reached
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.names import matrices
+from golden.model.llama import Model
+from golden.recipe.fold import FoldedCheckpoint, find_fold, fold
 from tests.golden.make_checkpoints import SHAPE, random_model
 
 IDS = [(7 * i * i + 3 * i) % SHAPE["vocab_size"] for i in range(100)]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from golden.checkpoints import load
-from golden.fold import find_fold, fold
-from golden.fold_file import fold_entry, fold_of, pack_fold, unpack_fold
-from golden.model import Model
-from golden.profile import recipe_digest
-from golden.recipe import RecipeError, load_recipe
+from golden.checkpoint.checkpoint import load
+from golden.measure.profile import recipe_digest
+from golden.model.llama import Model
+from golden.recipe.fold import find_fold, fold
+from golden.recipe.fold_file import fold_entry, fold_of, pack_fold, unpack_fold
+from golden.recipe.recipe import RecipeError, load_recipe
 from tests.golden.make_checkpoints import SHAPE, random_model
 
 IDS = [(7 * i * i + 3 * i) % SHAPE["vocab_size"] for i in range(100)]

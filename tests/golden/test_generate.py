@@ -3,10 +3,10 @@
 import pytest
 
 from golden.__main__ import main
-from golden.checkpoints import load
-from golden.integer import IntegerModel
-from golden.recipe import load_recipe
-from golden.tokenizer import Tokenizer
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.tokenizer import Tokenizer
+from golden.model.integer import IntegerModel
+from golden.recipe.recipe import load_recipe
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -53,8 +53,8 @@ def test_a_character_of_several_tokens_is_printed_whole(stories, capsys, monkeyp
         eos_ids=(),
     )
     parts = []
-    monkeypatch.setattr("golden.checkpoints.Checkpoint.tokenizer", tokenizer)
-    monkeypatch.setattr("golden.integer.IntegerModel.stream", lambda *_: iter(said))
+    monkeypatch.setattr("golden.checkpoint.checkpoint.Checkpoint.tokenizer", tokenizer)
+    monkeypatch.setattr("golden.model.integer.IntegerModel.stream", lambda *_: iter(said))
     monkeypatch.setattr("builtins.print", lambda text, **_: parts.append(text))
     assert main(["generate", *stories, "--prompt", "ab"]) == 0
     assert parts == ["ab", "\u2581", "x", "\ufffd"]

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden.checkpoints import load
-from golden.config import ModelConfig
-from golden.integer import IntegerModel
-from golden.model import Model
-from golden.names import tensor_shapes
-from golden.quant import quantize_weight
-from golden.recipe import Recipe, RecipeError, load_recipe
-from golden.rope import FactorScaling, YarnScaling, angles_table, pair_order
-from golden.settings import SiteSettings
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.config import ModelConfig
+from golden.checkpoint.names import tensor_shapes
+from golden.checkpoint.rope import FactorScaling, YarnScaling, angles_table, pair_order
+from golden.model.integer import IntegerModel
+from golden.model.llama import Model
+from golden.numerics.quant import quantize_weight
+from golden.recipe.recipe import Recipe, RecipeError, load_recipe
+from golden.recipe.settings import SiteSettings
 from tests.golden import reference
 from tests.golden.make_checkpoints import random_model, rope
 
@@ -165,7 +165,7 @@ def test_blocks_of_tokens_make_no_difference(monkeypatch, seed):
     checkpoint, ids = random_checkpoint(seed, sliding_window=7), ids_of(seed, 30)
     model = IntegerModel(checkpoint, MIXED)
     whole = model.forward(ids)
-    monkeypatch.setattr("golden.integer._BLOCK_ELEMENTS", 4 * 30 * 4)  # 4 tokens
+    monkeypatch.setattr("golden.model.integer._BLOCK_ELEMENTS", 4 * 30 * 4)  # 4 tokens
     assert torch.equal(model.forward(ids), whole)
 
 
@@ -191,7 +191,7 @@ def test_where_pairs_lie_makes_no_difference(variant, seed):
 
 def test_every_tensor_is_reported_by_name_and_whole(monkeypatch, seed):
     checkpoint = random_checkpoint(seed, qk_norm=True)
-    monkeypatch.setattr("golden.integer._BLOCK_ELEMENTS", 1)
+    monkeypatch.setattr("golden.model.integer._BLOCK_ELEMENTS", 1)
     seen: dict[str, torch.Tensor] = {}
 
     def observe(name: str, x: torch.Tensor) -> None:

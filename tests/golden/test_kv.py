@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.config import ModelConfig
-from golden.kv import IntegerCache, attend, encode_rows
-from golden.neuron import Site
+from golden.checkpoint.config import ModelConfig
+from golden.model.kv import IntegerCache, attend, encode_rows
+from golden.numerics.neuron import Site
 from tests.golden import reference
 from tests.golden.reference import HIGH, LOW
 

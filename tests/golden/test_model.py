@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from golden import fetch
-from golden.attention import KVCache
-from golden.checkpoints import load
-from golden.model import Model
-from golden.names import MATRICES, matrices, site_of
-from golden.rope import FactorScaling
+from golden.checkpoint import fetch
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.names import MATRICES, matrices, site_of
+from golden.checkpoint.rope import FactorScaling
+from golden.model.attention import KVCache
+from golden.model.llama import Model
 from tests.golden.make_checkpoints import (
     SHAPE,
     gguf_parts,

@@ -9,7 +9,14 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from golden.neuron import Site, fire, fire_neuron, quantile_dead_zone, spike_potential, threshold
+from golden.numerics.neuron import (
+    Site,
+    fire,
+    fire_neuron,
+    quantile_dead_zone,
+    spike_potential,
+    threshold,
+)
 
 F = 24
 LOW, HIGH = -(1 << 31), (1 << 31) - 1

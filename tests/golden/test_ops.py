@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.encoding import CODINGS, encode, time_steps_for
-from golden.ops import accumulate, accumulate_spikes, requantize
-from golden.quant import QuantizedWeight
+from golden.numerics.encoding import CODINGS, encode, time_steps_for
+from golden.numerics.ops import accumulate, accumulate_spikes, requantize
+from golden.numerics.quant import QuantizedWeight
 
 INT32 = st.integers(-(1 << 31), (1 << 31) - 1)
 

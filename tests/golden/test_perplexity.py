@@ -9,13 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden import fetch
 from golden.__main__ import main
-from golden.checkpoints import load
-from golden.model import Model
-from golden.perplexity import Loss, measure, read_text, windows
-from golden.recipe import known_recipes, load_recipe
-from golden.spiking import SpikingLinear
+from golden.checkpoint import fetch
+from golden.checkpoint.checkpoint import load
+from golden.measure.perplexity import Loss, measure, read_text, windows
+from golden.model.llama import Model
+from golden.model.spiking import SpikingLinear
+from golden.recipe.recipe import known_recipes, load_recipe
 
 TEXTS = Path(__file__).resolve().parents[3] / "shared" / "text"
 

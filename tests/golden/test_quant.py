@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden import quant
-from golden.quant import LARGEST_CODE, dequantize, quantize_weight
+from golden.numerics import quant
+from golden.numerics.quant import LARGEST_CODE, dequantize, quantize_weight
 
 BITS = (8, 4, 2)
 weights = st.floats(-8, 8, width=32) | st.sampled_from([0.0, 1.0, -1.0, 1e-7, 30.0])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.neuron import Site
-from golden.recipe import SITES, RecipeError, known_recipes, load_recipe, locate, recipes_of
+from golden.numerics.neuron import Site
+from golden.recipe.recipe import SITES, RecipeError, known_recipes, load_recipe, locate, recipes_of
 
 
 @pytest.fixture

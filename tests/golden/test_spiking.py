@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from golden.checkpoints import load
-from golden.config import ModelConfig
-from golden.encoding import encode, time_steps_for
-from golden.fixed import to_fixed
-from golden.model import Model
-from golden.names import tensor_shapes
-from golden.ops import accumulate_spikes
-from golden.recipe import Recipe, RecipeError, load_recipe
-from golden.settings import SiteSettings
-from golden.spiking import SpikingLinear
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.config import ModelConfig
+from golden.checkpoint.names import tensor_shapes
+from golden.model.llama import Model
+from golden.model.spiking import SpikingLinear
+from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.fixed import to_fixed
+from golden.numerics.ops import accumulate_spikes
+from golden.recipe.recipe import Recipe, RecipeError, load_recipe
+from golden.recipe.settings import SiteSettings
 
 CONFIG = ModelConfig(
     name="small",
@@ -112,7 +112,7 @@ def test_blocks_of_outputs_make_no_difference(monkeypatch, seed):
     matrix = linear.matrix("layers.0.q")
     encoded = matrix.encode(to_fixed(torch.randn(5, 16)))
     whole = matrix.apply(encoded)
-    monkeypatch.setattr("golden.spiking._BLOCK_ELEMENTS", 15)  # 3 outputs of 5 tokens
+    monkeypatch.setattr("golden.model.spiking._BLOCK_ELEMENTS", 15)  # 3 outputs of 5 tokens
     assert torch.equal(matrix.apply(encoded), whole)
 
 

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden import vector
-from golden.rope import angles_table, pair_order
+from golden.checkpoint.rope import angles_table, pair_order
+from golden.numerics import vector
 from tests.golden import reference
 
 LOW, HIGH = reference.LOW, reference.HIGH

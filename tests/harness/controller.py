@@ -3,10 +3,10 @@
 import random
 from dataclasses import replace
 
-from hw.controller import Controller
-from hw.isa import INSTRUCTIONS as LAYOUTS
-from hw.isa import SLOT_BYTES, Opcode, unpack
-from hw.presets import preset
+from hw.contract.isa import INSTRUCTIONS as LAYOUTS
+from hw.contract.isa import SLOT_BYTES, Opcode, unpack
+from hw.contract.presets import preset
+from hw.control.controller import Controller
 from tests.harness.memory import serve
 from tests.harness.programs import FINGERPRINT, HANDED_OVER, PROGRAM, RECORDS, TOKENS
 from tests.harness.streams import StreamRule, simulate, to_int

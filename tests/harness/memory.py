@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from amaranth.sim import SimulatorContext
 
-from hw.params import HwParams
+from hw.contract.params import HwParams
 from tests.harness.streams import StreamRule
 
 __all__ = ["PortReads", "PortWrites", "noise", "serve"]
@@ -34,7 +34,7 @@ async def serve(
     ctx : SimulatorContext
         The test bench's.
     request, words : stream
-        The client's segments (`hw.memory_port.segment_layout`), and their words.
+        The client's segments (`hw.memory.port.segment_layout`), and their words.
     read : callable
         Returns the word at a word address.
     rng, idle, stall

@@ -2,7 +2,7 @@
 
 import random
 
-from hw.isa import (
+from hw.contract.isa import (
     HEADER,
     MAGIC,
     MODIFIERS,

@@ -1,7 +1,7 @@
-"""The way through a program, by the words of `hw.isa.PSEUDOCODE`: what a controller must issue."""
+"""The way through a program, by `isa.PSEUDOCODE`: what a controller must issue."""
 
-from hw.isa import Opcode, VectorOp, disassemble
-from hw.regs import Error
+from hw.contract.isa import Opcode, VectorOp, disassemble
+from hw.contract.regs import Error
 
 __all__ = ["walk"]
 

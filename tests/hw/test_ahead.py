@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hw.ahead import Ahead
-from hw.presets import preset
+from hw.contract.presets import preset
+from hw.control.ahead import Ahead
 from tests.harness.memory import noise, serve
 from tests.harness.streams import collect, simulate
 

@@ -10,13 +10,13 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect
 
-from golden.encoding import encode
-from golden.ops import accumulate
-from hw.array import PEArray
-from hw.isa import Coding
-from hw.presets import preset
-from hw.sequencer import Sequencer
-from hw.train import SpikeTrain
+from golden.numerics.encoding import encode
+from golden.numerics.ops import accumulate
+from hw.contract.isa import Coding
+from hw.contract.presets import preset
+from hw.matmul.array import PEArray
+from hw.matmul.sequencer import Sequencer
+from hw.spike.train import SpikeTrain
 from tests.harness.streams import feed, simulate
 
 PARAMS = preset("test")

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hw.beats import Beats, beat_layout
-from hw.presets import PRESETS
+from hw.contract.presets import PRESETS
+from hw.matmul.beats import Beats, beat_layout
 from tests.harness.streams import collect, feed, simulate
 
 

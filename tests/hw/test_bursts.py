@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from hw.bursts import Bursts
-from hw.memory_port import burst_layout, segment_layout
-from hw.presets import preset
+from hw.contract.presets import preset
+from hw.memory.bursts import Bursts
+from hw.memory.port import burst_layout, segment_layout
 from tests.harness.streams import feed, simulate
 
 PARAMS = preset("test")

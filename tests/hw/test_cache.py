@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from hw.cache import CacheWriter
-from hw.isa import Cache, Opcode
-from hw.presets import preset
-from hw.write import row_layout
+from hw.contract.isa import Cache, Opcode
+from hw.contract.presets import preset
+from hw.memory.write import row_layout
+from hw.spike.kv_cache import CacheWriter
 from tests.harness.streams import collect, feed, simulate
 
 TEST = preset("test")
@@ -48,7 +48,7 @@ class Store:
         }
 
     def expected(self, params):
-        """Return the bytes that must be written, by address: `hw.isa.PSEUDOCODE` of STORE."""
+        """Return the bytes that must be written, by address: `isa.PSEUDOCODE` of STORE."""
         written = {}
         tile, column = divmod(self.position, params.tile_outputs)
         for head, (codes, (mantissa, exponent)) in enumerate(

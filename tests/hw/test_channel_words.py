@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from hw.channel_words import ChannelWords
-from hw.isa import SCALE, pack
-from hw.presets import preset
+from hw.contract.isa import SCALE, pack
+from hw.contract.presets import preset
+from hw.matmul.channel_words import ChannelWords
 from tests.harness.memory import serve
 from tests.harness.streams import feed, simulate
 

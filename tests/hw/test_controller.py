@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hw.isa import HEADER, MAGIC, SLOT_BYTES, Opcode, assemble
-from hw.regs import Error
+from hw.contract.isa import HEADER, MAGIC, SLOT_BYTES, Opcode, assemble
+from hw.contract.regs import Error
 from tests.harness.controller import WIDTHS, ControllerBench, run
 from tests.harness.programs import ENCODE, FINGERPRINT, MATMUL, fields, plain, program, slot
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hw.isa import HEADER, SLOT_BYTES, Opcode
-from hw.regs import Error
+from hw.contract.isa import HEADER, SLOT_BYTES, Opcode
+from hw.contract.regs import Error
 from tests.harness.controller import TEST, WIDTHS, ControllerBench, run
 from tests.harness.programs import (
     LAYERED,

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hw.isa import Opcode
-from hw.regs import Error
+from hw.contract.isa import Opcode
+from hw.contract.regs import Error
 from tests.harness.controller import ControllerBench
 from tests.harness.programs import (
     CONTROL,

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hw.isa import SLOT_BYTES, Opcode
-from hw.regs import Error
+from hw.contract.isa import SLOT_BYTES, Opcode
+from hw.contract.regs import Error
 from tests.harness.controller import WIDTHS, ControllerBench
 from tests.harness.programs import (
     CONTROL,

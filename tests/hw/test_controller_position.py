@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from hw.isa import SLOT_BYTES, Opcode, VectorOp
-from hw.regs import Error
+from hw.contract.isa import SLOT_BYTES, Opcode, VectorOp
+from hw.contract.regs import Error
 from tests.harness.controller import TEST, WIDTHS, ControllerBench, run
 from tests.harness.programs import (
     FOR_EVER,

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hw.isa import Opcode, VectorOp
-from hw.regs import Error
+from hw.contract.isa import Opcode, VectorOp
+from hw.contract.regs import Error
 from tests.harness.controller import WIDTHS, ControllerBench
 from tests.harness.programs import (
     FOR_EVER,

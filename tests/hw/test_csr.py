@@ -1,12 +1,12 @@
-"""The registers: access as `hw.regs` says, counters, interrupt, whatever the bus's pace."""
+"""The registers: access as `regs` says, counters, interrupt, whatever the bus's pace."""
 
 import gc
 import random
 
 import pytest
 
-from hw.csr import Csr
-from hw.regs import COUNTERS, REGISTERS, Error, offset
+from hw.contract.regs import COUNTERS, REGISTERS, Error, offset
+from hw.control.csr import Csr
 from tests.harness.axi_lite import AxiLite
 from tests.harness.streams import simulate
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hw.divide import Divider
+from hw.common.divide import Divider
 from tests.harness.streams import collect, feed, latency, simulate
 
 WIDTHS = [(1, 1), (8, 5), (33, 17), (74, 32)]

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from hw.drain import Drain, drained_layout
-from hw.presets import preset
-from hw.write import row_layout
+from hw.contract.presets import preset
+from hw.matmul.drain import Drain, drained_layout
+from hw.memory.write import row_layout
 from tests.harness.streams import collect, simulate
 
 TEST = preset("test")

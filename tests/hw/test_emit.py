@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from hw import docs, yosys
 from hw.__main__ import main
-from hw.emit import LINT_WAIVERS, TOP, emit
-from hw.presets import PRESETS, preset
-from sim.verilog import verilator
+from hw.contract.presets import PRESETS, preset
+from hw.generate import docs, yosys
+from hw.generate.emit import LINT_WAIVERS, TOP, emit
+from sim.rtl.verilog import verilator
 
 SLOW = {"datacenter": pytest.mark.full}  # three times the Verilog of edge
 

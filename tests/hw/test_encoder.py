@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from golden.encoding import Site, fire, threshold
-from hw.encoder import Encoder
-from hw.isa import Opcode, Rule
-from hw.neuron import Neuron
-from hw.presets import preset
-from hw.spikes import batch_layout
-from hw.threshold import Threshold
+from golden.numerics.encoding import Site, fire, threshold
+from hw.contract.isa import Opcode, Rule
+from hw.contract.presets import preset
+from hw.spike.buffer import batch_layout
+from hw.spike.encoder import Encoder
+from hw.spike.neuron import Neuron
+from hw.spike.threshold import Threshold
 from tests.harness.memory import serve
 from tests.harness.streams import collect, simulate
 

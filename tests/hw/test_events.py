@@ -8,9 +8,9 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from hw.events import EventQueue, event_layout
-from hw.presets import preset
-from hw.spikes import SpikeBuffer
+from hw.contract.presets import preset
+from hw.spike.buffer import SpikeBuffer
+from hw.spike.events import EventQueue, event_layout
 from tests.harness.streams import collect, feed, simulate
 
 PARAMS = preset("test")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from hw.fetch import Fetcher, row_words_layout
-from hw.memory_port import segment_layout
-from hw.presets import preset
+from hw.contract.presets import preset
+from hw.matmul.fetch import Fetcher, row_words_layout
+from hw.memory.port import segment_layout
 from tests.harness.streams import collect, feed, latency, simulate
 
 PARAMS = preset("test")

@@ -8,10 +8,10 @@ from dataclasses import fields, replace
 import pytest
 from amaranth.lib import data, enum
 
-from hw import isa, regs
-from hw.fingerprint import fingerprint
-from hw.params import HwParams
-from hw.presets import PRESETS, preset
+from hw.contract import isa, regs
+from hw.contract.fingerprint import fingerprint
+from hw.contract.params import HwParams
+from hw.contract.presets import PRESETS, preset
 
 TEST = replace(preset("test"), banks=8)
 # Another valid value of each field.

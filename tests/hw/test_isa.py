@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw.isa import (
+from hw.contract.isa import (
     CHANNEL_WORDS,
     HEADER,
     INSTRUCTIONS,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hw.isa import Cache, Opcode, VectorOp
-from hw.regs import Error
+from hw.contract.isa import Cache, Opcode, VectorOp
+from hw.contract.regs import Error
 from tests.harness.controller import TEST, run
 from tests.harness.programs import fields, program, slot
 

@@ -4,9 +4,9 @@ import random
 
 import torch
 
-from golden.encoding import Site, fire
-from hw.neuron import Neuron
-from hw.presets import preset
+from golden.numerics.encoding import Site, fire
+from hw.contract.presets import preset
+from hw.spike.neuron import Neuron
 from tests.harness.streams import simulate
 
 PARAMS = preset("test")

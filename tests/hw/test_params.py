@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw.params import HwParams
-from hw.presets import PRESETS, preset
+from hw.contract.params import HwParams
+from hw.contract.presets import PRESETS, preset
 
 TEST = preset("test")
 

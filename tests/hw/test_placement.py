@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hw.isa import INSTRUCTIONS, Opcode, VectorOp
-from hw.placement import Placement
+from hw.contract.isa import INSTRUCTIONS, Opcode, VectorOp
+from hw.control.placement import Placement
 from tests.harness.streams import simulate
 
 VECTOR = INSTRUCTIONS[Opcode.VECTOR]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hw.presets import PRESETS, preset
+from hw.contract.presets import PRESETS, preset
 
 
 @pytest.mark.parametrize("name", ["datacenter", "edge", "test"])

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from hw.memory_port import READ_CLIENTS
-from hw.presets import preset
-from hw.read import ReadPort
+from hw.contract.presets import preset
+from hw.memory.port import READ_CLIENTS
+from hw.memory.read import ReadPort
 from tests.harness.memory import PortReads, noise
 from tests.harness.streams import collect, feed, latency, simulate
 

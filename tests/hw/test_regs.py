@@ -2,7 +2,7 @@
 
 import pytest
 
-from hw.regs import ADDR_WIDTH, COUNTERS, REGISTERS, Error, offset
+from hw.contract.regs import ADDR_WIDTH, COUNTERS, REGISTERS, Error, offset
 
 
 def test_offsets_are_aligned_unique_and_within_the_address():

@@ -5,10 +5,10 @@ import random
 import pytest
 import torch
 
-from golden.ops import requantize
-from golden.quant import QuantizedWeight
-from hw.presets import preset
-from hw.requant import Requantizer
+from golden.numerics.ops import requantize
+from golden.numerics.quant import QuantizedWeight
+from hw.contract.presets import preset
+from hw.matmul.requant import Requantizer
 from tests.harness.streams import collect, feed, simulate
 
 PARAMS = preset("test")

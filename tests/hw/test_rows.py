@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from hw.presets import preset
-from hw.rows import WRITE_CLIENTS, RowMux
-from hw.write import row_layout
+from hw.contract.presets import preset
+from hw.memory.rows import WRITE_CLIENTS, RowMux
+from hw.memory.write import row_layout
 from tests.harness.streams import collect, feed, simulate
 
 TEST = preset("test")

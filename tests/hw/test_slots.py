@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from hw.isa import INSTRUCTIONS, Opcode, unpack
-from hw.regs import Error
-from hw.slots import Slots
+from hw.contract.isa import INSTRUCTIONS, Opcode, unpack
+from hw.contract.regs import Error
+from hw.control.slots import Slots
 from tests.harness.controller import WIDTHS, params_of
 from tests.harness.memory import serve
 from tests.harness.programs import (

@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.lib import data
 
-from hw.stream import Queue
+from hw.common.stream import Queue
 from tests.harness.streams import collect, feed, latency, simulate
 
 

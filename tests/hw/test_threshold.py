@@ -4,9 +4,9 @@ import random
 
 import torch
 
-from golden.encoding import Site, threshold
-from hw.presets import preset
-from hw.threshold import Threshold
+from golden.numerics.encoding import Site, threshold
+from hw.contract.presets import preset
+from hw.spike.threshold import Threshold
 from tests.harness.streams import collect, feed, simulate
 
 PARAMS = preset("test")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hw.presets import PRESETS, preset
-from hw.tiling import Tiling
+from hw.contract.presets import PRESETS, preset
+from hw.matmul.tiling import Tiling
 from tests.harness.streams import simulate
 
 VARIANTS = {

@@ -5,10 +5,10 @@ import random
 import pytest
 import torch
 
-from golden.encoding import encode
-from hw.isa import Coding
-from hw.presets import preset
-from hw.train import SpikeTrain, train_layout
+from golden.numerics.encoding import encode
+from hw.contract.isa import Coding
+from hw.contract.presets import preset
+from hw.spike.train import SpikeTrain, train_layout
 from tests.harness.streams import collect, feed, simulate
 
 PARAMS = preset("test")

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from hw.isa import VectorOp
-from hw.presets import preset
-from hw.vector import VectorUnit
-from hw.write import row_layout
+from hw.contract.isa import VectorOp
+from hw.contract.presets import preset
+from hw.memory.write import row_layout
+from hw.vector.unit import VectorUnit
 from tests.harness import vectors
 from tests.harness.memory import serve
 from tests.harness.streams import collect, feed, simulate

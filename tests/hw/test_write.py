@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from hw.presets import preset
-from hw.write import WritePort
+from hw.contract.presets import preset
+from hw.memory.write import WritePort
 from tests.harness.memory import PortWrites
 from tests.harness.streams import feed, simulate
 

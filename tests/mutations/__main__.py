@@ -22,7 +22,7 @@ _TIMEOUT_SECONDS = 900
 _PASSED, _FAILED = 0, 1  # exit statuses of pytest; others say that it did not get to the tests
 _ELABORATE = """
 from amaranth.hdl import Fragment
-from hw.presets import preset
+from hw.contract.presets import preset
 from hw.top import SpikeloomTop
 
 Fragment.get(SpikeloomTop(preset("test")), None)

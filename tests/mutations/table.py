@@ -57,14 +57,14 @@ _ERRORS = "e2e/test_rtl_errors.py"
 
 MUTATIONS = [
     *_of(
-        "pe.py",
+        "matmul/pe.py",
         "hw/test_array.py",
         ("the sign of a spike", "wide ^ minus.replicate(width)", "wide ^ plus.replicate(width)"),
         ("the carry into a subtraction", "total = Cat(1, v_mem)", "total = Cat(0, v_mem)"),
         ("a token that does not fire", "operand = Mux(plus | minus,", "operand = Mux(1,"),
     ),
     *_of(
-        "params.py",
+        "contract/params.py",
         "hw/test_array.py",
         (
             "the highest bit of the accumulator",
@@ -73,7 +73,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "array.py",
+        "matmul/array.py",
         "hw/test_array.py",
         (
             "forwarding of a bank that returns at once",
@@ -103,7 +103,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "sequencer.py",
+        "matmul/sequencer.py",
         "hw/test_array.py",
         ("the wait for a half", "half_free = ~occupied.bit_select(half, 1)", "half_free = 1"),
         (
@@ -129,7 +129,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "train.py",
+        "spike/train.py",
         "hw/test_train.py",
         (
             "the digits +1 of the non-adjacent form",
@@ -144,13 +144,13 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "train.py",
+        "spike/train.py",
         "hw/test_array.py",
         ("a MAC array's one step", "steps = Const(1)", "steps = longest"),
         ("a silent channel's step", "Mux(steps == 0, 1, steps)", "steps"),
     ),
     *_of(
-        "neuron.py",
+        "spike/neuron.py",
         "hw/test_neuron.py",
         (
             "the clip at the largest count",
@@ -168,13 +168,13 @@ MUTATIONS = [
         ("the soft reset", "Mux(holds, before.v_mem - quantum, before.v_mem)", "before.v_mem"),
     ),
     *_of(
-        "threshold.py",
+        "spike/threshold.py",
         "hw/test_threshold.py",
         ("the least threshold", "self.o.payload.eq(one_lsb)", "self.o.payload.eq(dividend)"),
         ("a threshold's saturation", "dividend[width:].any()", "dividend[width + 40 :].any()"),
     ),
     *_of(
-        "encoder.py",
+        "spike/encoder.py",
         "hw/test_encoder.py",
         (
             "magnitudes beyond the last channel",
@@ -209,13 +209,13 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "spikes.py",
+        "spike/buffer.py",
         "hw/test_events.py",
         ("stale bits of a bitmap", "Mux(position == 0, 0, gathered)", "gathered"),
         ("tokens beyond the batch", "active = token < tokens", "active = tokens != 0"),
     ),
     *_of(
-        "events.py",
+        "spike/events.py",
         "hw/test_events.py",
         (
             "an event that is not taken",
@@ -236,7 +236,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "tiling.py",
+        "matmul/tiling.py",
         "hw/test_tiling.py",
         (
             "the outputs of the last tile",
@@ -246,7 +246,7 @@ MUTATIONS = [
         ("a row's padding to whole words", "words << beats_log2", "groups"),
     ),
     *_of(
-        "fetch.py",
+        "matmul/fetch.py",
         "hw/test_fetch.py",
         ("a MATMUL's own base", "Mux(based, base_of_matmul, base)", "base"),
         ("the next tile's base", "current_base + Mux(end, distance, 0)", "current_base"),
@@ -258,7 +258,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "beats.py",
+        "matmul/beats.py",
         "hw/test_beats.py",
         (
             "a weight's sign",
@@ -272,7 +272,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "bursts.py",
+        "memory/bursts.py",
         "hw/test_bursts.py",
         (
             "the cut at 4 KiB",
@@ -286,7 +286,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "read.py",
+        "memory/read.py",
         "hw/test_read.py",
         (
             "the credit of a client",
@@ -297,7 +297,7 @@ MUTATIONS = [
         ("the order of the clients", "& idle & ~Cat(*wants).any()", "& idle"),
     ),
     *_of(
-        "channel_words.py",
+        "matmul/channel_words.py",
         "hw/test_channel_words.py",
         ("the half that is loaded", "half.eq(~half),", "half.eq(0),"),
         (
@@ -308,7 +308,7 @@ MUTATIONS = [
         ("biases that a MATMUL has not", "Mux(bias_comes, word, 0)", "word"),
     ),
     *_of(
-        "drain.py",
+        "matmul/drain.py",
         "hw/test_drain.py",
         (
             "accumulators that nothing touched",
@@ -328,7 +328,7 @@ MUTATIONS = [
         ("a word that is not taken", "move = ~self.o.valid | self.o.ready", "move = 1"),
     ),
     *_of(
-        "requant.py",
+        "matmul/requant.py",
         "hw/test_requant.py",
         ("the rounding bit", "half_up.eq((scaled << 1).bit_select(places, 1))", "half_up.eq(0)"),
         ("the saturation of the product", "Mux(whole > limit, limit, whole)", "whole"),
@@ -336,7 +336,7 @@ MUTATIONS = [
         ("a result that is not taken", "move.eq(~self.o.valid | self.o.ready)", "move.eq(1)"),
     ),
     *_of(
-        "write.py",
+        "memory/write.py",
         "hw/test_write.py",
         ("the bytes behind a row", "(byte < end)", "(byte <= end)"),
         ("the bytes before a row", "(byte >= first) & (byte < end)", "(byte < end)"),
@@ -362,7 +362,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "ahead.py",
+        "control/ahead.py",
         "hw/test_ahead.py",
         ("the room for words", "under_way + words <= self._room", "under_way < self._room"),
         ("all of the room", "under_way + words <= self._room", "under_way + words < self._room"),
@@ -372,7 +372,7 @@ MUTATIONS = [
         ("a segment that is still wanted", "wanted.eq(wanted - 1)", "wanted.eq(0)"),
     ),
     *_of(
-        "controller.py",
+        "control/controller.py",
         "hw/test_controller_failures.py",
         (
             "a slot that could not be read",
@@ -386,7 +386,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "controller.py",
+        "control/controller.py",
         "hw/test_controller.py",
         ("the fence", "fenced = any_fields.fence & self.working", "fenced = 0"),
         (
@@ -397,12 +397,12 @@ MUTATIONS = [
         ("a program's own ENCODE", "started.eq(0),", "started.eq(1),"),
     ),
     *_of(
-        "controller.py",
+        "control/controller.py",
         "hw/test_controller_loops.py",
         ("the words of records at the end", "slots.quiet & records.quiet", "slots.quiet"),
     ),
     *_of(
-        "controller.py",
+        "control/controller.py",
         "hw/test_controller_fences.py",
         ("the wait of TOKEN", "with m.Elif(~self.working):", "with m.Elif(1):"),
         (
@@ -412,7 +412,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "controller.py",
+        "control/controller.py",
         "hw/test_controller_tokens.py",
         (
             "a stop token of the prompt",
@@ -428,7 +428,7 @@ MUTATIONS = [
         ("the token of a program before", "token.eq(0),", "token.eq(token),"),
     ),
     *_of(
-        "slots.py",
+        "control/slots.py",
         "hw/test_slots.py",
         (
             "a record that is taken",
@@ -453,7 +453,7 @@ MUTATIONS = [
         ("a sum that is too long", "total[len(length) :].any()", "0"),
     ),
     *_of(
-        "placement.py",
+        "control/placement.py",
         "hw/test_placement.py",
         (
             "the place of the position's row",
@@ -468,7 +468,7 @@ MUTATIONS = [
         ("the place of the token's row", "Mux(vector.a_by_token, by_token, 0)", "by_token"),
     ),
     *_of(
-        "rows.py",
+        "memory/rows.py",
         "hw/test_rows.py",
         ("the owner of the words", "owner.eq(chosen)", "owner.eq(offered)"),
         ("a row on offer", "Mux(waits, kept, offered)", "offered"),
@@ -479,7 +479,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "cache.py",
+        "spike/kv_cache.py",
         "hw/test_cache.py",
         ("the tile of a key", "Cat(column, tile * job.channels)", "Cat(column, tile)"),
         ("the byte of a key in its word", "row.first.eq(code_address)", "row.first.eq(0)"),
@@ -498,7 +498,7 @@ MUTATIONS = [
         ("a scale that has come before", "scaled.eq(0), index", "scaled.eq(scaled), index"),
     ),
     *_of(
-        "legal.py",
+        "control/legal.py",
         "hw/test_legal.py",
         (
             "positions beyond 16 bits",
@@ -507,12 +507,12 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "divide.py",
+        "common/divide.py",
         "hw/test_divide.py",
         ("a quotient bit", "fits.eq(partial >= divisor)", "fits.eq(partial > divisor)"),
     ),
     *_of(
-        "rounding.py",
+        "vector/rounding.py",
         "hw/test_vector.py",
         ("halves of negative numbers", "(value + half - (value < 0))", "(value + half)"),
         (
@@ -527,12 +527,12 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "elementwise.py",
+        "vector/elementwise.py",
         "hw/test_vector.py::test_rotate",
         ("the sense of a rotation", "first - second if subtracts", "first + second if subtracts"),
     ),
     *_of(
-        "elementwise.py",
+        "vector/elementwise.py",
         "hw/test_vector.py::test_swiglu",
         ("gates beyond the table", "Mux(beyond[2], one,", "Mux(0, one,"),
         ("negative gates", "Mux(gate[2] < 0, one - upper, upper)", "upper"),
@@ -540,7 +540,7 @@ MUTATIONS = [
         ("the place within a segment", "rise.eq(step * place[1])", "rise.eq(step * place[0])"),
     ),
     *_of(
-        "norm.py",
+        "vector/norm.py",
         "hw/test_vector.py::test_norm",
         (
             "squares beyond the last element",
@@ -550,7 +550,7 @@ MUTATIONS = [
         ("a row's own sum", "m.d.sync += self.squares.eq(0)", "m.d.sync += of_word.eq(0)"),
     ),
     *_of(
-        "softmax.py",
+        "vector/softmax.py",
         "hw/test_vector.py::test_softmax",
         (
             "scores beyond the last one",
@@ -568,7 +568,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "argmax.py",
+        "vector/argmax.py",
         "hw/test_vector.py",
         ("the first of equal elements", "of_word > largest", "of_word >= largest"),
         (
@@ -578,7 +578,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "vector.py",
+        "vector/unit.py",
         "hw/test_vector.py",
         (
             "the gains that all rows share",
@@ -595,7 +595,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "csr.py",
+        "control/csr.py",
         "hw/test_csr.py",
         ("a start while busy", "& self.wdata[0] & ~self.busy", "& self.wdata[0]"),
         (
@@ -606,7 +606,7 @@ MUTATIONS = [
         ("the strobes", "(field & ~mask) | (self.wdata & mask)", "self.wdata"),
     ),
     *_of(
-        "matmul.py",
+        "matmul/matmul.py",
         _PROGRAMS,
         (
             "an event that its queue does not take",
@@ -631,7 +631,7 @@ MUTATIONS = [
         ),
     ),
     *_of(
-        "matmul.py",
+        "matmul/matmul.py",
         "e2e/test_cycle.py::test_random_programs",
         ("the beats at hand", "Queue(beat_layout(p), p.beat_depth)", "Queue(beat_layout(p), 4)"),
     ),

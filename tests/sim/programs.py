@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from hw import isa
-from hw.fingerprint import fingerprint
-from hw.isa import Opcode
-from hw.presets import preset
+from hw.contract import isa
+from hw.contract.fingerprint import fingerprint
+from hw.contract.isa import Opcode
+from hw.contract.presets import preset
 from sim.device import Registers
-from sim.functional import Functional
+from sim.functional.device import Functional
 
 PARAMS = preset("test")
 MEMORY_BYTES = 1 << 16

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from compiler.lower import Matrix, Stage
-from golden.neuron import Site
+from compiler.passes.lower import Matrix, Stage
+from golden.numerics.neuron import Site
 from sim.__main__ import main
-from sim.rtl import Timing
+from sim.rtl.device import Timing
 from sim.sweep.firing import Firing
 from sim.sweep.grid import Configuration
 from sim.sweep.measure import Conditions

@@ -2,9 +2,9 @@
 
 import pytest
 
-from golden.checkpoints import load
-from golden.prompt import prompt_ids
-from sim.cases import file_name
+from golden.checkpoint.checkpoint import load
+from golden.checkpoint.prompt import prompt_ids
+from sim.check.cases import file_name
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,16 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from golden.encoding import encode, time_steps_for
-from hw.isa import Coding, Rule
-from sim.arithmetic import accumulate, fire, requantize, spikes, threshold, unpack_weights
+from golden.numerics.encoding import encode, time_steps_for
+from hw.contract.isa import Coding, Rule
+from sim.functional.arithmetic import (
+    accumulate,
+    fire,
+    requantize,
+    spikes,
+    threshold,
+    unpack_weights,
+)
 
 F = 24
 INT32 = st.one_of(

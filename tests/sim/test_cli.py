@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from golden.checkpoints import load
-from hw.presets import preset
+from golden.checkpoint.checkpoint import load
+from hw.contract.presets import preset
 from sim.__main__ import main
 from sim.errors import ToolError
-from sim.functional import Functional
+from sim.functional.device import Functional
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -157,7 +157,7 @@ def test_a_compiled_directory_knows_its_checkpoint(stories, stories260k, tmp_pat
     ],
 )
 def test_bad_requests(stories, capsys, arguments, sentence):
-    from hw.presets import PRESETS
+    from hw.contract.presets import PRESETS
 
     wanted = sentence.format(presets=", ".join(sorted(PRESETS)))
     assert refusal(capsys, *stories, *arguments) == wanted
@@ -233,7 +233,7 @@ def test_a_wrong_word_exits_with_1_and_says_where(stories, capsys, monkeypatch, 
         result.outputs["layers.0.up.output"][1, 17] += 1
         return result
 
-    monkeypatch.setattr("sim.run.Functional", wrong(change))
+    monkeypatch.setattr("sim.check.run.Functional", wrong(change))
     assert run(*stories, "--layer", "mlp0", "--seed", "31") == 1
     sentence = capsys.readouterr().err
     assert sentence.startswith(
@@ -250,7 +250,7 @@ def test_a_wrong_counter_exits_with_1_and_is_named(stories, capsys, monkeypatch)
         events = result.counters["events"] + 1
         return replace(result, counters={**result.counters, "events": events})
 
-    monkeypatch.setattr("sim.run.Functional", wrong(change))
+    monkeypatch.setattr("sim.check.run.Functional", wrong(change))
     assert run(*stories, "--layer", "mlp0") == 1
     assert capsys.readouterr().err.startswith("python -m sim: counter events: golden says ")
 
@@ -261,7 +261,7 @@ def test_a_run_that_breaks_off_leaves_no_older_report(stories, capsys, monkeypat
 
     assert run(*stories, "--layer", "mlp0") == 0
     capsys.readouterr()
-    monkeypatch.setattr("sim.run.build_bench", broken)
+    monkeypatch.setattr("sim.check.run.build_bench", broken)
     sentence = refusal(capsys, *stories, "--layer", "mlp0", "--device", "rtl")
     assert sentence == "make failed with status 2: the disk is full"
     assert not (tmp_path / "out" / "report.json").exists()
@@ -282,7 +282,7 @@ def test_a_run_that_breaks_off_leaves_no_older_report(stories, capsys, monkeypat
 def test_a_refused_request_leaves_no_older_report(
     stories260k, capsys, monkeypatch, tmp_path, refused, by_path
 ):
-    monkeypatch.setattr("sim.run.OUTPUT_ROOT", tmp_path)
+    monkeypatch.setattr("sim.check.run.OUTPUT_ROOT", tmp_path)
     model = str(stories260k) if by_path else "stories260k"
     layer = ("--layer", "mlp0", "--model", model, "--preset", "test", "--device", "functional")
     assert run(*layer) == 0
@@ -294,7 +294,7 @@ def test_a_refused_request_leaves_no_older_report(
 
 def test_a_refused_directory_leaves_no_older_report(stories, capsys, monkeypatch, tmp_path):
     assert run(*stories, "--layer", "mlp0") == 0
-    monkeypatch.setattr("sim.run.OUTPUT_ROOT", tmp_path)
+    monkeypatch.setattr("sim.check.run.OUTPUT_ROOT", tmp_path)
     compiled = ("--compiled", str(tmp_path / "out" / "compiled"), "--device", "functional")
     assert run(*compiled) == 0
     report = tmp_path / "stories260k" / "mlp0" / "report.json"

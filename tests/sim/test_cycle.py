@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hw.isa import Coding, Opcode, VectorOp
-from hw.presets import preset
-from hw.regs import COUNTERS, Error
-from sim.cycle import Batch, Cycle, predict
-from sim.cycle_model import library
+from hw.contract.isa import Coding, Opcode, VectorOp
+from hw.contract.presets import preset
+from hw.contract.regs import COUNTERS, Error
+from sim.cycle import library
+from sim.cycle.device import Batch, Cycle, predict
 from sim.errors import HardwareFault, ToolError
-from sim.functional import Functional
-from sim.rtl import Timing
+from sim.functional.device import Functional
+from sim.rtl.device import Timing
 from tests.compiler.models import compiled, one_matrix
 from tests.sim.programs import Bench, differs, slot
 
@@ -130,7 +130,7 @@ def test_events_with_few_spikes_make_up_for_those_with_many():
 
 
 def test_progress_is_told(program, rng, monkeypatch):
-    monkeypatch.setattr("sim.cycle_model.run.CYCLES_AT_ONCE", 100)
+    monkeypatch.setattr("sim.cycle.run.CYCLES_AT_ONCE", 100)
     told = []
     result = Cycle(progress=told.append).run(program, vectors(rng))
     assert len(told) == result.counters["cycles"] // 100
@@ -161,7 +161,7 @@ def test_a_breach_of_the_protocol_is_a_fault(rng):
 
 
 def test_a_model_that_does_nothing_is_a_fault(program, rng, monkeypatch):
-    monkeypatch.setattr("sim.cycle_model.run.CYCLES_AT_ONCE", 50)  # fewer than memory takes
+    monkeypatch.setattr("sim.cycle.run.CYCLES_AT_ONCE", 50)  # fewer than memory takes
     with pytest.raises(HardwareFault, match="the cycle model did nothing for 50 cycles"):
         Cycle(timing=Timing(latency=5000)).run(program, vectors(rng))
 
@@ -273,7 +273,7 @@ def test_a_program_that_goes_wrong_has_no_time(bench):
 @pytest.fixture
 def sources(tmp_path):
     """Return a root with a copy of the model's sources."""
-    for folder in ("sim/cycle_model", "sim/bench"):
+    for folder in ("sim/cycle/model", "sim/rtl/bench"):
         shutil.copytree(library.ROOT / folder, tmp_path / folder)
     return tmp_path
 
@@ -285,7 +285,7 @@ def test_the_model_compiles_without_a_warning(sources):
 
 
 def test_sources_that_do_not_compile_are_an_error_of_a_tool(sources):
-    (sources / "sim" / "cycle_model" / "model.cpp").write_text("#error broken\n")
+    (sources / "sim" / "cycle" / "model" / "model.cpp").write_text("#error broken\n")
     with pytest.raises(ToolError, match=r"^g\+\+ failed with status 1: .*broken"):
         library.library(sources)
     assert not list((sources / "build").rglob("*.so"))

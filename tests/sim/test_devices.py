@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from compiler.__main__ import main as compile_main
-from compiler.model.devices import build_devices, load_devices
-from golden.checkpoints import load
-from golden.recipe import load_recipe
-from hw.presets import preset
+from compiler.programs.devices import build_devices, load_devices
+from golden.checkpoint.checkpoint import load
+from golden.recipe.recipe import load_recipe
+from hw.contract.presets import preset
 from sim.__main__ import main
 from tests.compiler.models import RandomCheckpoint, recipe
 

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.model.build import build_model
-from compiler.order import ChannelOrder
-from golden.checkpoints import load
-from golden.encoding import encode, time_steps_for
-from golden.profiling import record
-from golden.recipe import load_recipe
-from hw.isa import Opcode, VectorOp
-from hw.presets import preset
-from sim import arithmetic, vector
+from compiler.passes.order import ChannelOrder
+from compiler.programs.model import build_model
+from golden.checkpoint.checkpoint import load
+from golden.measure.profiling import record
+from golden.numerics.encoding import encode, time_steps_for
+from golden.recipe.recipe import load_recipe
+from hw.contract.isa import Opcode, VectorOp
+from hw.contract.presets import preset
 from sim.__main__ import main
 from sim.diverge.explain import explain
 from sim.diverge.locate import compare
@@ -23,8 +22,9 @@ from sim.diverge.names import region_at
 from sim.diverge.program import of_model
 from sim.diverge.run import execute, outcome_of
 from sim.diverge.sources import Replay
-from sim.functional import Functional
-from sim.rtl import Timing
+from sim.functional import arithmetic, vector
+from sim.functional.device import Functional
+from sim.rtl.device import Timing
 from tests.compiler.models import RandomCheckpoint, recipe
 
 PARAMS = preset("test")
@@ -181,7 +181,7 @@ def test_a_broken_neuron_is_found_in_the_counts(story, monkeypatch):
             n[2] = 0 if n[2] else 1
         return n
 
-    monkeypatch.setattr("sim.machine.fire", wrong)
+    monkeypatch.setattr("sim.functional.machine.fire", wrong)
     outcome = outcome_of(story, ("functional", "golden"), Timing())
     first = explain(story.compiled, outcome.first)
     assert first["element"] == 2 and first["kind"] in ("counts", "codes")

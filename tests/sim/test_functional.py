@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.build import build
-from golden.spiking import SpikingLinear
-from hw.isa import HEADER, SLOT_BYTES, Opcode, assemble, disassemble
-from hw.presets import preset
-from hw.regs import COUNTERS, Error
-from sim.cycle import Cycle
-from sim.expected import expect
-from sim.functional import Functional, execute
+from compiler.programs.layers import build
+from golden.model.spiking import SpikingLinear
+from hw.contract.isa import HEADER, SLOT_BYTES, Opcode, assemble, disassemble
+from hw.contract.presets import preset
+from hw.contract.regs import COUNTERS, Error
+from sim.check.expected import expect
+from sim.cycle.device import Cycle
+from sim.functional.device import Functional, execute
 from tests.compiler.models import RandomCheckpoint, compiled, one_matrix, recipe
 
 PARAMS = preset("test")

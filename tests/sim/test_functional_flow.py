@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hw.isa import Opcode, VectorOp
-from hw.regs import Error
+from hw.contract.isa import Opcode, VectorOp
+from hw.contract.regs import Error
 from tests.sim.programs import END, A, B, C, D, copy, differs, slot
 
 

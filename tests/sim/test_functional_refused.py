@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hw.isa import Opcode, VectorOp
-from hw.presets import preset
-from hw.regs import Error
+from hw.contract.isa import Opcode, VectorOp
+from hw.contract.presets import preset
+from hw.contract.regs import Error
 from tests.sim.programs import END, PARAMS, A, B, Bench, C, D, copy, differs, slot
 
 LIMIT = PARAMS.max_channels

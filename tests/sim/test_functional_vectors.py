@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hw.isa import Cache, Opcode, VectorOp
-from hw.regs import Error
+from hw.contract.isa import Cache, Opcode, VectorOp
+from hw.contract.regs import Error
 from tests.golden import reference
 from tests.sim.programs import END, PARAMS, A, B, C, D, copy, slot
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.model.build import build_model
-from golden.checkpoints import load
-from golden.recipe import load_recipe
-from hw.presets import preset
-from hw.regs import Error
+from compiler.programs.model import build_model
+from golden.checkpoint.checkpoint import load
+from golden.recipe.recipe import load_recipe
+from hw.contract.presets import preset
+from hw.contract.regs import Error
 from sim.__main__ import main
-from sim.functional import Functional
-from sim.generate import generate
-from sim.whole import GenerateRequest
+from sim.functional.device import Functional
+from sim.generate.generate import generate
+from sim.generate.whole import GenerateRequest
 
 STORY = "Once upon a time, there was a little girl named Lily."
 
@@ -161,7 +161,7 @@ def test_another_token_exits_with_1_and_says_where(stories, tmp_path, capsys, mo
         memory[address : address + 4 * 513].view("<u4")[8] += 1
         return finished
 
-    monkeypatch.setattr("sim.generate.Functional", broken(change))
+    monkeypatch.setattr("sim.generate.generate.Functional", broken(change))
     assert run(*stories, "--tokens", 6, "--check", "golden", "--seed", 31) == 1
     said = capsys.readouterr().err
     made = report_of(tmp_path)
@@ -175,7 +175,7 @@ def test_another_token_exits_with_1_and_says_where(stories, tmp_path, capsys, mo
 
 def test_an_error_of_the_device_exits_with_1(stories, capsys, monkeypatch):
     change = broken(lambda finished, _: replace(finished, error=Error.BAD_TOKEN, position=7))
-    monkeypatch.setattr("sim.generate.Functional", change)
+    monkeypatch.setattr("sim.generate.generate.Functional", change)
     assert run(*stories, "--tokens", 6) == 1
     assert "the program ended on functional at position 7 with error BAD_TOKEN" in (
         capsys.readouterr().err
@@ -187,7 +187,7 @@ def test_a_device_that_counts_otherwise_exits_with_1(stories, capsys, monkeypatc
         events = finished.counters["events"] + 1
         return replace(finished, counters={**finished.counters, "events": events})
 
-    monkeypatch.setattr("sim.generate._device", lambda *_: broken(change)())
+    monkeypatch.setattr("sim.generate.generate._device", lambda *_: broken(change)())
     assert run(*stories, "--tokens", 2, "--device", "rtl", "--check", "golden") == 1
     assert capsys.readouterr().err.startswith(
         "python -m sim: counter events: the functional device says "
@@ -202,7 +202,7 @@ def test_a_device_that_leaves_another_byte_exits_with_1(stories, tmp_path, capsy
         memory[region["address"] + 3] ^= 1
         return finished
 
-    monkeypatch.setattr("sim.generate._device", lambda *_: broken(change)())
+    monkeypatch.setattr("sim.generate.generate._device", lambda *_: broken(change)())
     assert run(*stories, "--tokens", 2, "--device", "rtl", "--check", "golden") == 1
     assert capsys.readouterr().err.startswith("python -m sim: 1 bytes of memory, the first at ")
 
@@ -214,7 +214,7 @@ def test_a_token_beyond_the_vocabulary_is_told(stories, tmp_path, capsys, monkey
         memory[address : address + 4 * 513].view("<u4")[8] = 512
         return finished
 
-    monkeypatch.setattr("sim.generate.Functional", broken(change))
+    monkeypatch.setattr("sim.generate.generate.Functional", broken(change))
     assert run(*stories, "--tokens", 6, "--check", "golden") == 1
     assert "functional says token 512 (" in capsys.readouterr().err
 
@@ -227,6 +227,6 @@ def test_a_text_ends_with_its_end(stories, tmp_path, monkeypatch):
     for eos_ids in ((tokens[9],), (tokens[19], tokens[9])):
         first = tokens.index(tokens[9])
         ending = replace(checkpoint.tokenizer, eos_ids=eos_ids)
-        monkeypatch.setattr("golden.checkpoints.Checkpoint.tokenizer", ending)
+        monkeypatch.setattr("golden.checkpoint.checkpoint.Checkpoint.tokenizer", ending)
         assert run(*stories, "--tokens", 20, "--check", "golden") == 0
         assert report_of(tmp_path)["tokens"] == tokens[: first + 1]

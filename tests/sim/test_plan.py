@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.model.build import build_model
-from compiler.plan.costs import costs
-from compiler.plan.cycles import LATENCY, predict
-from compiler.plan.plan import make_plan
-from compiler.plan.workload import Activity
-from golden.checkpoints import load
-from golden.encoding import encode, time_steps_for
-from golden.recipe import load_recipe
-from hw.isa import Opcode
-from hw.presets import preset
-from sim.cycle import Cycle
+from compiler.predict.costs import costs
+from compiler.predict.cycles import LATENCY, predict
+from compiler.predict.plan import make_plan
+from compiler.predict.workload import Activity
+from compiler.programs.model import build_model
+from golden.checkpoint.checkpoint import load
+from golden.numerics.encoding import encode, time_steps_for
+from golden.recipe.recipe import load_recipe
+from hw.contract.isa import Opcode
+from hw.contract.presets import preset
+from sim.cycle.device import Cycle
 from sim.device import Registers
-from sim.functional import Functional
-from sim.rtl import Timing
+from sim.functional.device import Functional
+from sim.rtl.device import Timing
 
 POSITION = 60
 

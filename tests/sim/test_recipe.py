@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.build import build
-from hw.presets import preset
-from sim.recipe import recipe_of
+from compiler.programs.layers import build
+from hw.contract.presets import preset
+from sim.check.recipe import recipe_of
 from tests.compiler.models import RandomCheckpoint, recipe
 
 

@@ -6,18 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.build import build
-from golden.spiking import SpikingLinear
-from hw.presets import preset
-from hw.regs import Error
-from sim import report
-from sim.cases import Case
-from sim.compare import judge
-from sim.cycle import Cycle
+from compiler.programs.layers import build
+from golden.model.spiking import SpikingLinear
+from hw.contract.presets import preset
+from hw.contract.regs import Error
+from sim.check import report
+from sim.check.cases import Case
+from sim.check.compare import judge
+from sim.check.expected import expect
+from sim.cycle.device import Cycle
 from sim.errors import HardwareFault
-from sim.expected import expect
-from sim.functional import Functional
-from sim.rtl import RtlResult
+from sim.functional.device import Functional
+from sim.rtl.device import RtlResult
 from tests.compiler.models import RandomCheckpoint, recipe
 
 REQUIRED = """model layer preset coding recipe seed device bit_exact values_compared mismatches

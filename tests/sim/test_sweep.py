@@ -6,9 +6,9 @@ import pyarrow.parquet
 import pytest
 from distributed import LocalCluster
 
-from golden.checkpoints import load
-from golden.recipe import load_recipe
-from hw.presets import preset
+from golden.checkpoint.checkpoint import load
+from golden.recipe.recipe import load_recipe
+from hw.contract.presets import preset
 from sim.sweep import cluster, run, table
 from sim.sweep.firing import fire
 from sim.sweep.grid import configurations, parse

@@ -97,7 +97,7 @@ def test_a_sweep_on_two_workers_and_one_more_of_another_version(
     other = tmp_path / "other"
     for package in ("hw", "golden", "compiler", "sim"):
         shutil.copytree(ROOT / package, other / package)
-    with (other / "hw" / "params.py").open("a") as file:
+    with (other / "hw" / "contract" / "params.py").open("a") as file:
         file.write("# as it is elsewhere\n")
     with client_of(processes, 2) as client:
         processes.worker(other)

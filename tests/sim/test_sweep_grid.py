@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw.presets import preset
+from hw.contract.presets import preset
 from sim.sweep.grid import AXES, configurations, parse
 from sim.sweep.pareto import front, fronts
 

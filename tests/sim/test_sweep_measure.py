@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.plan.area import estimate, extrapolated
-from compiler.plan.board import boards
-from compiler.plan.constants import constants
-from golden.checkpoints import load
-from golden.recipe import load_recipe
-from hw.presets import preset
-from hw.regs import COUNTERS
+from compiler.boards.area import estimate, extrapolated
+from compiler.boards.board import boards
+from compiler.energy.constants import constants
+from golden.checkpoint.checkpoint import load
+from golden.recipe.recipe import load_recipe
+from hw.contract.presets import preset
+from hw.contract.regs import COUNTERS
 from sim.__main__ import main
-from sim.rtl import Timing
+from sim.rtl.device import Timing
 from sim.sweep.firing import fire
 from sim.sweep.measure import Conditions, measure
 from sim.sweep.table import SCHEMA

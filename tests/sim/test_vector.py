@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hw.isa import VectorOp
-from sim import vector
-from sim.arithmetic import scale_word
+from hw.contract.isa import VectorOp
+from sim.functional import vector
+from sim.functional.arithmetic import scale_word
 from tests.golden import reference
 
 LOW, HIGH = reference.LOW, reference.HIGH

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from hw.presets import preset
-from sim import builds
+from hw.contract.presets import preset
 from sim.errors import ToolError
-from sim.verilog import Design, build, digest
+from sim.rtl import builds
+from sim.rtl.verilog import Design, build, digest
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def compiled(monkeypatch):
         list(design.sources(directory))
         (directory / design.toplevel).write_text("simulator")
 
-    monkeypatch.setattr("sim.verilog._compile", compile_)
+    monkeypatch.setattr("sim.rtl.verilog._compile", compile_)
     return directories
 
 
@@ -61,7 +61,7 @@ def test_whatever_differs_is_built_apart(compiled, tmp_path, changes):
 
 def test_another_tool_version_is_built_apart(compiled, tmp_path, monkeypatch):
     build(design(), tmp_path)
-    monkeypatch.setattr("sim.verilog.tool_versions", lambda: {"verilator": "6"})
+    monkeypatch.setattr("sim.rtl.verilog.tool_versions", lambda: {"verilator": "6"})
     assert not build(design(), tmp_path).cached
 
 
@@ -106,13 +106,13 @@ def test_a_digest_sees_names_and_contents(tmp_path):
 
 
 def test_the_accelerator_is_known_without_elaborating_it(compiled, tmp_path, monkeypatch):
-    monkeypatch.setattr("hw.emit.emit", lambda params, directory: [directory / "top.v"])
+    monkeypatch.setattr("hw.generate.emit.emit", lambda params, directory: [directory / "top.v"])
     first = builds.build_bench(preset("test"), root=tmp_path)
 
     def elaborate(params, directory):
         raise AssertionError("the hardware was elaborated")
 
-    monkeypatch.setattr("hw.emit.emit", elaborate)
+    monkeypatch.setattr("hw.generate.emit.emit", elaborate)
     assert builds.build_bench(preset("test"), root=tmp_path).executable == first.executable
     with pytest.raises(AssertionError, match="elaborated"):
         builds.build_bench(replace(preset("test"), event_depth=16), root=tmp_path)

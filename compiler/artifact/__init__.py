@@ -1,0 +1,1 @@
+"""A compiled directory: its manifest, its program read back, and whether it is intact."""

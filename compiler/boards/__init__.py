@@ -1,0 +1,1 @@
+"""Boards: what they offer, which accelerator fits one, and what it would do there."""

@@ -1,0 +1,156 @@
+"""Which accelerator suits a board and a model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from compiler.boards.area import Area, estimate
+from compiler.boards.board import Board
+from compiler.boards.bounds import CODING, bound
+from compiler.programs.lower import lower
+from compiler.programs.place import place
+from golden.checkpoint.config import ModelConfig
+from golden.measure.profile import Profile
+from golden.recipe.recipe import Recipe
+from hw.contract.params import HwParams
+from hw.contract.presets import preset
+
+__all__ = ["ROUTABLE", "Choice", "candidates", "fit", "memory_bytes", "misfit"]
+
+ROUTABLE = 0.8
+"""Share of the LUTs that may be used: an estimate; the memory's controller needs some too."""
+ROW_BYTES = 1024
+"""Shortest full row segment that is chosen: an estimate, a page of DDR3 x16 is 2 KiB."""
+_SLOTS = 1024  # of a program: more than any has
+_SAME = 1.02  # of two arrays as fast as each other within this, the smaller one is taken
+_NAMES = {
+    "all_luts": "LUTs",
+    "flip_flops": "flip-flops",
+    "dsps": "DSPs",
+    "block_rams": "block RAMs",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was picked for a board.
+
+    Attributes
+    ----------
+    params : HwParams or None
+        One core; None where nothing fits.
+    cores : int
+        How many.
+    area : Area or None
+        Of one core.
+    reason : str
+        Why so, or why none: one sentence.
+    """
+
+    params: HwParams | None
+    cores: int = 0
+    area: Area | None = None
+    reason: str
+
+
+def candidates(board: Board, max_channels: int, weight_width: int) -> Iterator[HwParams]:
+    """Yield the accelerators to choose from, near those that the area model was measured on.
+
+    Shorter row segments would cost less, but DRAM delivers its share of the peak only in long runs,
+    which the prediction does not know.
+    """
+    base = preset("edge")
+    for width in (64, 128, 256):
+        for tokens in (1, 2, 4):
+            for lanes in (16, 32, 64, 128):
+                for banks in (16, 32):
+                    row_bytes = lanes * banks * weight_width // 8
+                    if width <= board.port_width.value and row_bytes >= ROW_BYTES:
+                        yield replace(
+                            base,
+                            tokens=tokens,
+                            lanes=lanes,
+                            banks=banks,
+                            axi_data_width=width,
+                            max_channels=max_channels,
+                        )
+
+
+def misfit(area: Area, board: Board) -> str | None:
+    """Return what a board is short of for an accelerator, or None."""
+    lacks = []
+    for name, words in _NAMES.items():
+        field = name.removeprefix("all_")
+        offered = getattr(board, field).value * (ROUTABLE if field == "luts" else 1)
+        if getattr(area, name) > offered:
+            lacks.append(f"{getattr(area, name):,.0f} of {offered:,.0f} {words}")
+    return " and ".join(lacks) or None
+
+
+def fit(
+    board: Board,
+    config: ModelConfig,
+    recipe: Recipe,
+    position: int,
+    profile: Profile | None = None,
+    coding: str = CODING,
+) -> Choice:
+    """Return the fastest accelerator for a model that fits a board, the smallest of equals.
+
+    Its sites fire in a coding as a profile says, or else as is assumed
+    (`compiler.predict.activity.known`).
+    """
+    channels = max(config.hidden_size, config.heads * config.head_dim, config.ffn_size, 64)
+    max_channels = 1 << (max(channels, position + 1) - 1).bit_length()
+    if max_channels > 1 << 15:
+        return Choice(params=None, reason=f"no accelerator has {max_channels:,} channels")
+    found: list[tuple[float, HwParams, int, Area]] = []
+    short: list[tuple[float, str]] = []
+    for params in candidates(board, max_channels, recipe.default.weight_bits):
+        area = estimate(params, board.family)
+        lack = misfit(area, board)
+        if lack is not None:
+            short.append((area.all_luts, lack))
+            continue
+        cores = _cores(area, board)
+        about = {"profile": profile, "coding": coding}
+        cycles = bound(board, config, recipe, params, cores, position, **about)
+        found.append((cycles, params, cores, area))
+    if not found:
+        least = min(short)[1]
+        return Choice(params=None, reason=f"no array fits {board.name}: the smallest needs {least}")
+    best = min(cycles for cycles, *_ in found)
+    equals = [entry for entry in found if entry[0] <= _SAME * best]
+    _, params, cores, area = min(equals, key=lambda entry: entry[2] * entry[3].all_luts)
+    needed = memory_bytes(config, recipe, params, position + 1)
+    if needed > board.capacity_bytes.value:
+        reason = (
+            f"{config.name} needs {needed:,} bytes of memory at {position + 1:,} positions, but "
+            f"{board.name} has {board.capacity_bytes.value:,.0f}: choose fewer bits of a weight, a "
+            "shorter context or another board"
+        )
+        return Choice(params=None, reason=reason)
+    reason = "the fastest that fits, the smallest of equals"
+    if params.axi_data_width < board.port_width.value:
+        twice = replace(params, axi_data_width=2 * params.axi_data_width)
+        lack = misfit(estimate(twice, board.family), board)
+        if lack is not None:
+            reason += f"; a memory port twice as wide would need {lack}"
+    return Choice(params=params, cores=cores, area=area, reason=reason)
+
+
+def _cores(area: Area, board: Board) -> int:
+    """Return how many cores fit, at most one a port: a power of two."""
+    cores = 1
+    while 2 * cores <= board.ports.value:
+        many = Area(**{k: v * 2 * cores for k, v in vars(area).items()})
+        if misfit(many, board) is not None:
+            break
+        cores *= 2
+    return cores
+
+
+def memory_bytes(config: ModelConfig, recipe: Recipe, params: HwParams, context: int) -> int:
+    """Return the bytes that a model takes, but for the records of its layers."""
+    model = lower(config, recipe, params, min(context, config.max_positions))
+    last = [*place(model, params, slots=_SLOTS).values()][-1]
+    return last.address + last.bytes

@@ -1,0 +1,1 @@
+"""Joules of a token: counts times published constants."""

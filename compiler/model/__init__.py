@@ -1,1 +1,0 @@
-"""The passes for a whole model: from a token to the next one in one program, one file a pass."""

@@ -1,0 +1,1 @@
+"""The passes: lower, tile, place, schedule, emit."""

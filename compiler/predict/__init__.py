@@ -1,0 +1,1 @@
+"""What a model asks of hardware before it runs: bytes, additions, steps, cycles."""

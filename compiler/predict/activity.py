@@ -1,0 +1,117 @@
+"""How sites fire where no profile says it: as those of a model that was measured."""
+
+import json
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+
+from compiler.predict.workload import Activities, Activity
+from golden.checkpoint.config import ModelConfig
+from golden.measure.profile import Profile
+from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.neuron import MAX_COUNT
+from golden.recipe.recipe import Recipe
+from golden.recipe.settings import SiteSettings
+from hw.contract.isa import Coding
+
+__all__ = ["REFERENCE", "assumed", "known", "profiled"]
+
+REFERENCE = Path(__file__).with_name("reference.json")
+"""What `bench.firing` measured: shares of the magnitudes of counts, by kind of site."""
+
+
+def assumed(config: ModelConfig, recipe: Recipe, position: int) -> Activities:
+    """Return activities as if every site's magnitudes were spread as those of its kind were.
+
+    The measured counts are of absmax thresholds with D = 127: magnitudes over their largest one, in
+    steps of 1/127. Another D, clip or rule counts the same magnitudes anew. A calibrated peak is
+    taken as the largest magnitude; a dead zone is left out, since it depends on the data.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        The model.
+    recipe : Recipe
+        How its sites encode.
+    position : int
+        Of the token: the probabilities of one that sees more positions are smaller.
+    """
+
+    def activity(layer: int | None, site: str) -> Activity:
+        span = position + 1
+        if layer is not None and (window := config.window(layer)):
+            span = min(span, window)
+        settings = recipe.settings(layer, site)
+        return _activity(site, settings, span if site == "probabilities" else 0)
+
+    return activity
+
+
+def profiled(profile: Profile) -> Callable[[int], Activities]:
+    """Return, for any position, how sites fired in a profile: means over its tokens."""
+    identity = profile.identity
+
+    @cache
+    def activity(layer: int | None, site: str) -> Activity:
+        found = profile.site(layer, site)
+        return Activity(
+            silent=found.silent,
+            spikes={coding.name.lower(): found.spikes(coding.name.lower()) for coding in Coding},
+            source=f"measured on {identity.tokens:,} tokens of {identity.text}",
+        )
+
+    return lambda position: activity
+
+
+def known(
+    config: ModelConfig, recipe: Recipe, profile: Profile | None = None
+) -> Callable[[int], Activities]:
+    """Return, for any position, how sites fire: as a profile says, or else as is `assumed`."""
+    return profiled(profile) if profile is not None else partial(assumed, config, recipe)
+
+
+@cache
+def _activity(site: str, settings: SiteSettings, span: int) -> Activity:
+    likely = _counts(_shares(site, span), settings)  # (D + 1,)
+    counts = torch.arange(len(likely))
+    spikes = {}
+    for coding in (coding.name.lower() for coding in Coding):
+        fires = encode(counts, coding, time_steps_for(len(likely) - 1, coding)).ne(0).sum(dim=0)
+        spikes[coding] = float((fires * likely).sum())
+    ignored = "; its dead zone is left out" if settings.dead_zone else ""
+    return Activity(
+        silent=float(likely[0]),
+        spikes=spikes,
+        source=f"assumed as measured on {_reference()['source']}{ignored}",
+    )
+
+
+def _shares(site: str, span: int) -> torch.Tensor:
+    """Return the measured shares of magnitudes 0 to 127, float64."""
+    if site == "probabilities":
+        by_span = _reference()["probabilities"]
+        fitting = min((int(s) for s in by_span if int(s) >= span), default=max(map(int, by_span)))
+        shares = by_span[str(fitting)]
+    else:
+        shares = _reference()["sites"][site]
+    found = torch.tensor(shares, dtype=torch.float64)
+    return found / found.sum()
+
+
+def _counts(shares: torch.Tensor, settings: SiteSettings) -> torch.Tensor:
+    """Return how likely each count from 0 to D is, of magnitudes whose shares are given."""
+    magnitudes = torch.arange(MAX_COUNT + 1, dtype=torch.float64) / MAX_COUNT
+    if settings.rule == "mean":
+        threshold = (magnitudes * shares).sum() / settings.kappa
+    else:
+        threshold = settings.clip / settings.max_count
+    counts = (magnitudes / threshold + 0.5).floor().clamp(max=settings.max_count).long()
+    likely = torch.zeros(settings.max_count + 1, dtype=torch.float64)
+    return likely.index_add(0, counts, shares)
+
+
+@cache
+def _reference() -> dict:
+    return json.loads(REFERENCE.read_text())

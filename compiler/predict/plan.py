@@ -1,0 +1,218 @@
+"""A whole model on some hardware, planned: program, memory map, and how long a token takes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from compiler.artifact import manifest as manifests
+from compiler.artifact.program import Compiled, load
+from compiler.boards.picked import Picked
+from compiler.passes.emit import emit_program
+from compiler.passes.loop import Program
+from compiler.passes.place import Region
+from compiler.predict.activity import assumed
+from compiler.predict.costs import costs
+from compiler.predict.cycles import LATENCY, Prediction, predict
+from compiler.predict.workload import Activities, Product, products
+from compiler.programs.layers import check_coding, recipe_entry
+from compiler.programs.lower import WholeModel, lower
+from compiler.programs.model import ALL_LAYERS, program_of
+from compiler.storage.directory import replacing
+from golden.checkpoint.config import ModelConfig
+from golden.recipe.recipe import Recipe
+from hw.contract.fingerprint import fingerprint
+from hw.contract.params import HwParams
+
+__all__ = ["Plan", "make_plan", "write_plan"]
+
+_POSITION = 1023
+"""Of the token that is looked at in detail, unless another is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A whole model on some hardware.
+
+    Attributes
+    ----------
+    model : WholeModel
+        What is computed.
+    recipe, params, coding
+        How, and on what.
+    program, regions
+        The program and its memory map.
+    activities : callable
+        Returns how sites fire for a token at a position: position to `Activities`.
+    position : int
+        Of the token that is looked at in detail.
+    latency : int
+        Of the memory, in cycles.
+    picked : Picked or None
+        The board that it is for, where it is for one: `params` are one core of it.
+    """
+
+    model: WholeModel
+    recipe: Recipe
+    params: HwParams
+    coding: str | Mapping[str, str]
+    program: Program
+    regions: dict[str, Region]
+    activities: Callable[[int], Activities]
+    position: int
+    latency: int
+    picked: Picked | None = None
+
+    @property
+    def words_a_cycle(self) -> float:
+        """What memory delivers: a word, unless the board's is slower."""
+        return 1.0 if self.picked is None else self.picked.words_a_cycle
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's shapes."""
+        return self.model.config
+
+    @property
+    def positions(self) -> list[int]:
+        """Positions whose tokens are predicted."""
+        wanted = {0, 128, 1023, self.position, self.model.context - 1}
+        return sorted(position for position in wanted if position < self.model.context)
+
+    @property
+    def memory_bytes(self) -> int:
+        """First address beyond the last region."""
+        last = [*self.regions.values()][-1]
+        return last.address + last.bytes
+
+    def bytes_of(self, kind: str) -> int:
+        """Return the bytes of all regions of a kind (`compiler.passes.place.Region`)."""
+        return sum(region.bytes for region in self.regions.values() if region.kind == kind)
+
+    @cached_property
+    def prediction(self) -> Prediction:
+        """The time of the token at `position`."""
+        return self.predict(self.position)
+
+    def predict(self, position: int) -> Prediction:
+        """Return the predicted time of the token at a position, head included."""
+        found = costs(
+            self.model,
+            self.program,
+            self.params,
+            self.activities(position),
+            position,
+        )
+        return predict(found, self.params, self.latency, self.words_a_cycle)
+
+    @cached_property
+    def products(self) -> list[Product]:
+        """The matrix products of the token at `position`."""
+        return products(self.config, self.recipe, self.activities(self.position), self.position)
+
+
+def make_plan(
+    config: ModelConfig,
+    *,
+    params: HwParams,
+    recipe: Recipe,
+    coding: str | Mapping[str, str] = "csd",
+    context: int | None = None,
+    memory: int | None = None,
+    activities: Callable[[int], Activities] | None = None,
+    position: int | None = None,
+    latency: int = LATENCY,
+    picked: Picked | None = None,
+) -> Plan:
+    """Plan a whole model by the compiler's own passes; no weight is read.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        The model.
+    params : HwParams
+        The hardware.
+    recipe : Recipe
+        How the model becomes spike-driven.
+    coding : str or mapping
+        ``unary``, ``bitwise`` or ``csd``: of all sites, or each one's by its name.
+    context, memory : int, optional
+        As for `compiler.programs.model.build_model`.
+    activities : callable, optional
+        From a position to how sites fire there; by default `compiler.predict.activity.assumed`.
+    position : int, optional
+        Of the token that is looked at in detail; by default 1,023, or the last one.
+    latency : int
+        Of the memory, in cycles.
+    picked : Picked, optional
+        The board whose clock and memory it is planned for; `params` are its own.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where something asked for does not exist, fit or agree.
+    """
+    for name in [coding] if isinstance(coding, str) else coding.values():
+        check_coding(name)
+    model = lower(config, recipe, params, context)
+    program, regions = program_of(model, params, coding, memory)
+    if position is None:
+        position = min(_POSITION, model.context - 1)
+    if not 0 <= position < model.context:
+        raise ValueError(f"position must be 0 to {model.context - 1}, not {position}")
+    return Plan(
+        model=model,
+        recipe=recipe,
+        params=params,
+        coding=coding,
+        program=program,
+        regions=regions,
+        activities=activities or (lambda at: assumed(config, recipe, at)),
+        position=position,
+        latency=latency,
+        picked=picked,
+    )
+
+
+def write_plan(
+    plan: Plan,
+    directory: str | Path,
+    reports: Callable[[Path, dict], None] = lambda directory, manifest: None,
+) -> Compiled:
+    """Write a plan's program and manifest, whole or not at all; it holds no weights.
+
+    `reports` is that of `compiler.programs.model.build_model`.
+
+    Raises
+    ------
+    ValueError
+        Where something else lies there.
+    """
+    identity = fingerprint(plan.params)
+    with replacing(Path(directory)) as work:
+        program = emit_program(plan.program.instructions, identity, work)
+        contents = {"program": program}
+        manifest = {
+            "format": manifests.FORMAT,
+            "kind": "model",
+            "model": asdict(plan.config),
+            "weights": "none",
+            "layers": [ALL_LAYERS],
+            "recipe": recipe_entry(plan.recipe),
+            "coding": plan.coding,
+            "params": plan.params.as_dict(),
+            "fingerprint": identity,
+            "tokens": 1,
+            "context": plan.model.context,
+            "memory_bytes": plan.memory_bytes,
+            "regions": {
+                name: {**vars(region), **contents.get(name, {})}
+                for name, region in plan.regions.items()
+            },
+            "operations": manifests.operations(
+                plan.model.stages, plan.program.unrolled, plan.params
+            ),
+        }
+        reports(work, manifest)
+        manifests.write(manifest, work)
+    return load(directory, plan.params)

@@ -1,0 +1,1 @@
+"""What is compiled: layers, a whole model, a model for several devices."""

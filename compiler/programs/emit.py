@@ -1,0 +1,105 @@
+"""Pass 6, emit: the tables that a whole model needs besides its matrices, region by region."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from compiler.artifact.origin import row_blocks
+from compiler.passes.order import ChannelOrder
+from compiler.passes.tile import pack_channel_words
+from compiler.programs.lower import WholeModel
+from compiler.programs.place import gains
+from golden.checkpoint.checkpoint import Checkpoint
+from golden.checkpoint.rope import angles_table, pair_order
+from golden.numerics.fixed import to_fixed
+from hw.contract.params import HwParams
+
+__all__ = ["constants", "row_order"]
+
+_ROWS_AT_ONCE = 1024
+_FIXED_AT_ONCE = 1 << 13  # elements: what to_fixed makes on its way stays in the cache
+_OUTPUT_MANTISSA, _OUTPUT_EXPONENT = 1 << 15, 27  # numerics, section 9
+
+
+def constants(
+    model: WholeModel,
+    checkpoint: Checkpoint,
+    params: HwParams,
+    channels: ChannelOrder | None = None,
+) -> dict[str, Iterable[np.ndarray]]:
+    """Return the chunks of embeddings, rotations, gains and the scales of attention's outputs.
+
+    Embeddings and the gains of the residual stream lie in the order of its `channels`; of the
+    embeddings a device has its own columns only.
+    """
+    config = model.config
+    stream = None if channels is None else channels.stream
+    order = _head_order(model)
+    ones = np.ones(config.head_dim, np.int64)
+    words = pack_channel_words(ones * _OUTPUT_MANTISSA, ones * _OUTPUT_EXPONENT, None, params)
+    made: dict[str, Iterable[np.ndarray]] = {
+        "embed": _embeddings(model, checkpoint, params, stream),
+        "rope": _rotations(model, params),
+        "value_words": [words.astype("<u4")],
+    }
+    for name in gains(config):
+        own = order if name.endswith(("q_norm", "k_norm")) else stream
+        made[name] = _gain(checkpoint, name, own, params)
+    return made
+
+
+def row_order(name: str, model: WholeModel) -> np.ndarray | None:
+    """Return which rows of a matrix come in which order, if not in their own.
+
+    Of what makes queries and keys, the pairs that rotate come side by side.
+    """
+    config, kind = model.config, name.rpartition(".")[2]
+    if kind not in ("q", "k") or config.rope_interleaved:
+        return None
+    heads = config.heads if kind == "q" else config.kv_heads
+    starts = np.arange(heads) * config.head_dim
+    return (starts[:, None] + _head_order(model)).reshape(-1)
+
+
+def _head_order(model: WholeModel) -> np.ndarray:
+    return pair_order(model.config.head_dim, model.config.rope_interleaved).numpy()
+
+
+def _embeddings(
+    model: WholeModel, checkpoint: Checkpoint, params: HwParams, order: np.ndarray | None
+) -> Iterator[np.ndarray]:
+    config, own = model.config, model.shard.hidden
+    if len(own) < config.hidden_size:
+        every = np.arange(config.hidden_size) if order is None else order
+        order = every[own.start : own.stop]
+    for start, stop in row_blocks(0, config.vocab_size, config.hidden_size):
+        rows = checkpoint.rows("embed", start, stop)
+        yield from _vectors(rows if order is None else rows[:, order], params)
+
+
+def _gain(
+    checkpoint: Checkpoint, name: str, order: np.ndarray | None, params: HwParams
+) -> Iterator[np.ndarray]:
+    yield from _vectors(checkpoint.tensor(name)[None], params, order)
+
+
+def _rotations(model: WholeModel, params: HwParams) -> Iterator[np.ndarray]:
+    config = model.config
+    for start in range(0, model.context, _ROWS_AT_ONCE):
+        positions = torch.arange(start, min(start + _ROWS_AT_ONCE, model.context))
+        table = angles_table(positions, config.head_dim, config.rope_theta, config.rope_scaling)
+        yield from _vectors(torch.stack(table, dim=-1).flatten(1), params)
+
+
+def _vectors(
+    rows: torch.Tensor, params: HwParams, order: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """Yield rows in Q15.16, their elements in an order, each padded to whole memory words."""
+    padding = -rows.shape[1] % params.encode_lanes
+    step = max(1, _FIXED_AT_ONCE // rows.shape[1])
+    for start in range(0, len(rows), step):
+        block = to_fixed(rows[start : start + step]).numpy()
+        if order is not None:
+            block = block[:, order]
+        yield np.pad(block, ((0, 0), (0, padding))).astype("<i4", copy=False)

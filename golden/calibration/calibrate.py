@@ -1,0 +1,228 @@
+"""Calibration: from a text to the recipe that skips the most bytes within a budget of perplexity.
+
+1. The checkpoint is folded (`golden.recipe.fold`) with what is found on a text.
+2. One pass forwards and back gives each site's vectors x and the loss's gradient g by them. Errors
+   e in a token's vector change the loss by about (g . e)^2 / 2 =: c, in the mean; log(1 + c) is
+   taken, lest a few tokens decide. e is known for each dead zone, so each site has a curve of loss
+   against bytes that stay unfetched.
+3. With one price for a byte, each site of each layer takes the dead zone that is cheapest to it.
+4. If it is asked for, an adapter is learnt for dead zones so chosen (`golden.calibration.distil`),
+and the
+   curves are found anew with it in the model.
+5. A price stands for a share of bytes skipped; the share is found by bisection, each time running
+   the integer model on tokens kept for that.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from golden.calibration.curve import Curve, curve
+from golden.calibration.distil import distil
+from golden.calibration.sensitivity import reached
+from golden.checkpoint.checkpoint import Checkpoint
+from golden.checkpoint.names import matrices, site_of
+from golden.measure.perplexity import Loss
+from golden.model.llama import Model
+from golden.model.spiking import Encoded, SpikingLinear
+from golden.recipe.adapter import Adapter, adapt, pack_adapter, unpack_adapter
+from golden.recipe.fold import Fold, fold
+from golden.recipe.recipe import Recipe
+from golden.recipe.settings import SiteSettings
+
+__all__ = ["LAPS", "Calibration", "Point", "best"]
+
+LAPS = 6  # recipes that are run
+_RANK = 8  # of an adapter
+_MILDER = 0.65  # of a share: a fourth of the lessons, so that an adapter serves milder recipes too
+
+
+@dataclass(frozen=True)
+class Point:
+    """A recipe and what it was measured to do.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Its settings.
+    ratio : float
+        Perplexity over that of the checkpoint in float.
+    skipped : float
+        Share of the weight bytes of all matrices, the head's too, that a token does not fetch.
+    """
+
+    recipe: Recipe
+    ratio: float
+    skipped: float
+
+
+class Calibration:
+    """A checkpoint being calibrated.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The model.
+    source : str, Fold or None
+        What `golden.recipe.fold.fold` takes.
+    slopes, checks : sequence of windows
+        Tokens on which curves are found, and those on which a recipe is run.
+    step : callable
+        Called after each window of either, and with what is done.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        source: str | Fold | None,
+        slopes: Sequence[Sequence[int]],
+        checks: Sequence[Sequence[int]],
+        step: Callable[[str], None] = lambda doing: None,
+    ) -> None:
+        self.original, self.source, self.step = checkpoint, source, step
+        self.slopes, self.checks = slopes, checks
+        self.adapter: Adapter | None = None
+        step("folding")
+        self.checkpoint = fold(checkpoint, source)
+        self.fp32 = Loss()
+        model = Model(checkpoint)
+        for ids in checks:
+            self.fp32.add(model, ids)
+            step("float model")
+        self.model = Model(self.checkpoint)
+        self.linear = SpikingLinear(self.checkpoint.config, self.model.tensor, self.recipe({}))
+        self.fan_out: dict[str, int] = {}
+        for name in matrices(self.checkpoint.config):
+            site = site_of(name)
+            self.fan_out[site] = self.fan_out.get(site, 0) + self.checkpoint.shape(name)[0]
+        sizes = [math.prod(self.checkpoint.shape(m)) for m in matrices(self.checkpoint.config)]
+        self.bytes = sum(sizes)  # of 8-bit weights
+        self.curves = self._curves()
+
+    def recipe(self, dead_zones: dict[str, float]) -> Recipe:
+        """Return the recipe with these dead zones by site."""
+        default = SiteSettings()
+        sites, layer_sites = {}, {}
+        for site, dead_zone in dead_zones.items():
+            settings = replace(default, dead_zone=dead_zone)
+            layer, kind = _place(site)
+            if layer is None:
+                sites[kind] = settings
+            else:
+                layer_sites[layer, kind] = settings
+        return Recipe("calibrated", default, sites, layer_sites, self.source, self.adapter)
+
+    def distil(self, lessons: Sequence[Sequence[int]], share: float) -> bytes:
+        """Adapt the model to dead zones that skip about a share; returns the adapter's file.
+
+        `lessons` are windows of tokens; see `golden.calibration.distil`. A first adapter
+        learns for smaller shares too; one that the model has already goes on learning for this
+        share alone.
+        """
+        zones = [self.zones(share)]
+        if self.adapter is None:
+            zones = 3 * zones + [self.zones(_MILDER * share)]
+        lessons = random.Random(0).sample(lessons, len(lessons))  # no two of a kind in a row
+        step = lambda divergence: self.step(f"distilling: {divergence:.3f} nats")  # noqa: E731
+        before = None if self.adapter is None else self.adapter.ups
+        ups = distil(self.original, self.checkpoint, zones, lessons, _RANK, step, before)
+        packed = pack_adapter(ups)
+        self.adapt(unpack_adapter(packed))  # as it will be read again
+        return packed
+
+    def adapt(self, adapter: Adapter) -> None:
+        """Go on with an adapter in the model."""
+        self.adapter = adapter
+        self.model = Model(adapt(self.checkpoint, adapter))
+        self.linear = SpikingLinear(self.model.config, self.model.tensor, self.recipe({}))
+        self.curves = self._curves()
+
+    def zones(self, share: float) -> dict[str, float]:
+        """Return the dead zones, by site, that are predicted to skip a share of weight bytes."""
+        low, high = -60.0, 0.0  # of the price's logarithm, in nats a token for a byte
+        for _ in range(50):
+            middle = (low + high) / 2
+            chosen = {site: curve.best(math.exp(middle)) for site, curve in self.curves.items()}
+            skipped = sum(float(self.curves[site].skipped[i]) for site, i in chosen.items())
+            low, high = (middle, high) if skipped < share * self.bytes else (low, middle)
+        return {site: _digits(self.curves[site].dead_zones[i]) for site, i in chosen.items()}
+
+    def at(self, share: float) -> Point:
+        """Measure the recipe that is predicted to skip a share of the weight bytes."""
+        return self.measure(self.recipe(self.zones(share)))
+
+    def measure(self, recipe: Recipe) -> Point:
+        """Run a recipe on the tokens kept for that."""
+        found: dict[str, list[int]] = {}
+
+        def observe(site: str, encoded: Encoded) -> None:
+            silent, values = found.get(site, (0, 0))
+            silent += int((encoded.counts == 0).sum())
+            found[site] = (silent, values + encoded.counts.numel())
+
+        self.linear.set_recipe(recipe)
+        self.linear.observe = observe
+        loss = Loss()
+        for ids in self.checks:
+            loss.add(self.model, ids)
+            self.step("integer model")
+        silent = sum(self.fan_out[site] * s for site, (s, _) in found.items())
+        values = sum(self.fan_out[site] * v for site, (_, v) in found.items())
+        return Point(recipe, loss.perplexity / self.fp32.perplexity, silent / values)
+
+    def search(self, budget: float, skip: float | None = None) -> list[Point]:
+        """Return all points measured on the way to the most skipped within a budget, in order.
+
+        With `skip`, the search is for the least that is skipped above that share instead.
+        """
+        low, high = 0.0, 0.8
+        share = 0.3 if skip is None else skip + 0.005
+        points = []
+        for _ in range(LAPS):
+            points.append(self.at(share))
+            enough = points[-1].ratio > budget if skip is None else points[-1].skipped >= skip
+            if enough:
+                high = share
+            else:
+                low = share
+            if skip is not None and enough:
+                break
+            share = share + 0.01 if skip is not None else (low + min(high, 2 * low + 0.1)) / 2
+        return points
+
+    def _curves(self) -> dict[str, Curve]:
+        """Find the curves, and leave the model by spikes."""
+        curves: dict[str, Curve] = {}
+        tokens = sum(len(ids) for ids in self.slopes)
+        for ids in self.slopes:
+            for site, (x, g) in reached(self.model, ids).items():
+                found = curve(x, g, self.fan_out[site], curves.get(site))
+                found.nats /= tokens
+                found.skipped /= tokens
+                if site in curves:
+                    found.nats += curves[site].nats
+                    found.skipped += curves[site].skipped
+                curves[site] = found
+            self.step("gradients")
+        self.model.linear = self.linear
+        return curves
+
+
+def best(points: Iterable[Point], budget: float, skip: float | None = None) -> Point | None:
+    """Return the point that skips most within the budget; with `skip`, the best that skips it."""
+    meets = [p for p in points if p.ratio <= budget and (skip is None or p.skipped >= skip)]
+    order = (lambda p: p.skipped) if skip is None else (lambda p: -p.ratio)
+    return max(meets, key=order, default=None)
+
+
+def _place(site: str) -> tuple[int | None, str]:
+    place, _, kind = site.rpartition(".")
+    return (int(place.removeprefix("layers.")) if place else None), kind
+
+
+def _digits(value: Tensor) -> float:
+    """Four digits are enough of a dead zone."""
+    return float(f"{float(value):.4g}")

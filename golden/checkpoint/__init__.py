@@ -1,0 +1,1 @@
+"""Trained models as files hold them: shapes, names, weights, tokenizers."""

@@ -1,0 +1,49 @@
+"""Readers of checkpoint formats: each turns a path into `Contents`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from golden.checkpoint.config import ModelConfig
+
+if TYPE_CHECKING:
+    from golden.checkpoint.tokenizer import Tokenizer
+
+__all__ = ["Contents", "StoredTensor"]
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor that lies in a file.
+
+    Parameters
+    ----------
+    name : str
+        What the file calls it, for messages.
+    shape : tuple of int
+        Its shape; a matrix is (outputs, inputs).
+    read : callable
+        Reads its rows `start` to `stop` as float32 (elements where it has one axis), raising
+        `ValueError` where its bytes make no sense.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    read: Callable[[int, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a reader finds: the configuration, the tensors under canonical names, the tokenizer.
+
+    `files` are those that the tensors lie in. The tokenizer is read when `tokenizer` is called,
+    which raises `CheckpointError` where there is none.
+    """
+
+    config: ModelConfig
+    tensors: dict[str, StoredTensor]
+    tokenizer: Callable[[], "Tokenizer"]
+    files: tuple[Path, ...]

@@ -1,0 +1,1 @@
+"""The LLaMA family in float, by spikes, and in integers alone."""

@@ -1,0 +1,170 @@
+"""The spike-driven form of every matrix of a model, which `golden.model.llama` applies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from golden.checkpoint.config import ModelConfig
+from golden.checkpoint.names import bias_of
+from golden.numerics.fixed import from_fixed, to_fixed
+from golden.numerics.neuron import Site, fire, quantile_dead_zone, threshold
+from golden.numerics.ops import accumulate, requantize
+from golden.numerics.quant import QuantizedWeight, quantize_rows
+from golden.recipe.recipe import Recipe, locate
+
+__all__ = ["Encoded", "SpikingLinear", "SpikingMatrix", "encode"]
+
+_BLOCK_ELEMENTS = 1 << 20  # accumulators worked on at once: some 10 MB a temporary
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch of tokens' vectors as a site encodes them.
+
+    Attributes
+    ----------
+    x : Tensor
+        Q15.16, int32, (tokens, K).
+    v : Tensor
+        Thresholds, int64, (tokens,).
+    counts : Tensor
+        Spike counts, int8, (tokens, K).
+    site : Site
+        What encoded them.
+    """
+
+    x: Tensor
+    v: Tensor
+    counts: Tensor
+    site: Site
+
+
+def encode(x: Tensor, site: Site, dead_quantile: float = 0.0) -> Encoded:
+    """Encode Q15.16 vectors, int32, (tokens, K), as a site does.
+
+    `dead_quantile` is the share of each token's channels silenced at run time.
+    """
+    v = threshold(x, site)
+    dead_zone = quantile_dead_zone(x, dead_quantile) if dead_quantile else None
+    return Encoded(x, v, fire(x, v, site, dead_zone), site)
+
+
+@dataclass(frozen=True)
+class SpikingMatrix:
+    """A matrix of a model as the hardware holds it.
+
+    Attributes
+    ----------
+    name : str
+        Its canonical name.
+    site : Site
+        How its input is encoded.
+    dead_quantile : float
+        Share of each token's channels silenced at run time; 0 for anything hardware runs.
+    weight : QuantizedWeight
+        Codes (N, K) and scales (N,).
+    bias : Tensor or None
+        Q15.16, int32, (N,).
+    """
+
+    name: str
+    site: Site
+    dead_quantile: float
+    weight: QuantizedWeight
+    bias: Tensor | None
+
+    def encode(self, x: Tensor) -> Encoded:
+        """Encode Q15.16 vectors, int32, (tokens, K)."""
+        return encode(x, self.site, self.dead_quantile)
+
+    def accumulate(self, encoded: Encoded) -> Tensor:
+        """Return the accumulators Y, int64, (tokens, N)."""
+        return accumulate(encoded.counts, self.weight.codes)
+
+    def requantize(self, y: Tensor, encoded: Encoded) -> Tensor:
+        """Return the outputs of accumulators Y, Q15.16, int32, (tokens, N)."""
+        return requantize(y, encoded.v, self.weight, self.bias)
+
+    def apply(self, encoded: Encoded) -> Tensor:
+        """Return the outputs of encoded vectors, Q15.16, int32, (tokens, N), a block at a time."""
+        outputs = len(self.weight.codes)
+        step = max(1, _BLOCK_ELEMENTS // max(1, len(encoded.counts)))
+        blocks = [self.rows(n, n + step) for n in range(0, outputs, step)]
+        return torch.cat([b.requantize(b.accumulate(encoded), encoded) for b in blocks], dim=1)
+
+    def rows(self, start: int, stop: int) -> "SpikingMatrix":
+        """Return the part of output channels `start` up to, not including, `stop`."""
+        bias = None if self.bias is None else self.bias[start:stop]
+        weight = self.weight.rows(start, stop)
+        return SpikingMatrix(self.name, self.site, self.dead_quantile, weight, bias)
+
+
+class SpikingLinear:
+    """Every matrix of a model by spikes: what `golden.model.llama.Model` takes as its `linear`.
+
+    Vectors come and go in float32 and are Q15.16 in between; a matrix is quantized when it is
+    first needed, and kept.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        The model.
+    tensor : callable
+        Returns a tensor by its canonical name: a checkpoint's `tensor`.
+    recipe : Recipe
+        How its layers are made spike-driven.
+    observe : callable, optional
+        Called with the name of a site and the `Encoded` batch of each vector encoded there.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe does not fit the model.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        tensor: Callable[[str], Tensor],
+        recipe: Recipe,
+        observe: Callable[[str, Encoded], None] | None = None,
+    ) -> None:
+        recipe.require_layers(config.layers)
+        self.config, self.tensor, self.recipe, self.observe = config, tensor, recipe, observe
+        self._matrices: dict[str, SpikingMatrix] = {}
+        self._input: Tensor | None = None  # the vectors encoded last
+        self._encoded: Encoded | None = None
+
+    def matrix(self, name: str) -> SpikingMatrix:
+        """Return a matrix by its canonical name, such as `layers.3.q` or `lm_head`."""
+        if name not in self._matrices:
+            w = self.tensor(name)
+            layer, site = locate(name)
+            bias = bias_of(name, self.config)
+            self._matrices[name] = SpikingMatrix(
+                name=name,
+                site=self.recipe.site(layer, site, w.shape[1]),
+                dead_quantile=self.recipe.dead_quantile(layer, site),
+                weight=quantize_rows(name, w, self.recipe.weight_bits(name)),
+                bias=None if bias is None else to_fixed(self.tensor(bias)),
+            )
+        return self._matrices[name]
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Go on with a recipe that differs in nothing but how sites encode: weights are kept."""
+        self.recipe, self._input = recipe, None
+        for name, matrix in self._matrices.items():
+            layer, kind = locate(name)
+            site = recipe.site(layer, kind, matrix.weight.codes.shape[1])
+            self._matrices[name] = replace(matrix, site=site)
+
+    def __call__(self, site: str, name: str, x: Tensor) -> Tensor:
+        """Return W x + b, (tokens, outputs), by spikes; see `golden.model.llama.Linear`."""
+        matrix = self.matrix(name)
+        if x is not self._input:  # the matrices of a site share one encoding
+            self._input, self._encoded = x, matrix.encode(to_fixed(x))
+            if self.observe is not None:
+                self.observe(site, self._encoded)
+        return from_fixed(matrix.apply(self._encoded)).float()

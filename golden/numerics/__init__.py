@@ -1,0 +1,1 @@
+"""docs/numerics.md in integers, a file a section."""

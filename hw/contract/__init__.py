@@ -1,0 +1,1 @@
+"""The contract between hardware and software: parameters, instructions, registers, fingerprint."""

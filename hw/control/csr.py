@@ -1,0 +1,170 @@
+"""Control and status registers behind AXI4-Lite, and the counters."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.contract.regs import ADDR_WIDTH, COUNTERS, REGISTERS, Error
+
+__all__ = ["AXIL_PORTS", "Csr"]
+
+AXIL_PORTS = {
+    "awaddr": In(ADDR_WIDTH),
+    "awprot": In(3),
+    "awvalid": In(1),
+    "awready": Out(1),
+    "wdata": In(32),
+    "wstrb": In(4),
+    "wvalid": In(1),
+    "wready": Out(1),
+    "bresp": Out(2),
+    "bvalid": Out(1),
+    "bready": In(1),
+    "araddr": In(ADDR_WIDTH),
+    "arprot": In(3),
+    "arvalid": In(1),
+    "arready": Out(1),
+    "rdata": Out(32),
+    "rresp": Out(2),
+    "rvalid": Out(1),
+    "rready": In(1),
+}
+"""The AXI4-Lite slave's signals, by their names in the standard."""
+
+_SETTINGS = ("first_position", "prompt_end", "end_position", "stop_token")
+
+
+class Csr(wiring.Component):
+    """Registers as `regs` lists them. Writes to read-only or absent registers are ignored.
+
+    Parameters
+    ----------
+    fingerprint : int
+        Value of the ID registers.
+    increment_widths : dict of str to int
+        Bits of each counter's increment, by name.
+
+    Members
+    -------
+    aw…, w…, b…, ar…, r…
+        AXI4-Lite slave.
+    start, program : Out(1), Out(64)
+        Start the program at this byte address.
+    first_position, prompt_end, end_position, stop_token : Out
+        The registers of these names.
+    position, busy, done, error : In
+        From the controller.
+    count_<name> : In
+        What counter `name` counts in this cycle.
+    irq : Out(1)
+        Interrupt, level.
+
+    Timing:      a write and a read a cycle.
+    Arithmetic:  counters wrap at 64 bits.
+    Golden:      golden.numerics.counts
+    """
+
+    def __init__(self, fingerprint: int, increment_widths: dict[str, int]) -> None:
+        self._fingerprint = fingerprint
+        if increment_widths.keys() != COUNTERS.keys():
+            raise ValueError(f"increments must be of {', '.join(COUNTERS)}")
+        counts = {f"count_{name}": In(width) for name, width in increment_widths.items()}
+        super().__init__(
+            AXIL_PORTS
+            | counts
+            | {
+                "start": Out(1),
+                "program": Out(64),
+                **{name: Out(32) for name in _SETTINGS},
+                "position": In(32),
+                "busy": In(1),
+                "done": In(1),
+                "error": In(Error),
+                "irq": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        done, failed = Signal(), Signal()
+        error = Signal(Error)
+        irq_enable, irq_status = Signal(), Signal()
+        counter_high = Signal(32)
+        m.d.comb += self.irq.eq(irq_enable & irq_status)
+
+        # Writes: address and data are taken together.
+        write = Signal()
+        m.d.comb += [
+            write.eq(self.awvalid & self.wvalid & (~self.bvalid | self.bready)),
+            self.awready.eq(write),
+            self.wready.eq(write),
+            self.start.eq(0),
+        ]
+        with m.If(self.bready):
+            m.d.sync += self.bvalid.eq(0)
+        mask = Cat(byte.replicate(8) for byte in self.wstrb)
+
+        def writes(name):
+            return write & (self.awaddr[2:] == REGISTERS[name].offset >> 2)
+
+        with m.If(write):
+            m.d.sync += self.bvalid.eq(1)
+        with m.If(writes("CONTROL") & self.wstrb[0] & self.wdata[0] & ~self.busy):
+            m.d.comb += self.start.eq(1)
+        with m.If(writes("IRQ_ENABLE") & self.wstrb[0]):
+            m.d.sync += irq_enable.eq(self.wdata[0])
+        with m.If(writes("IRQ_STATUS") & self.wstrb[0] & self.wdata[0]):
+            m.d.sync += irq_status.eq(0)
+        fields = {"PROGRAM_LOW": self.program[:32], "PROGRAM_HIGH": self.program[32:]}
+        fields |= {name.upper(): getattr(self, name) for name in _SETTINGS}
+        for name, field in fields.items():
+            with m.If(writes(name)):
+                m.d.sync += field.eq((field & ~mask) | (self.wdata & mask))
+
+        with m.If(self.start):
+            m.d.sync += [done.eq(0), failed.eq(0), error.eq(Error.NONE)]
+        with m.If(self.done):
+            m.d.sync += [
+                done.eq(1),
+                failed.eq(self.error != Error.NONE),
+                error.eq(self.error),
+                irq_status.eq(1),
+            ]
+
+        # Counters.
+        counters = {}
+        for name in COUNTERS:
+            counters[name] = counter = Signal(64, name=f"counter_{name}")
+            m.d.sync += counter.eq(Mux(self.start, 0, counter + getattr(self, f"count_{name}")))
+
+        # Reads.
+        values = {f"ID{i}": (self._fingerprint >> 32 * i) & 0xFFFF_FFFF for i in range(8)}
+        values |= {
+            "CONTROL": 0,
+            "STATUS": Cat(self.busy, done, failed),
+            "ERROR": error,
+            "IRQ_ENABLE": irq_enable,
+            "IRQ_STATUS": irq_status,
+            "POSITION": self.position,
+            **fields,
+        }
+        for name, counter in counters.items():
+            values[f"{name.upper()}_LOW"] = counter[:32]
+            values[f"{name.upper()}_HIGH"] = counter_high
+        read = Signal()
+        m.d.comb += [
+            read.eq(self.arvalid & (~self.rvalid | self.rready)),
+            self.arready.eq(read),
+        ]
+        with m.If(self.rready):
+            m.d.sync += self.rvalid.eq(0)
+        with m.If(read):
+            m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0)]
+            with m.Switch(self.araddr[2:]):
+                for name, register in REGISTERS.items():
+                    with m.Case(register.offset >> 2):
+                        m.d.sync += self.rdata.eq(values[name])
+                        if name.endswith("_LOW") and name[:-4].lower() in counters:
+                            m.d.sync += counter_high.eq(counters[name[:-4].lower()][32:])
+        return m

@@ -1,0 +1,1 @@
+"""From the description to files: Verilog and the reference pages of docs/."""

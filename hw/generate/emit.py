@@ -1,0 +1,73 @@
+"""Writes an accelerator as plain Verilog."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from amaranth.back import rtlil
+
+from hw.contract.fingerprint import fingerprint
+from hw.contract.params import HwParams
+from hw.generate import yosys
+from hw.top import SpikeloomTop
+
+__all__ = ["LINT_WAIVERS", "TOP", "describe", "emit", "to_rtlil"]
+
+TOP = "spikeloom_top"
+
+LINT_WAIVERS = {
+    "DECLFILENAME": "one file holds every module",
+    "PROCASSINIT": "registers have initial values beside their reset, for FPGAs",
+    "UNUSEDSIGNAL": "Amaranth names nets that only some parameters need",
+    "WIDTHEXPAND": "Amaranth's arithmetic widens operands implicitly, without loss",
+    "WIDTHTRUNC": "vector == 0 is written !vector, and a selected element as a shift",
+    "VARHIDDEN": "the arguments of the functions that Yosys writes are called a, b and s",
+    "CASEOVERLAP": "one-hot selections are written as casez; the first match is meant",
+    "CMPCONST": "a limit that its field cannot exceed with these parameters",
+}
+"""Verilator warnings that do not point at faults here, each with its reason."""
+
+
+def to_rtlil(params: HwParams) -> str:
+    """Elaborate an accelerator and return it as RTLIL."""
+    # Without source attributes: they would carry the paths of the machine that generated them.
+    return rtlil.convert(SpikeloomTop(params), name=TOP, emit_src=False)
+
+
+def describe(params: HwParams) -> dict[str, object]:
+    """Return what a program must know of the hardware it is for: parameters and fingerprint."""
+    return {"params": params.as_dict(), "fingerprint": fingerprint(params)}
+
+
+def emit(params: HwParams, directory: Path) -> list[Path]:
+    """Write ``spikeloom_top.v``, ``.vlt`` (lint waivers) and ``.json`` (parameters, fingerprint).
+
+    Returns
+    -------
+    list of Path
+        The files, complete; a file is replaced only by a whole one.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    verilog, waivers, about = (directory / f"{TOP}.{suffix}" for suffix in ("v", "vlt", "json"))
+    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        source, result = Path(scratch) / "top.il", Path(scratch) / "top.v"
+        source.write_text(to_rtlil(params))
+        commands = [
+            f"read_rtlil {source.name}",
+            "proc -norom",
+            "memory_collect",
+            f"write_verilog -noattr -norename {result.name}",
+        ]
+        yosys.run(commands, Path(scratch))
+        os.replace(result, verilog)
+        lines = ["`verilator_config"]
+        for rule, reason in LINT_WAIVERS.items():
+            lines += [f"// {reason}", f"lint_off -rule {rule}"]
+        for file, text in (
+            (waivers, "\n".join(lines)),
+            (about, json.dumps(describe(params), indent=2)),
+        ):
+            result.write_text(text + "\n")
+            os.replace(result, file)
+    return [verilog, waivers, about]

@@ -1,0 +1,1 @@
+"""Spikes times weights: row segments fetched, added up in the array, drained and requantized."""

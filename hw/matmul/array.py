@@ -1,0 +1,159 @@
+"""The PE array: tokens x lanes processing elements over banked accumulators."""
+
+from amaranth import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.contract.params import HwParams
+from hw.matmul.pe import accumulate
+from hw.matmul.sequencer import operation_layout
+
+__all__ = ["PEArray"]
+
+
+class PEArray(wiring.Component):
+    """Add spikes times weights into accumulators.
+
+    Each operation passes two stages: the beat is shifted to its step's place, then every token's
+    lanes add it (a MAC array, the opponent to compare with, multiplies instead of shifting). An
+    accumulator word is loaded at a beat's first step and stored after its last; a beat that returns
+    at once is taken from the adder instead of memory.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+
+    Members
+    -------
+    i : In(stream)
+        Operations; one is taken each cycle.
+    idle : Out(1)
+        No operation is inside.
+    half, bank, token, group, enable : In
+        The accumulators to read: of a bank's lanes, the group that fills a memory word of results.
+    psums : Out(array)
+        Their values, one cycle later, kept while not enabled.
+    synaptic_operations : Out
+        Additions made in this cycle into accumulators that count.
+
+    Timing:      latency 3 cycles from an operation to the stored accumulators; one operation a
+                 cycle.
+    Arithmetic:  exact; acc_width cannot overflow up to max_count x 127 x max_channels.
+    Golden:      golden.numerics.ops.accumulate
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = p = params
+        super().__init__(
+            {
+                "i": In(stream.Signature(operation_layout(p), always_ready=True)),
+                "idle": Out(1),
+                "half": In(1),
+                "bank": In(range(max(p.banks, 2))),
+                "token": In(range(max(p.tokens, 2))),
+                "group": In(range(max(p.lanes // p.encode_lanes, 2))),
+                "enable": In(1),
+                "psums": Out(data.ArrayLayout(signed(p.acc_width), p.encode_lanes)),
+                "synaptic_operations": Out(range(p.tokens * p.lanes + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        p = self._params
+        row = data.ArrayLayout(data.ArrayLayout(signed(p.acc_width), p.lanes), p.tokens)
+        m.submodules.accumulators = accumulators = memory.Memory(
+            shape=row, depth=2 * p.banks, init=[]
+        )
+        store = accumulators.write_port()
+        load = accumulators.read_port(transparent_for=(store,))
+        drain = accumulators.read_port()
+
+        def address(half, bank):
+            return bank + Mux(half, p.banks, 0)
+
+        # Stage 1: the operands, while their accumulators are read. Spikes of all tokens share the
+        # beat, shifted to their step's place; a MAC array has products instead.
+        operation = self.i.payload
+        mac = p.array == "mac"
+        weight_width = operation.beat[0].shape().width
+        operand_width = min(weight_width + p.step_width - 1, p.acc_width)
+        row_of_operands = data.ArrayLayout(signed(operand_width), p.lanes)
+        operands = Signal(data.ArrayLayout(row_of_operands, p.tokens if mac else 1))
+        spikes = Signal(data.StructLayout({"plus": p.tokens, "minus": p.tokens}))
+        place = Signal(range(2 * p.banks))
+        flags = Signal(data.StructLayout({"valid": 1, "clear": 1, "load": 1, "store": 1}))
+        m.d.comb += [
+            load.addr.eq(address(operation.half, operation.bank)),
+            load.en.eq(self.i.valid),
+        ]
+        m.d.sync += flags.valid.eq(self.i.valid)
+        with m.If(self.i.valid):
+            for lane in range(p.lanes):
+                weight = operation.beat[lane]
+                if mac:
+                    for token in range(p.tokens):
+                        m.d.sync += operands[token][lane].eq(weight * operation.magnitudes[token])
+                else:
+                    m.d.sync += operands[0][lane].eq(weight << operation.shift)
+            m.d.sync += [
+                spikes.plus.eq(operation.plus),
+                spikes.minus.eq(operation.minus),
+                place.eq(load.addr),
+                flags.clear.eq(operation.first_event & operation.first_step),
+                flags.load.eq(operation.first_step),
+                flags.store.eq(operation.last_step),
+            ]
+
+        # Stage 2: the additions. Stage 3: the store.
+        v_mem = Signal(row)
+        held_place = Signal(range(2 * p.banks))
+        store_valid = Signal()
+        m.d.comb += [
+            store.addr.eq(held_place),
+            store.data.eq(v_mem),
+            store.en.eq(store_valid),
+            self.idle.eq(~flags.valid & ~store_valid & ~self.i.valid),
+        ]
+        m.d.sync += store_valid.eq(flags.valid & flags.store)
+        keep = ~flags.load | (held_place == place)
+        with m.If(flags.valid):
+            m.d.sync += held_place.eq(place)
+            for token in range(p.tokens):
+                for lane in range(p.lanes):
+                    base = Signal(signed(p.acc_width), name=f"base_{token}_{lane}")
+                    m.d.comb += base.eq(
+                        Mux(
+                            flags.clear,
+                            0,
+                            Mux(keep, v_mem[token][lane], load.data[token][lane]),
+                        )
+                    )
+                    operand = operands[token if mac else 0][lane]
+                    m.d.sync += v_mem[token][lane].eq(
+                        accumulate(base, operand, spikes.plus[token], spikes.minus[token])
+                    )
+
+        adds = sum(
+            Mux(operation.plus[token] | operation.minus[token], operation.lanes, 0)
+            for token in range(p.tokens)
+        )
+        m.d.comb += self.synaptic_operations.eq(Mux(self.i.valid, adds, 0))
+
+        token, group = Signal.like(self.token), Signal.like(self.group)
+        with m.If(self.enable):
+            m.d.sync += [token.eq(self.token), group.eq(self.group)]
+        m.d.comb += [
+            drain.addr.eq(address(self.half, self.bank)),
+            drain.en.eq(self.enable),
+        ]
+        groups = p.lanes // p.encode_lanes
+        for index in range(p.encode_lanes):
+            choices = Array(
+                Array(drain.data[t][g * p.encode_lanes + index] for g in range(groups))[group]
+                for t in range(p.tokens)
+            )
+            m.d.comb += self.psums[index].eq(choices[token])
+        return m

@@ -1,0 +1,190 @@
+"""Drains finished tiles: accumulators and channel words to the requantizer, rows to the writer."""
+
+from amaranth import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.contract.params import VECTOR_WIDTH, HwParams
+from hw.matmul.channel_words import channel_layout
+from hw.matmul.tiling import tiling_layout
+from hw.memory.port import log2
+from hw.memory.write import row_layout
+from hw.spike.encoder import scale_layout
+
+__all__ = ["Drain", "drain_layout", "drained_layout"]
+
+
+def drain_layout(params: HwParams) -> data.StructLayout:
+    """Return what the drain needs to know of a MATMUL; the destination is in bytes."""
+    return data.StructLayout(
+        {
+            "destination": params.axi_addr_width,
+            "destination_stride": 24,
+            "tokens": range(params.tokens + 1),
+            "bank": 1,  # of the thresholds
+            "tiling": tiling_layout(params),
+        }
+    )
+
+
+def drained_layout(params: HwParams) -> data.StructLayout:
+    """Return the accumulators of one memory word of results, with all that requantizes them."""
+    return data.StructLayout(
+        {
+            "psums": data.ArrayLayout(signed(params.acc_width), params.encode_lanes),
+            "channels": data.ArrayLayout(channel_layout(), params.encode_lanes),
+            "threshold": scale_layout(params),
+        }
+    )
+
+
+class Drain(wiring.Component):
+    """Walk finished tiles token by token, a memory word of results at a time.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+
+    Members
+    -------
+    i_matmul : In(stream)
+        MATMULs, in order; taken when the last tile has left.
+    scales, scales_ready : In
+        Thresholds by bank and token, and which banks are complete.
+    i_tile : In(stream)
+        Finished tiles, in order; one is taken when it has left.
+    loaded : In(2)
+        Halves whose channel words are there.
+    half, bank, token, group, channel_group, enable : Out
+        What to read: from the array, and (with `channel_group`, within the tile) channel words.
+    psums, channels : In
+        What was read, one cycle later.
+    o_row : Out(stream)
+        Where the row whose words follow goes.
+    o : Out(stream)
+        For the requantizer.
+    release : Out(2)
+        This half has left.
+    busy : Out(1)
+        A tile is being walked.
+
+    Timing:      latency 3 cycles from tile to first word; a word a cycle, and besides one cycle a
+                 row and 2 a tile.
+    Arithmetic:  none.
+    Golden:      none.
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = p = params
+        super().__init__(
+            {
+                "i_matmul": In(stream.Signature(drain_layout(p))),
+                "scales": In(data.ArrayLayout(data.ArrayLayout(scale_layout(p), p.tokens), 2)),
+                "scales_ready": In(2),
+                "i_tile": In(stream.Signature(data.StructLayout({"half": 1, "empty": 1}))),
+                "loaded": In(2),
+                "half": Out(1),
+                "bank": Out(range(max(p.banks, 2))),
+                "token": Out(range(max(p.tokens, 2))),
+                "group": Out(range(max(p.lanes // p.encode_lanes, 2))),
+                "channel_group": Out(range(p.tile_outputs // p.encode_lanes)),
+                "enable": Out(1),
+                "psums": In(data.ArrayLayout(signed(p.acc_width), p.encode_lanes)),
+                "channels": In(data.ArrayLayout(channel_layout(), p.encode_lanes)),
+                "o_row": Out(stream.Signature(row_layout(p))),
+                "o": Out(stream.Signature(drained_layout(p))),
+                "release": Out(2),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        p = self._params
+        matmul, tiling = self.i_matmul.payload, self.i_matmul.payload.tiling
+        groups_log2 = log2(p.lanes // p.encode_lanes)  # of a bank
+        tile = Signal(24)
+        first = Signal(init=1)  # the next tile is its MATMUL's first
+        tile_address = Signal(p.axi_addr_width)
+        row_address = Signal(p.axi_addr_width)
+        outputs = Signal(range(p.tile_outputs + 1))
+        token = Signal(range(p.tokens + 1))
+        group = Signal(range(p.tile_outputs // p.encode_lanes + 1))
+        last_tile = tile == tiling.tiles - 1
+        last_group = (group + 1) << log2(p.encode_lanes) >= outputs
+        m.d.comb += [
+            outputs.eq(Mux(last_tile, tiling.last.outputs, tiling.full.outputs)),
+            self.half.eq(self.i_tile.payload.half),
+            self.bank.eq(group >> groups_log2),
+            self.group.eq(group[:groups_log2] if groups_log2 else 0),
+            self.channel_group.eq(group),
+            self.token.eq(token),
+            self.o_row.payload.address.eq(row_address >> log2(p.axi_bytes)),
+            self.o_row.payload.bytes.eq(outputs << log2(VECTOR_WIDTH // 8)),
+        ]
+
+        read_token = Signal.like(self.token)
+        read_bank = Signal()
+        empty = Signal()
+        move = ~self.o.valid | self.o.ready
+        thresholds = Array(self.scales[bank][t] for bank in range(2) for t in range(p.tokens))
+        m.d.comb += [
+            self.o.payload.channels.eq(self.channels),
+            self.o.payload.threshold.eq(thresholds[read_token + Mux(read_bank, p.tokens, 0)]),
+        ]
+        for lane in range(p.encode_lanes):
+            m.d.comb += self.o.payload.psums[lane].eq(Mux(empty, 0, self.psums[lane]))
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+
+        m.d.comb += self.busy.eq(1)
+        with m.FSM(name="phase"):
+            with m.State("TILE"):
+                m.d.comb += self.busy.eq(self.i_tile.valid | self.o.valid)
+                address = Signal.like(tile_address)
+                m.d.comb += address.eq(Mux(first, matmul.destination, tile_address))
+                m.d.sync += [token.eq(0), row_address.eq(address)]
+                ready = self.loaded.bit_select(self.half, 1) & self.scales_ready.bit_select(
+                    matmul.bank, 1
+                )
+                with m.If(self.i_matmul.valid & self.i_tile.valid & ready):
+                    m.d.sync += [
+                        first.eq(0),
+                        tile_address.eq(address + p.tile_outputs * VECTOR_WIDTH // 8),
+                    ]
+                    m.next = "ROW"
+            with m.State("ROW"):
+                m.d.comb += self.o_row.valid.eq(1)
+                m.d.sync += group.eq(0)
+                with m.If(self.o_row.ready):
+                    m.next = "WORDS"
+            with m.State("WORDS"):
+                with m.If(move):
+                    m.d.comb += self.enable.eq(1)
+                    m.d.sync += [
+                        self.o.valid.eq(1),
+                        group.eq(group + 1),
+                        read_token.eq(token),
+                        read_bank.eq(matmul.bank),
+                        empty.eq(self.i_tile.payload.empty),
+                    ]
+                    with m.If(last_group):
+                        m.d.sync += [
+                            token.eq(token + 1),
+                            row_address.eq(row_address + matmul.destination_stride),
+                        ]
+                        m.next = "ROW"
+                        with m.If(token == matmul.tokens - 1):
+                            m.next = "RELEASE"
+            with m.State("RELEASE"):
+                # The last word has been read when it has left.
+                with m.If(move):
+                    m.d.comb += [self.i_tile.ready.eq(1), self.release.eq(1 << self.half)]
+                    m.d.sync += tile.eq(tile + 1)
+                    with m.If(last_tile):
+                        m.d.comb += self.i_matmul.ready.eq(1)
+                        m.d.sync += [tile.eq(0), first.eq(1)]
+                    m.next = "TILE"
+        return m

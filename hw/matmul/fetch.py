@@ -1,0 +1,136 @@
+"""The weight fetcher: turns events into the row segments they need."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.contract.params import HwParams
+from hw.matmul.tiling import tiling_layout
+from hw.memory.port import segment_layout, word_address_width
+
+__all__ = ["Fetcher", "fetch_layout", "row_words_layout"]
+
+
+def fetch_layout(params: HwParams) -> data.StructLayout:
+    """Return what the fetcher needs of a MATMUL; `base` is the first tile's word address."""
+    return data.StructLayout(
+        {
+            "base": word_address_width(params),
+            "tiling": tiling_layout(params),
+            "weight_width": 4,
+            "strided": 1,  # rows lie as far apart in the last tile as in a full one
+        }
+    )
+
+
+def row_words_layout(params: HwParams) -> data.StructLayout:
+    """Return the extent of a row segment: its words, and the bits of a weight in them."""
+    words = params.row_words(params.tile_outputs, max(params.weight_widths))
+    return data.StructLayout({"words": range(words + 1), "weight_width": 4})
+
+
+class Fetcher(wiring.Component):
+    """Ask for the row segment of each event.
+
+    A tile's segments lie channel after channel from the tile's base, so the address of the channel
+    count, which the end mark carries, is the next tile's base.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+
+    Members
+    -------
+    i_matmul : In(stream)
+        MATMULs in the order of their events; taken with a MATMUL's last end mark.
+    i : In(stream)
+        Channels of events, and end marks.
+    o : Out(stream)
+        Row segments, in order.
+    o_rows : Out(stream)
+        The extent of each of them, for who takes their words.
+
+    Timing:      latency 1 cycle; one event or end mark a cycle.
+    Arithmetic:  one address multiplication, channel by row length.
+    Golden:      none.
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = p = params
+        super().__init__(
+            {
+                "i_matmul": In(stream.Signature(fetch_layout(p))),
+                "i": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {"channel": range(p.max_channels + 1), "end": 1, "last": 1}
+                        )
+                    )
+                ),
+                "o": Out(stream.Signature(segment_layout(p))),
+                "o_rows": Out(stream.Signature(row_words_layout(p))),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        matmul = self.i_matmul.payload
+        tile = Signal(24)
+        row = Signal(row_words_layout(self._params))
+        last_tile = tile == matmul.tiling.tiles - 1
+        m.d.comb += [
+            row.words.eq(
+                Mux(last_tile, matmul.tiling.last.row_words, matmul.tiling.full.row_words)
+            ),
+            row.weight_width.eq(matmul.weight_width),
+        ]
+
+        pitch = Signal.like(row.words)
+        m.d.comb += pitch.eq(Mux(matmul.strided, matmul.tiling.full.row_words, row.words))
+
+        # Stage 1: the channel's distance from the tile's base.
+        valid = Signal()
+        distance = Signal(len(self.i.payload.channel) + len(row.words))
+        fetched = Signal.like(row)
+        end = Signal()
+        first = Signal(init=1)  # the next event or mark is its MATMUL's first
+        based = Signal()  # this one is: the base is the MATMUL's
+        base_of_matmul = Signal.like(matmul.base)
+        move = Signal()
+        m.d.comb += self.i.ready.eq(self.i_matmul.valid & (~valid | move))
+        with m.If(valid & move):
+            m.d.sync += valid.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                valid.eq(1),
+                distance.eq(self.i.payload.channel * pitch),
+                fetched.eq(row),
+                end.eq(self.i.payload.end),
+                first.eq(0),
+                based.eq(first),
+                base_of_matmul.eq(matmul.base),
+            ]
+            with m.If(self.i.payload.end):
+                m.d.sync += tile.eq(tile + 1)
+                with m.If(self.i.payload.last):
+                    m.d.comb += self.i_matmul.ready.eq(1)
+                    m.d.sync += [tile.eq(0), first.eq(1)]
+
+        # Stage 2: its address. The segment and its extent leave together.
+        base = Signal.like(matmul.base)
+        current_base = Signal.like(base)
+        both = self.o.ready & self.o_rows.ready
+        m.d.comb += [
+            current_base.eq(Mux(based, base_of_matmul, base)),
+            move.eq(end | both),
+            self.o.valid.eq(valid & ~end & self.o_rows.ready),
+            self.o.payload.address.eq(current_base + distance),
+            self.o.payload.words.eq(fetched.words),
+            self.o_rows.valid.eq(valid & ~end & self.o.ready),
+            self.o_rows.payload.eq(fetched),
+        ]
+        with m.If(valid & move):
+            m.d.sync += base.eq(current_base + Mux(end, distance, 0))
+        return m

@@ -1,0 +1,191 @@
+"""Spends each event's spikes on each beat of its row segment: one array operation a cycle."""
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.contract.isa import Coding
+from hw.contract.params import HwParams
+from hw.matmul.beats import beat_layout
+from hw.matmul.tiling import tiling_layout
+from hw.spike.train import train_layout
+
+__all__ = ["Sequencer", "operation_layout", "sequence_layout"]
+
+
+def sequence_layout(params: HwParams) -> data.StructLayout:
+    """Return what the sequencer needs to know of a MATMUL."""
+    return data.StructLayout({"coding": Coding, "tiling": tiling_layout(params)})
+
+
+def operation_layout(params: HwParams) -> data.StructLayout:
+    """Return one step of the array: which tokens add or subtract a shifted beat, and where.
+
+    A MAC array multiplies the beat by `magnitudes` instead of shifting it.
+    """
+    magnitudes = data.ArrayLayout(params.count_width - 1, params.tokens)
+    return data.StructLayout(
+        ({"magnitudes": magnitudes} if params.array == "mac" else {})
+        | {
+            "beat": beat_layout(params),
+            "shift": range(params.step_width),
+            "plus": params.tokens,
+            "minus": params.tokens,
+            "half": 1,  # of the accumulators
+            "bank": range(max(params.banks, 2)),
+            "first_event": 1,  # of the tile: the accumulators start at zero
+            "first_step": 1,  # of the beat: the accumulators are loaded
+            "last_step": 1,  # of the beat: they are stored
+            "lanes": range(params.lanes + 1),  # that carry an output channel
+        }
+    )
+
+
+class Sequencer(wiring.Component):
+    """Loop over events, beats and firing steps, and hand finished tiles to the drain.
+
+    The accumulators have two halves: while one drains, the next tile accumulates in the other.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+
+    Members
+    -------
+    i : In(stream)
+        Spike trains and end marks.
+    i_beats : In(stream)
+        Beats of the events' row segments.
+    i_matmul : In(stream)
+        Coding and tiling of the events' MATMUL; taken with its last end mark.
+    o : Out(stream)
+        Array operations; the array takes one each cycle.
+    array_idle : In(1)
+        Every operation has reached the accumulators.
+    o_tile : Out(stream)
+        A finished tile: its half, and whether no event touched it.
+    release : In(2)
+        The drain is done with that half.
+    stalled : Out(1)
+        In this cycle an event waits for its weights.
+
+    Timing:      latency 0 from beat to operation; one step a cycle; stalls only for weights or
+                 a half that drains.
+    Arithmetic:  none.
+    Golden:      golden.numerics.counts
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = p = params
+        super().__init__(
+            {
+                "i": In(stream.Signature(train_layout(p))),
+                "i_beats": In(stream.Signature(beat_layout(p))),
+                "i_matmul": In(stream.Signature(sequence_layout(p))),
+                "o": Out(stream.Signature(operation_layout(p), always_ready=True)),
+                "array_idle": In(1),
+                "o_tile": Out(stream.Signature(data.StructLayout({"half": 1, "empty": 1}))),
+                "release": In(2),
+                "stalled": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        p = self._params
+        train, op = self.i.payload, self.o.payload
+        tiling = self.i_matmul.payload.tiling
+        tile = Signal(24)
+        half = Signal()
+        untouched = Signal(init=1)
+        occupied = Signal(2)
+        bank = Signal(range(max(p.banks, 2)))
+        outputs_left = Signal(range(p.tile_outputs + 1))
+        extent = Signal.like(tiling.full)
+        with m.If(tile == tiling.tiles - 1):
+            m.d.comb += extent.eq(tiling.last)
+        with m.Else():
+            m.d.comb += extent.eq(tiling.full)
+        half_free = ~occupied.bit_select(half, 1)
+
+        # The step to make now. Positional codings: the lowest digit not yet spent; unary: the next
+        # spike of the longest train.
+        fresh = Signal(init=1)
+        pending = Signal(p.step_width)
+        mac = p.array == "mac"
+        unary = Const(1) if mac else self.i_matmul.payload.coding == Coding.UNARY
+        digits = Signal(p.step_width)
+        lowest = Signal(p.step_width)
+        rest = Signal(p.step_width)
+        spent = Signal(p.step_width)
+        m.d.comb += [
+            digits.eq(Mux(fresh, train.steps, pending)),
+            lowest.eq(digits & -digits),
+            rest.eq(Mux(unary, digits - 1, digits & (digits - 1))),
+            spent.eq(train.steps - digits),  # unary: spikes fired before this one
+        ]
+        for index in range(p.step_width):
+            with m.If(lowest[index] & ~unary):
+                m.d.comb += op.shift.eq(index)
+        plus, minus = [], []
+        for token in range(p.tokens):
+            fires = train.plus[token] > spent
+            negative = train.minus[token][0]
+            plus.append(Mux(unary, fires & ~negative, (train.plus[token] & lowest).any()))
+            minus.append(Mux(unary, fires & negative, (train.minus[token] & lowest).any()))
+
+            if mac:
+                m.d.comb += op.magnitudes[token].eq(train.plus[token])
+        left = Signal.like(outputs_left)
+        m.d.comb += [
+            left.eq(Mux(bank == 0, extent.outputs, outputs_left)),
+            op.beat.eq(self.i_beats.payload),
+            op.plus.eq(Cat(*plus)),
+            op.minus.eq(Cat(*minus)),
+            op.half.eq(half),
+            op.bank.eq(bank),
+            op.first_event.eq(untouched),
+            op.first_step.eq(fresh),
+            op.last_step.eq(rest == 0),
+            op.lanes.eq(Mux(left < p.lanes, left, p.lanes)),
+        ]
+        last_bank = bank == extent.row_beats - 1
+        event = self.i.valid & self.i_matmul.valid & ~train.end & half_free
+        m.d.comb += [
+            self.o.valid.eq(event & self.i_beats.valid),
+            self.stalled.eq(event & ~self.i_beats.valid),
+            self.i_beats.ready.eq(event & op.last_step),
+        ]
+        with m.If(self.o.valid):
+            m.d.sync += [fresh.eq(op.last_step), pending.eq(rest)]
+            with m.If(op.last_step):
+                m.d.sync += [
+                    bank.eq(Mux(last_bank, 0, bank + 1)),
+                    outputs_left.eq(left - op.lanes),
+                ]
+                with m.If(last_bank):
+                    m.d.comb += self.i.ready.eq(1)
+                    m.d.sync += untouched.eq(0)
+
+        m.d.comb += [
+            self.o_tile.valid.eq(
+                self.i.valid & self.i_matmul.valid & train.end & half_free & self.array_idle
+            ),
+            self.o_tile.payload.half.eq(half),
+            self.o_tile.payload.empty.eq(untouched),
+        ]
+        m.d.sync += occupied.eq(occupied & ~self.release)
+        with m.If(self.o_tile.valid & self.o_tile.ready):
+            m.d.comb += self.i.ready.eq(1)
+            m.d.sync += [
+                occupied.eq((occupied & ~self.release) | (1 << half)),
+                half.eq(~half),
+                untouched.eq(1),
+                tile.eq(tile + 1),
+            ]
+            with m.If(train.last):
+                m.d.comb += self.i_matmul.ready.eq(1)
+                m.d.sync += tile.eq(0)
+        return m

@@ -1,0 +1,90 @@
+"""How a MATMUL's outputs fall into tiles, and how long the tiles' row segments are."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.contract.params import HwParams
+from hw.memory.port import log2
+
+__all__ = ["Tiling", "tile_layout", "tiling_layout"]
+
+
+def tile_layout(params: HwParams) -> data.StructLayout:
+    """Return the extent of one tile: its outputs, and the words and beats of its row segments."""
+    words = params.row_words(params.tile_outputs, max(params.weight_widths))
+    return data.StructLayout(
+        {
+            "outputs": range(params.tile_outputs + 1),
+            "row_words": range(words + 1),
+            "row_beats": range(params.banks + 1),
+        }
+    )
+
+
+def tiling_layout(params: HwParams) -> data.StructLayout:
+    """Return a MATMUL's tiles: how many, the extent of a full one and of the last one."""
+    return data.StructLayout(
+        {"tiles": 24, "full": tile_layout(params), "last": tile_layout(params)}
+    )
+
+
+class Tiling(wiring.Component):
+    """Derive the tiling, as `HwParams.tiles`, `row_words` and `row_beats` do in Python.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+
+    Members
+    -------
+    outputs, weight_width : In
+        Fields of the MATMUL instruction.
+    o : Out(struct)
+        Its tiling.
+
+    Timing:      latency 0 (combinational).
+    Arithmetic:  additions and shifts.
+    Golden:      none.
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = params
+        super().__init__(
+            {"outputs": In(24), "weight_width": In(4), "o": Out(tiling_layout(params))}
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        p = self._params
+        tile_log2 = log2(p.tile_outputs)
+        groups = Signal(range(p.banks + 1))  # of `lanes` outputs, in the last tile
+        m.d.comb += [
+            self.o.tiles.eq((self.outputs + p.tile_outputs - 1) >> tile_log2),
+            self.o.full.outputs.eq(p.tile_outputs),
+            self.o.last.outputs.eq((self.outputs - 1)[:tile_log2] + 1),
+            groups.eq((self.o.last.outputs + p.lanes - 1) >> log2(p.lanes)),
+        ]
+        with m.Switch(self.weight_width):
+            for width in p.weight_widths:
+                with m.Case(width):
+                    m.d.comb += [
+                        self.o.full.row_words.eq(p.row_words(p.tile_outputs, width)),
+                        self.o.full.row_beats.eq(p.row_beats(p.tile_outputs, width)),
+                    ]
+                    if p.lanes * width >= p.axi_data_width:
+                        words = groups << log2(p.lanes * width // p.axi_data_width)
+                        m.d.comb += [
+                            self.o.last.row_words.eq(words),
+                            self.o.last.row_beats.eq(groups),
+                        ]
+                    else:
+                        beats_log2 = log2(p.axi_data_width // (p.lanes * width))
+                        words = (groups + (1 << beats_log2) - 1) >> beats_log2
+                        m.d.comb += [
+                            self.o.last.row_words.eq(words),
+                            self.o.last.row_beats.eq(words << beats_log2),
+                        ]
+        return m

@@ -1,0 +1,1 @@
+"""The memory port: reads and writes of many clients as AXI4 bursts."""

@@ -1,0 +1,58 @@
+"""The payloads of the memory port's five AXI4 channels, as streams inside the accelerator."""
+
+from amaranth.lib import data
+
+from hw.contract.params import HwParams
+
+__all__ = [
+    "CLIENT_WIDTH",
+    "READ_CLIENTS",
+    "burst_layout",
+    "log2",
+    "read_address_layout",
+    "read_data_layout",
+    "segment_layout",
+    "word_address_width",
+    "write_data_layout",
+]
+
+READ_CLIENTS = ("program", "records", "vectors", "a", "b", "channel_words", "weights")
+"""Who reads memory, in the order of priority; the index is the AXI ID."""
+CLIENT_WIDTH = (len(READ_CLIENTS) - 1).bit_length()
+"""Bits of an AXI ID."""
+
+
+def log2(value: int) -> int:
+    """Return the exponent of a power of two."""
+    return value.bit_length() - 1
+
+
+def word_address_width(params: HwParams) -> int:
+    """Bits of the address of a memory word."""
+    return params.axi_addr_width - log2(params.axi_bytes)
+
+
+def segment_layout(params: HwParams) -> data.StructLayout:
+    """Return a run of memory words of any length: word address and words."""
+    return data.StructLayout({"address": word_address_width(params), "words": 24})
+
+
+def burst_layout(params: HwParams) -> data.StructLayout:
+    """Return a run of words that AXI4 allows as one burst."""
+    words = params.max_burst_words.bit_length()
+    return data.StructLayout({"address": word_address_width(params), "words": words})
+
+
+def read_address_layout(params: HwParams) -> data.StructLayout:
+    """Return a burst with the client it is for."""
+    return data.StructLayout({"burst": burst_layout(params), "client": CLIENT_WIDTH})
+
+
+def read_data_layout(params: HwParams) -> data.StructLayout:
+    """Return one word read, with its client and whether the memory reported an error."""
+    return data.StructLayout({"data": params.axi_data_width, "client": CLIENT_WIDTH, "failed": 1})
+
+
+def write_data_layout(params: HwParams) -> data.StructLayout:
+    """Return one word to write, the bytes of it that count, and whether the burst ends."""
+    return data.StructLayout({"data": params.axi_data_width, "strobe": params.axi_bytes, "last": 1})

@@ -1,0 +1,1 @@
+"""Vectors to spikes: thresholds, counts, firing channels, trains, and the KV cache."""

@@ -1,0 +1,274 @@
+"""The spike encoder: reads a batch of vectors and turns each into spike counts."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.contract.isa import INSTRUCTIONS, Opcode, Rule
+from hw.contract.params import VECTOR_WIDTH, HwParams
+from hw.memory.port import log2, segment_layout
+from hw.spike.buffer import batch_layout, spike_write_layout
+from hw.spike.neuron import Neuron
+from hw.spike.threshold import Threshold, potential_width
+
+__all__ = ["Encoder", "scale_layout"]
+
+_MANTISSA_WIDTH = 16
+
+
+def scale_layout(params: HwParams) -> data.StructLayout:
+    """Return a threshold as the requantizer takes it: ``mantissa * 2^exponent``."""
+    return data.StructLayout(
+        {"mantissa": _MANTISSA_WIDTH, "exponent": range(params.threshold_width)}
+    )
+
+
+class Encoder(wiring.Component):
+    """Execute ENCODE.
+
+    For each token: read its vector into a buffer while its potential is found, derive the
+    threshold, pass the buffer through the neurons. The vectors of all tokens are asked for at once.
+    Before the first count is written, the event queue must have given the spike buffer free.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+
+    Members
+    -------
+    i : In(stream)
+        An ENCODE instruction, in range.
+    bank : In(1)
+        Where its scales go; taken with the instruction.
+    store : In(1)
+        They and the counts go to the cache instead; taken with the instruction, whose tokens are
+        then heads.
+    o_request, i_words : Out(stream), In(stream)
+        The vectors' segments, and their words.
+    o_batch : Out(stream)
+        The batch's extent; taken when the spike buffer's former counts are not needed any more.
+    o_counts, storing : Out(stream), Out(1)
+        Its counts, for the spike buffer or for the cache.
+    o_head, o_scale : Out(stream)
+        For the cache: a head is about to fire (the payload says nothing), and its threshold.
+    scales, scales_ready : Out(array), Out(2)
+        Each token's threshold as the requantizer takes it, by bank, and which banks are complete.
+    busy : Out(1)
+        An instruction is being executed.
+
+    Timing:      per token: the vector's words twice, `Threshold.latency`, and one cycle; at the
+                 end 13 more, with short vectors up to 42.
+    Arithmetic:  exact.
+    Golden:      golden.numerics.encoding.fire
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = p = params
+        super().__init__(
+            {
+                "i": In(stream.Signature(INSTRUCTIONS[Opcode.ENCODE])),
+                "bank": In(1),
+                "o_request": Out(stream.Signature(segment_layout(p))),
+                "i_words": In(stream.Signature(p.axi_data_width)),
+                "o_batch": Out(stream.Signature(batch_layout(p))),
+                "store": In(1),
+                "o_counts": Out(stream.Signature(spike_write_layout(p), always_ready=True)),
+                "storing": Out(1),
+                "o_head": Out(stream.Signature(1)),
+                "o_scale": Out(stream.Signature(scale_layout(p), always_ready=True)),
+                "scales": Out(data.ArrayLayout(data.ArrayLayout(scale_layout(p), p.tokens), 2)),
+                "scales_ready": Out(2),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        p = self._params
+        lanes, lanes_log2 = p.encode_lanes, log2(p.encode_lanes)
+        site = Signal(INSTRUCTIONS[Opcode.ENCODE])
+        bank = Signal()
+
+        token = Signal(len(site.tokens))
+        group = Signal(range(p.max_channels // lanes + 1))
+        groups = Signal.like(group)
+        m.d.comb += groups.eq((site.channels + lanes - 1) >> lanes_log2)
+        last_group = group == groups - 1
+
+        def inside(lane):
+            return (group << lanes_log2) + lane < site.channels
+
+        # The requests, ahead of everything else.
+        requested = Signal.like(token)
+        address = Signal(site.source.shape().width)
+        accept = Signal()
+        m.d.comb += [
+            self.o_request.valid.eq(self.busy & (requested != site.tokens)),
+            self.o_request.payload.address.eq(address >> log2(p.axi_bytes)),
+            self.o_request.payload.words.eq(groups),
+        ]
+        with m.If(self.o_request.valid & self.o_request.ready):
+            m.d.sync += [
+                requested.eq(requested + 1),
+                address.eq(address + site.source_stride),
+            ]
+        with m.If(accept):
+            m.d.sync += [
+                site.eq(self.i.payload),
+                bank.eq(self.bank),
+                requested.eq(0),
+                address.eq(self.i.payload.source),
+                self.storing.eq(self.store),
+            ]
+            with m.If(~self.store):
+                m.d.sync += self.scales_ready.eq(self.scales_ready & ~(1 << self.bank))
+
+        m.submodules.vector = vector = memory.Memory(
+            shape=p.axi_data_width, depth=p.max_channels // lanes, init=[]
+        )
+        write, read = vector.write_port(), vector.read_port()
+        m.d.comb += [
+            write.addr.eq(group),
+            write.data.eq(self.i_words.payload),
+            read.addr.eq(group),
+        ]
+
+        # Magnitudes of the word that arrives; lanes beyond the last channel count as zero.
+        potential = Signal(potential_width(p))
+        magnitudes = []
+        for lane in range(lanes):
+            element = self.i_words.payload.word_select(lane, VECTOR_WIDTH).as_signed()
+            magnitude = Signal(VECTOR_WIDTH, name=f"magnitude{lane}")
+            m.d.comb += magnitude.eq(Mux(inside(lane), Mux(element < 0, -element, element), 0))
+            magnitudes.append(magnitude)
+        largest = potential
+        for magnitude in magnitudes:
+            largest = Mux(magnitude > largest, magnitude, largest)
+        start_potential = Mux(site.rule == Rule.STATIC, site.peak, 0)
+        m.submodules.threshold = threshold = Threshold(p)
+        m.d.comb += [
+            threshold.i.payload.potential.eq(potential),
+            threshold.i.payload.multiplier.eq(site.multiplier),
+            threshold.i.payload.divisor.eq(site.divisor),
+        ]
+
+        v_th = Signal(p.threshold_width)
+        neuron_valid = Signal()
+        written_token = Signal.like(token)
+        written_group = Signal.like(group)
+        lane_inside = Signal(lanes)
+        for lane in range(lanes):
+            m.submodules[f"neuron{lane}"] = neuron = Neuron(p)
+            x = Signal(signed(VECTOR_WIDTH), name=f"x{lane}")
+            m.d.comb += [
+                x.eq(Mux(lane_inside[lane], read.data.word_select(lane, VECTOR_WIDTH), 0)),
+                neuron.i.eq(x),
+                neuron.i_valid.eq(neuron_valid),
+                neuron.threshold.eq(v_th),
+                neuron.max_count.eq(site.max_count),
+                neuron.dead_zone.eq(site.dead_zone),
+                self.o_counts.payload.counts[lane].eq(neuron.o),
+            ]
+            if lane == 0:
+                m.d.comb += self.o_counts.valid.eq(neuron.o_valid)
+        m.d.comb += [
+            self.o_counts.payload.token.eq(written_token),
+            self.o_counts.payload.group.eq(written_group),
+            self.o_batch.payload.tokens.eq(site.tokens),
+            self.o_batch.payload.channels.eq(site.channels),
+        ]
+        with m.If(self.o_counts.valid):
+            m.d.sync += written_group.eq(written_group + 1)
+            with m.If(written_group == groups - 1):
+                m.d.sync += [written_group.eq(0), written_token.eq(written_token + 1)]
+
+        # The requantizer's view of the threshold: shifted right until 16 bits are left.
+        shifted = Signal(p.threshold_width)
+        exponent = Signal(range(p.threshold_width))
+        scaled_token = Signal.like(token)
+        normalizing = Signal()
+        m.d.comb += [
+            self.o_scale.payload.mantissa.eq(shifted),
+            self.o_scale.payload.exponent.eq(exponent),
+        ]
+        with m.If(normalizing):
+            with m.If(shifted[_MANTISSA_WIDTH:].any()):
+                m.d.sync += [shifted.eq(shifted >> 1), exponent.eq(exponent + 1)]
+            with m.Else():
+                m.d.sync += [normalizing.eq(0), scaled_token.eq(scaled_token + 1)]
+                for b in range(2):
+                    for index in range(p.tokens):
+                        with m.If(~self.storing & (bank == b) & (scaled_token == index)):
+                            m.d.sync += [
+                                self.scales[b][index].mantissa.eq(shifted),
+                                self.scales[b][index].exponent.eq(exponent),
+                            ]
+                m.d.comb += self.o_scale.valid.eq(self.storing)
+                with m.If(~self.storing & (scaled_token == site.tokens - 1)):
+                    m.d.sync += self.scales_ready.eq(self.scales_ready | (1 << bank))
+
+        m.d.comb += self.busy.eq(1)
+        m.d.sync += neuron_valid.eq(0)
+        with m.FSM(name="phase"):
+            with m.State("IDLE"):
+                m.d.comb += [self.busy.eq(0), self.i.ready.eq(1), accept.eq(self.i.valid)]
+                m.d.sync += [
+                    token.eq(0),
+                    group.eq(0),
+                    written_token.eq(0),
+                    scaled_token.eq(0),
+                    potential.eq(Mux(self.i.payload.rule == Rule.STATIC, self.i.payload.peak, 0)),
+                ]
+                with m.If(self.i.valid):
+                    m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.comb += [self.i_words.ready.eq(1), write.en.eq(self.i_words.valid)]
+                with m.If(self.i_words.valid):
+                    m.d.sync += group.eq(group + 1)
+                    with m.Switch(site.rule):
+                        with m.Case(Rule.ABSMAX):
+                            m.d.sync += potential.eq(largest)
+                        with m.Case(Rule.MEAN):
+                            m.d.sync += potential.eq(potential + sum(magnitudes))
+                    with m.If(last_group):
+                        m.next = "POTENTIAL"
+            with m.State("POTENTIAL"):
+                m.d.comb += threshold.i.valid.eq(1)
+                m.d.sync += group.eq(0)
+                m.next = "THRESHOLD"
+            with m.State("THRESHOLD"):
+                begins = threshold.o.valid & ~normalizing
+                m.d.comb += [
+                    self.o_batch.valid.eq(begins & (token == 0) & ~self.storing),
+                    self.o_head.valid.eq(begins & self.storing),
+                    threshold.o.ready.eq(
+                        ~normalizing
+                        & Mux(self.storing, self.o_head.ready, self.o_batch.ready | (token != 0))
+                    ),
+                ]
+                with m.If(threshold.o.valid & threshold.o.ready):
+                    m.d.sync += [
+                        v_th.eq(threshold.o.payload),
+                        shifted.eq(threshold.o.payload),
+                        exponent.eq(0),
+                        normalizing.eq(1),
+                    ]
+                    m.next = "FIRE"
+            with m.State("FIRE"):
+                m.d.sync += [
+                    group.eq(group + 1),
+                    neuron_valid.eq(1),
+                    lane_inside.eq(sum(inside(lane) << lane for lane in range(lanes))),
+                ]
+                with m.If(last_group):
+                    m.d.sync += [group.eq(0), token.eq(token + 1), potential.eq(start_potential)]
+                    m.next = "LOAD"
+                    with m.If(token == site.tokens - 1):
+                        m.next = "SETTLE"
+            with m.State("SETTLE"):
+                # The site's limits must stand until its last count has left the neurons.
+                with m.If((written_token == site.tokens) & ~normalizing):
+                    m.next = "IDLE"
+        return m

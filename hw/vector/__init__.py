@@ -1,0 +1,1 @@
+"""What is done with vectors between the matrices: norms, rotation, softmax, SwiGLU, argmax."""

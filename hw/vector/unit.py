@@ -1,0 +1,334 @@
+"""The vector unit: what is done with vectors between the matrices, memory to memory."""
+
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.common.divide import Divider
+from hw.contract.isa import INSTRUCTIONS, Opcode, VectorOp
+from hw.contract.params import VECTOR_WIDTH, HwParams
+from hw.memory.port import log2, segment_layout
+from hw.memory.write import row_layout
+from hw.vector.argmax import Argmax
+from hw.vector.elementwise import Adder, Rotator, SwiGlu
+from hw.vector.lanes import word_layout
+from hw.vector.norm import Norm, squares_width
+from hw.vector.softmax import Softmax, total_width
+
+__all__ = ["VectorUnit"]
+
+_PASSES = {VectorOp.NORM: 2, VectorOp.SOFTMAX: 3}  # over a; one for all others
+_UNARY = (VectorOp.COPY, VectorOp.ARGMAX)
+_ROOT_WIDTH = 32
+_FACTOR_DIVIDEND = 1 << 48
+_RECIPROCAL_DIVIDEND = 1 << 33
+_RECIPROCAL_DIVISOR_WIDTH = 17
+
+
+class VectorUnit(wiring.Component):
+    """Execute VECTOR: row by row, in as many passes over the row as the operation needs.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+
+    Members
+    -------
+    i : In(stream)
+        A VECTOR instruction, in range; its length and addresses have what the position and the
+        token add to them.
+    o_a, i_a, o_b, i_b : Out(stream), In(stream)
+        The operands' segments, and their words.
+    o_row, o : Out(stream)
+        Rows for the write port, and their words.
+    busy : Out(1)
+        An instruction is being executed.
+
+    Timing:      a word a cycle and pass. Besides, a row takes 3 cycles and the pipeline's latency
+                 for each pass; RMSNorm 170 cycles or so for its factor, softmax 60.
+    Arithmetic:  see the pipelines; division and square root are serial and rounded down.
+    Golden:      golden.numerics.vector
+    """
+
+    def __init__(self, params: HwParams) -> None:
+        self._params = p = params
+        segments, words = stream.Signature(segment_layout(p)), stream.Signature(p.axi_data_width)
+        super().__init__(
+            {
+                "i": In(stream.Signature(INSTRUCTIONS[Opcode.VECTOR])),
+                "o_a": Out(segments),
+                "i_a": In(words),
+                "o_b": Out(segments),
+                "i_b": In(words),
+                "o_row": Out(stream.Signature(row_layout(p))),
+                "o": Out(words),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        p = self._params
+        lanes, byte_log2 = p.encode_lanes, log2(p.axi_bytes)
+        job = Signal(INSTRUCTIONS[Opcode.VECTOR])
+        operation = job.operation.as_value()
+        accept = Signal()
+        words = Signal(len(job.elements))  # of a row
+        passes = Signal(2, name="passes_of_row")
+        binary = Signal()
+        m.d.comb += [
+            words.eq((job.elements + lanes - 1) >> log2(lanes)),
+            passes.eq(1),
+            binary.eq(~operation.matches(*_UNARY)),
+        ]
+        with m.Switch(job.operation):
+            for name, count in _PASSES.items():
+                with m.Case(name):
+                    m.d.comb += passes.eq(count)
+        with m.If(accept):
+            m.d.sync += job.eq(self.i.payload)
+
+        row = Signal.like(job.rows)
+        group = Signal.like(words)
+        current_pass = Signal(2)
+        last_row, last_pass = row == job.rows - 1, current_pass == passes - 1
+        self._request(m, job, accept, words, passes, binary)
+
+        # The pipelines: all see the words, one is meant.
+        m.submodules.adder = adder = Adder(p)
+        m.submodules.norm = norm = Norm(p)
+        m.submodules.rotator = rotator = Rotator(p)
+        m.submodules.swiglu = swiglu = SwiGlu(p)
+        m.submodules.softmax = softmax = Softmax(p)
+        m.submodules.argmax = argmax = Argmax(p)
+        pipelines = {
+            adder: (VectorOp.COPY, VectorOp.ADD),
+            norm: (VectorOp.NORM,),
+            rotator: (VectorOp.ROTATE,),
+            swiglu: (VectorOp.SWIGLU,),
+            softmax: (VectorOp.SOFTMAX,),
+            argmax: (VectorOp.ARGMAX,),
+        }
+        take = Signal()
+        move = Signal()
+        clear = Signal()
+        inside = Signal(lanes)
+        found = Signal()  # the index waits for the write port
+        m.d.comb += [
+            inside.eq(Cat((group << log2(lanes)) + lane < job.elements for lane in range(lanes))),
+            move.eq(~self.o.valid | self.o.ready),
+            adder.copies.eq(job.operation == VectorOp.COPY),
+            norm.sums.eq(~last_pass),
+            softmax.passes.eq(current_pass),
+            softmax.steepness.eq(job.constant),
+            argmax.group.eq(group),
+        ]
+        index = Signal(VECTOR_WIDTH)
+        m.d.comb += index.eq(argmax.index)
+        results = [Mux(found, Cat(index for _ in range(lanes)), 0)]
+        for pipeline, operations in pipelines.items():
+            m.d.comb += [
+                pipeline.i_valid.eq(take & operation.matches(*operations)),
+                pipeline.a.eq(word_layout(p)(self.i_a.payload)),
+                pipeline.b.eq(word_layout(p)(self.i_b.payload)),
+                pipeline.move.eq(move),
+            ]
+            results.append(Mux(pipeline.o_valid, pipeline.o.as_value(), 0))
+        for pipeline in (norm, softmax, argmax):
+            m.d.comb += [pipeline.inside.eq(inside), pipeline.clear.eq(clear)]
+        inside_some = Cat(pipeline.busy for pipeline in pipelines).any()
+        m.d.comb += [
+            self.o.valid.eq(Cat(*(pipeline.o_valid for pipeline in pipelines), found).any()),
+            self.o.payload.eq(reduce(or_, results)),
+        ]
+
+        # Numbers of a row that its last pass needs.
+        m.submodules.divider = divider = Divider(
+            squares_width(p), max(_ROOT_WIDTH, len(job.elements))
+        )
+        divide = divider.i.payload
+        mean = Signal(2 * _ROOT_WIDTH)  # M, and its digits that the root has not seen
+        remainder = Signal(_ROOT_WIDTH + 2)
+        root = Signal(_ROOT_WIDTH)
+        digits = Signal(range(_ROOT_WIDTH))
+        total = Signal(total_width(p))
+        trial = Signal(_ROOT_WIDTH + 2)
+        rest = Signal(_ROOT_WIDTH + 2)
+        m.d.comb += [trial.eq(Cat(Const(1, 2), root)), rest.eq(Cat(mean[-2:], remainder))]
+
+        destination = Signal.like(job.destination)
+        m.d.comb += [
+            self.o_row.payload.address.eq(destination >> byte_log2),
+            self.o_row.payload.bytes.eq(job.elements << log2(VECTOR_WIDTH // 8)),
+        ]
+        needs_b = binary & last_pass
+        m.d.comb += self.busy.eq(1)
+        with m.FSM(name="phase"):
+            with m.State("IDLE"):
+                m.d.comb += [self.busy.eq(0), self.i.ready.eq(1), accept.eq(self.i.valid)]
+                m.d.sync += [row.eq(0), destination.eq(self.i.payload.destination)]
+                with m.If(self.i.valid):
+                    m.next = "ROW"
+            with m.State("ROW"):
+                m.d.comb += clear.eq(1)
+                m.d.sync += [current_pass.eq(0), group.eq(0)]
+                m.next = "OFFER"
+                with m.If((passes != 1) | (job.operation == VectorOp.ARGMAX)):
+                    m.next = "PASS"
+            with m.State("OFFER"):
+                m.d.comb += self.o_row.valid.eq(1)
+                with m.If(self.o_row.ready):
+                    m.next = "PASS"
+            with m.State("PASS"):
+                m.d.comb += [
+                    take.eq(self.i_a.valid & (self.i_b.valid | ~needs_b) & move),
+                    self.i_a.ready.eq(take),
+                    self.i_b.ready.eq(take & needs_b),
+                ]
+                with m.If(take):
+                    m.d.sync += group.eq(group + 1)
+                    with m.If(group == words - 1):
+                        m.next = "FLUSH"
+            with m.State("FLUSH"):
+                with m.If(~inside_some):
+                    m.d.sync += [group.eq(0), current_pass.eq(current_pass + 1)]
+                    m.next = "PASS"
+                    with m.If(last_pass):
+                        m.d.sync += [row.eq(row + 1), destination.eq(destination + job.stride)]
+                        m.next = "ROW"
+                        with m.If(last_row):
+                            m.next = "IDLE"
+                        with m.If(job.operation == VectorOp.ARGMAX):
+                            m.d.sync += [row.eq(row), destination.eq(destination)]
+                            m.next = "INDEX"
+                    with m.Elif(job.operation == VectorOp.NORM):
+                        m.next = "MEAN"
+                    with m.Elif(current_pass == 1):
+                        m.d.sync += [total.eq(softmax.total), softmax.places.eq(9)]
+                        m.next = "LEVEL"
+
+            # Argmax: a number of its own.
+            with m.State("INDEX"):
+                m.d.comb += [
+                    self.o_row.valid.eq(1),
+                    self.o_row.payload.first.eq(destination),
+                    self.o_row.payload.bytes.eq(VECTOR_WIDTH // 8),
+                ]
+                with m.If(self.o_row.ready):
+                    m.next = "NUMBER"
+            with m.State("NUMBER"):
+                m.d.comb += found.eq(1)
+                with m.If(self.o.ready):
+                    m.d.sync += [row.eq(row + 1), destination.eq(destination + job.stride)]
+                    m.next = "ROW"
+                    with m.If(last_row):
+                        m.next = "IDLE"
+
+            # RMSNorm: the mean square, its root, the factor.
+            with m.State("MEAN"):
+                m.d.comb += [
+                    divider.i.valid.eq(1),
+                    divide.dividend.eq(norm.squares),
+                    divide.divisor.eq(job.elements),
+                    divider.o.ready.eq(1),
+                ]
+                m.d.sync += [
+                    mean.eq(divider.o.payload + job.constant),
+                    norm.places.eq(_ROOT_WIDTH),
+                ]
+                with m.If(divider.o.valid):
+                    m.next = "NORMALIZE"
+            with m.State("NORMALIZE"):
+                m.d.sync += [remainder.eq(0), root.eq(0), digits.eq(_ROOT_WIDTH - 1)]
+                with m.If(mean[-2:].any()):
+                    m.next = "ROOT"
+                with m.Else():
+                    m.d.sync += [mean.eq(mean << 2), norm.places.eq(norm.places - 1)]
+            with m.State("ROOT"):
+                fits = rest >= trial
+                m.d.sync += [
+                    mean.eq(mean << 2),
+                    remainder.eq(Mux(fits, rest - trial, rest)),
+                    root.eq(Cat(fits, root)),
+                    digits.eq(digits - 1),
+                ]
+                with m.If(digits == 0):
+                    m.next = "FACTOR"
+            with m.State("FACTOR"):
+                m.d.comb += [
+                    divider.i.valid.eq(1),
+                    divide.dividend.eq(_FACTOR_DIVIDEND),
+                    divide.divisor.eq(root),
+                    divider.o.ready.eq(1),
+                ]
+                m.d.sync += norm.factor.eq(divider.o.payload)
+                with m.If(divider.o.valid):
+                    m.next = "OFFER"
+
+            # Softmax: the sum's reciprocal.
+            with m.State("LEVEL"):
+                with m.If(total[_RECIPROCAL_DIVISOR_WIDTH:].any()):
+                    m.d.sync += [total.eq(total >> 1), softmax.places.eq(softmax.places + 1)]
+                with m.Else():
+                    m.next = "RECIPROCAL"
+            with m.State("RECIPROCAL"):
+                m.d.comb += [
+                    divider.i.valid.eq(1),
+                    divide.dividend.eq(_RECIPROCAL_DIVIDEND),
+                    divide.divisor.eq(total),
+                    divider.o.ready.eq(1),
+                ]
+                m.d.sync += softmax.reciprocal.eq(divider.o.payload)
+                with m.If(divider.o.valid):
+                    m.next = "OFFER"
+        return m
+
+    def _request(self, m: Module, job, accept, words, passes, binary) -> None:
+        """Ask for the operands of all rows and passes, ahead of their use."""
+        byte_log2 = log2(self._params.axi_bytes)
+        active = Signal()
+        asked_a = Signal()
+        asked_b = Signal()
+        row = Signal.like(job.rows, name="asked_row")
+        number = Signal(2, name="asked_pass")
+        a = Signal.like(job.a, name="address_a")
+        b = Signal.like(job.b, name="address_b")
+        last_pass = number == passes - 1
+        a_done = Signal()
+        b_done = Signal()
+        m.d.comb += [
+            self.o_a.valid.eq(active & ~asked_a),
+            self.o_a.payload.address.eq(a >> byte_log2),
+            self.o_a.payload.words.eq(words),
+            self.o_b.valid.eq(active & last_pass & binary & ~asked_b),
+            self.o_b.payload.address.eq(b >> byte_log2),
+            self.o_b.payload.words.eq(words),
+            a_done.eq(asked_a | self.o_a.ready),
+            b_done.eq(asked_b | self.o_b.ready | ~(last_pass & binary)),
+        ]
+        with m.If(active):
+            m.d.sync += [asked_a.eq(a_done), asked_b.eq(b_done)]
+            with m.If(a_done & b_done):
+                m.d.sync += [asked_a.eq(0), asked_b.eq(0), number.eq(number + 1)]
+                with m.If(last_pass):
+                    m.d.sync += [
+                        number.eq(0),
+                        row.eq(row + 1),
+                        a.eq(a + job.stride),
+                        b.eq(Mux(job.b_same, b, b + job.stride)),
+                    ]
+                    with m.If(row == job.rows - 1):
+                        m.d.sync += active.eq(0)
+        with m.If(accept):
+            m.d.sync += [
+                active.eq(1),
+                row.eq(0),
+                number.eq(0),
+                a.eq(self.i.payload.a),
+                b.eq(self.i.payload.b),
+            ]

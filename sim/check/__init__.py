@@ -1,0 +1,1 @@
+"""One layer on a device, held against the golden model."""

@@ -1,0 +1,222 @@
+"""What a run is made of: a compiled program, vectors for it, and what golden says it must give."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compiler.artifact import program
+from compiler.artifact.origin import checksum
+from compiler.passes import lower
+from compiler.programs import layers as build
+from golden.checkpoint import checkpoint as checkpoints
+from golden.checkpoint.checkpoint import Checkpoint
+from golden.checkpoint.prompt import prompt_ids
+from golden.model.spiking import Encoded, SpikingLinear
+from golden.recipe.prepare import prepare
+from golden.recipe.recipe import Recipe, load_recipe
+from hw.contract.params import HwParams
+from sim.check.activations import default_prompt, prompt_vectors
+from sim.check.expected import Expected, expect
+from sim.check.recipe import recipe_of
+
+__all__ = [
+    "Case",
+    "checkpoint_of",
+    "file_name",
+    "load_checkpoint",
+    "of_directory",
+    "of_layers",
+]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One program to run, and what must come of it.
+
+    Attributes
+    ----------
+    compiled : Compiled
+        The program.
+    inputs : mapping of str to ndarray
+        By input region, (tokens, channels) in int32 (Q15.16).
+    expected : Expected
+        Golden's results.
+    prompt : str
+        Text whose last tokens' vectors the inputs are.
+    """
+
+    compiled: program.Compiled
+    inputs: Mapping[str, np.ndarray]
+    expected: Expected
+    prompt: str
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.compiled.manifest["model"]["name"]
+
+    @property
+    def layer(self) -> str:
+        """Name of the layers."""
+        return ",".join(self.compiled.manifest["layers"])
+
+
+def file_name(name: str) -> str:
+    """Return a model's or a layer's name as one that any file system takes."""
+    return re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "-"
+
+
+def of_layers(
+    model: str,
+    layers: list[str],
+    *,
+    params: HwParams,
+    recipe: str,
+    coding: str,
+    rows: str | None,
+    prompt: str | None,
+    tokens: int | None,
+    directory: Callable[[str], Path],
+    say: Say,
+) -> Case:
+    """Compile layers of a model for a prompt.
+
+    Parameters
+    ----------
+    model : str
+        A known model or a checkpoint's path.
+    layers, params, recipe, coding, rows
+        As `compiler.programs.layers.build` takes them, the recipe by name or path.
+    prompt : str, optional
+        By default one that suits the model.
+    tokens : int, optional
+        How many of its last tokens; by default as many as the hardware takes at once.
+    directory : callable
+        Returns where the compiled program is written, given the model's name.
+    say : callable
+        Is told what is being done.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, where something asked for does not exist, fit or agree.
+    """
+    loaded = load_recipe(recipe)
+    checkpoint = load_checkpoint(model, say)
+    folded = _fold(checkpoint, loaded, say)
+    stages = lower.lower(folded.config, layers, loaded, rows)
+    prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
+    if tokens is None:
+        tokens = min(params.tokens, len(prompt_ids(checkpoint, prompt)))
+    linear = _linear(folded, loaded, say)
+    sites = [stage.name for stage in stages]
+    vectors = prompt_vectors(folded, linear, sites, prompt, tokens)
+    say("compiling")
+    compiled = build.build(
+        checkpoint,
+        layers,
+        directory(checkpoint.config.name),
+        params=params,
+        recipe=loaded,
+        coding=coding,
+        tokens=tokens,
+        rows=rows,
+    )
+    return _case(linear, compiled, vectors, prompt, say)
+
+
+def of_directory(
+    compiled: program.Compiled, model: str | None, *, prompt: str | None, say: Say
+) -> Case:
+    """Take a compiled directory as it is; golden reads the model's checkpoint for itself.
+
+    `model` names the checkpoint where the directory's own name for it does not. Other parameters
+    and errors are those of `of_layers`.
+    """
+    if compiled.is_model or compiled.is_shard:
+        what = "one device's share of a model" if compiled.is_shard else "a whole model"
+        raise ValueError(
+            f"{compiled.directory} holds {what}, not layers: run it with python -m sim generate"
+        )
+    manifest = compiled.manifest
+    recipe = recipe_of(compiled)
+    checkpoint = _fold(checkpoint_of(compiled, model, say), recipe, say)
+    steps = manifest["operations"]
+    linear = _linear(checkpoint, recipe, say)
+    prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
+    sites = [step["site"] for step in steps if step["operation"] == "ENCODE"]
+    vectors = prompt_vectors(checkpoint, linear, sites, prompt, compiled.tokens)
+    return _case(linear, compiled, vectors, prompt, say)
+
+
+def checkpoint_of(compiled: program.Compiled, model: str | None, say: Say) -> Checkpoint:
+    """Return the checkpoint that a directory is compiled from; `model` names it if it must be."""
+    manifest = compiled.manifest
+    if manifest["weights"] != "real":
+        raise ValueError(
+            f"{compiled.directory} must be compiled from a trained model, and its weights are "
+            f"{manifest['weights']}"
+        )
+    checkpoint = load_checkpoint(model or manifest["model"]["name"], say)
+    if checkpoint.config.name != manifest["model"]["name"]:
+        raise ValueError(
+            f"{compiled.directory} is compiled from {manifest['model']['name']}, not from "
+            f"{checkpoint.config.name}: name its checkpoint with --model"
+        )
+    require_weights(compiled, checkpoint)
+    return checkpoint
+
+
+def require_weights(compiled: program.Compiled, checkpoint: Checkpoint) -> None:
+    """Raise ValueError where a directory is compiled from other weights than a checkpoint's."""
+    manifest = compiled.manifest
+    matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]
+    parts = [(step["matrix"], step["first_row"], step["outputs"]) for step in matrices]
+    if checksum(checkpoint, parts) != manifest.get("checkpoint"):
+        raise ValueError(
+            f"{compiled.directory} is compiled from other weights than those of {checkpoint.path} "
+            "(their checksums differ): name its own checkpoint with --model"
+        )
+
+
+def load_checkpoint(model: str, say: Say) -> Checkpoint:
+    """Open a checkpoint, which may have to be fetched."""
+    say(f"loading {model}")
+
+    def fetched(done: int, total: int) -> None:
+        say(f"fetching {model}: {done >> 20} of {total >> 20} MiB")
+
+    return checkpoints.load(model, fetched)
+
+
+def _fold(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> Checkpoint:
+    if recipe.fold is not None:
+        say("folding")
+    return prepare(checkpoint, recipe)
+
+
+def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:
+    """Return golden's matrices; each is quantized when it is first applied, which takes a while."""
+
+    def observe(site: str, _: Encoded) -> None:
+        say(f"golden model: {site}")
+
+    return SpikingLinear(checkpoint.config, checkpoint.tensor, recipe, observe)
+
+
+def _case(
+    linear: SpikingLinear,
+    compiled: program.Compiled,
+    vectors: Mapping[str, np.ndarray],
+    prompt: str,
+    say: Say,
+) -> Case:
+    say("golden model: expected outputs")
+    inputs = {f"{site}.input": values for site, values in vectors.items()}
+    expected = expect(linear, compiled, inputs)
+    return Case(compiled=compiled, inputs=inputs, expected=expected, prompt=prompt)

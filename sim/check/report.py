@@ -1,0 +1,138 @@
+"""The report of a run: JSON for machines, a short table for people."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.table import Table
+
+from sim.check.cases import Case
+from sim.check.compare import Verdict
+
+__all__ = ["BETWEEN_MATRICES", "assemble", "show", "write"]
+
+BETWEEN_MATRICES = (
+    "computed by the golden model in float for now: norms, rotation, attention, SiLU times up"
+)
+"""What the report says of the operations that the accelerator does not do yet."""
+
+
+def assemble(
+    case: Case,
+    verdict: Verdict,
+    *,
+    preset: str | None,
+    device: str,
+    counters: Mapping[str, int | None],
+    settings: Mapping[str, object],
+    seconds: Mapping[str, float],
+    versions: Mapping[str, str],
+) -> dict[str, object]:
+    """Return a run's report as plain JSON values.
+
+    Parameters
+    ----------
+    case : Case
+        What was run.
+    verdict : Verdict
+        What came of it.
+    preset : str or None
+        Name of the hardware's parameters, where it has one.
+    device : str
+        On what.
+    counters : mapping of str to int or None
+        As the device has them, None where it does not count.
+    settings : mapping
+        Further values of the run (seed, latency, stalls).
+    seconds : mapping of str to float
+        Wall clock of each part.
+    versions : mapping of str to str
+        Of the tools.
+    """
+    manifest, matrices = case.compiled.manifest, verdict.matrices
+    mismatches = sum(matrix.mismatches for matrix in matrices)
+    return {
+        "model": manifest["model"]["name"],
+        "layer": case.layer,
+        "preset": preset,
+        "array": case.compiled.params.array,
+        "skip_silent": case.compiled.params.skip_silent,
+        "coding": manifest["coding"],
+        "recipe": manifest["recipe"]["name"],
+        **settings,
+        "device": device,
+        "bit_exact": bool(matrices) and not mismatches,
+        "passed": not verdict.failures,
+        "failures": verdict.failures,
+        "values_compared": sum(matrix.values_compared for matrix in matrices),
+        "mismatches": mismatches,
+        **counters,
+        "addition_cost_cycles": (
+            sum(matrix.addition_cost_cycles for matrix in matrices) if matrices else None
+        ),
+        "dense_weight_bytes": case.expected.dense_weight_bytes,
+        "matrices": [{"bit_exact": matrix.bit_exact, **asdict(matrix)} for matrix in matrices],
+        "between_matrices": BETWEEN_MATRICES,
+        "prompt": case.prompt,
+        "tokens": case.compiled.tokens,
+        "wall_seconds": round(sum(seconds.values()), 3),
+        "seconds": {part: round(value, 3) for part, value in seconds.items()},
+        "params": manifest["params"],
+        "fingerprint": case.compiled.fingerprint,
+        "versions": dict(versions),
+        "weights": manifest["weights"],
+    }
+
+
+def write(report: Mapping[str, object], path: Path) -> None:
+    """Write a report, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(report, indent=1) + "\n")
+    part.replace(path)
+
+
+def _as_table(report: Mapping[str, object]) -> Group:
+    """Return what a person wants to see of a report."""
+    matrices = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    matrices.add_column("matrix", no_wrap=True)
+    for heading in ("inputs", "outputs", "bits", "silent", "cost", "values", "wrong", "exact"):
+        matrices.add_column(heading, justify="right")
+    numbers = ("channels", "outputs", "weight_width", "silent_channels", "addition_cost_cycles")
+    numbers += ("values_compared",)
+    for matrix in report["matrices"]:
+        matrices.add_row(
+            matrix["matrix"],
+            *(f"{matrix[number]:,}" for number in numbers),
+            f"{matrix['mismatches']:,}",
+            "yes" if matrix["bit_exact"] else "NO",
+        )
+    facts = Table(box=None, show_header=False, padding=(0, 2))
+    counted = ("cycles", "addition_cost_cycles", "events", "silent_channels", "synaptic_operations")
+    counted += ("weight_bytes_read", "dense_weight_bytes", "dram_bytes_read", "dram_bytes_written")
+    counted += ("stall_cycles",)
+    for name in counted:
+        if (value := report.get(name)) is not None:
+            facts.add_row(name.replace("_", " "), f"{value:,}")
+    facts.add_row("bit exact", "true" if report["bit_exact"] else "false")
+    facts.add_row("wall clock", f"{report['wall_seconds']:.1f} s")
+    opponent = "" if report["array"] == "spike" else f", {report['array']} array"
+    opponent += "" if report["skip_silent"] else ", nothing skipped"
+    title = (
+        f"{report['model']} {report['layer']} on {report['device']}: {report['preset']}{opponent}, "
+        f"{report['coding']}, {report['recipe']}, {report['tokens']} tokens, "
+        f"{report['weights']} weights"
+    )
+    return Group(title, matrices, facts)
+
+
+def show(report: Mapping[str, object], as_json: bool) -> None:
+    """Print a report to standard output."""
+    if as_json:
+        print(json.dumps(report, indent=1))
+    else:
+        Console(highlight=False).print(_as_table(report))

@@ -1,0 +1,177 @@
+"""The cycle device: the functional device, and an exact model of the time the hardware takes.
+
+The model, in C++ in ``sim/cycle/model``, has a block for each block of the hardware, with the same
+registers and handshakes and none of the data. On its bus is the memory of the RTL's simulation.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compiler.artifact.program import Compiled
+from hw.contract import isa
+from hw.contract.isa import Opcode
+from hw.contract.params import HwParams
+from hw.contract.regs import Error
+from sim.cycle import library as c
+from sim.cycle.run import ModelRun
+from sim.device import Finished, Registers, Result
+from sim.functional.device import Functional, Observation
+from sim.rtl.device import Timing
+
+__all__ = ["Batch", "Cycle", "predict"]
+
+_IDLE_CYCLES = 24
+_IDLE_CYCLES_WITH_REGISTERS = 32
+"""From the memory's reset to the start: what sim/rtl/bench/host.py takes over the registers. Only
+random numbers have moved on by then."""
+
+
+class Cycle:
+    """The cycle device; see `sim.device.Device` and `sim.device.WholeDevice`.
+
+    Parameters
+    ----------
+    timing : Timing
+        The memory's, as for the rtl device.
+    progress : callable
+        Is given the bytes read so far, now and then.
+    observe : callable, optional
+        Told an `Observation` after each instruction.
+    """
+
+    name = "cycle"
+
+    def __init__(
+        self,
+        *,
+        timing: Timing = Timing(),  # noqa: B008 - frozen
+        progress: Callable[[int], None] = lambda _bytes_read: None,
+        observe: Callable[[Observation], None] = lambda _seen: None,
+    ) -> None:
+        self._timing, self._progress, self._observe = timing, progress, observe
+
+    def run(self, compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> Result:
+        """Execute the program once; see `sim.device.Device.run`.
+
+        Raises
+        ------
+        HardwareFault
+            Where the modelled hardware breaks the bus's protocol, or does not come to an end.
+        """
+        memory, host = _memory(compiled.memory_bytes, self._timing), c.Host()
+        host.program, host.slots = compiled.program_address, len(compiled.instructions())
+        with ModelRun(compiled.params, memory, host, self._progress) as model:
+            result = Functional(self._both(model)).run(compiled, inputs)
+            return replace(result, counters=_counted(result, model))
+
+    def execute(
+        self,
+        memory: np.ndarray,
+        program: int,
+        params: HwParams,
+        registers: Registers,
+        on_token: Callable[[int, int], None] = lambda _position, _token: None,
+    ) -> Finished:
+        """Execute a whole model's program once; see `sim.device.WholeDevice.execute`.
+
+        Raises
+        ------
+        HardwareFault
+            Where the modelled hardware breaks the bus's protocol, or does not come to an end.
+        """
+        header = memory[program : program + isa.HEADER.size // 8].tobytes()
+        host = c.Host(
+            program=program,
+            slots=isa.unpack(isa.HEADER, header)["slots"],
+            first_position=registers.first_position,
+            prompt_end=registers.prompt_end,
+            end_position=registers.end_position,
+        )
+        timing = _memory(memory.size, self._timing, _IDLE_CYCLES_WITH_REGISTERS)
+        with ModelRun(params, timing, host, self._progress) as model:
+            functional = Functional(self._both(model))
+            finished = functional.execute(memory, program, params, registers, on_token)
+            return replace(finished, counters=_counted(finished, model))
+
+    def _both(self, model: ModelRun) -> Callable[[Observation], None]:
+        def tell(seen: Observation) -> None:
+            self._observe(seen)
+            model.add(seen)
+
+        return tell
+
+
+def _counted(end: Result | Finished, model: ModelRun) -> dict[str, int | None]:
+    """Return a run's counters: the model knows the way to an END only."""
+    return model.counters() if end.error is Error.NONE else end.counters
+
+
+def _memory(memory_bytes: int, timing: Timing, idle_cycles: int = _IDLE_CYCLES) -> c.Timing:
+    return c.Timing(memory_bytes, timing.latency, timing.stalls, timing.seed, idle_cycles)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What an ENCODE finds.
+
+    Attributes
+    ----------
+    counts : ndarray
+        Spike counts, (tokens, channels), integers.
+    thresholds : sequence of int
+        V of each token.
+    """
+
+    counts: np.ndarray
+    thresholds: Sequence[int]
+
+
+def predict(
+    params: HwParams,
+    instructions: Sequence[tuple[Opcode, Mapping[str, int]]],
+    batches: Sequence[Batch],
+    *,
+    timing: Timing,
+    program_address: int,
+    memory_bytes: int,
+    progress: Callable[[int], None] = lambda _bytes_read: None,
+) -> dict[str, int]:
+    """Return the counters that the hardware will have at the end of layers' program.
+
+    Parameters
+    ----------
+    params : HwParams
+        The hardware.
+    instructions : sequence
+        The program, decoded, up to its END: nothing but ENCODE and MATMUL before that.
+    batches : sequence of Batch
+        For each ENCODE, in order.
+    timing : Timing
+        The memory's.
+    program_address, memory_bytes : int
+        Where the program's header is, and the extent of memory.
+    progress : callable
+        Is given the bytes read so far, now and then.
+
+    Returns
+    -------
+    dict of str to int
+        Every counter of `hw.contract.regs.COUNTERS`.
+
+    Raises
+    ------
+    HardwareFault
+        Where the modelled hardware breaks the bus's protocol, or does not come to an end.
+    """
+    host = c.Host(program=program_address, slots=len(instructions))
+    following = iter(batches)
+    with ModelRun(params, _memory(memory_bytes, timing), host, progress) as model:
+        for index, (opcode, fields) in enumerate(instructions):
+            seen = Observation(index=index, opcode=opcode, fields=fields)
+            if opcode is Opcode.ENCODE:
+                batch = next(following)
+                seen = replace(seen, counts=batch.counts, thresholds=batch.thresholds)
+            model.add(seen)
+        return model.counters()

@@ -1,0 +1,151 @@
+"""Compiles the model with g++, cached by the content of its sources, and declares its functions."""
+
+import ctypes
+import fcntl
+import hashlib
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from hw.contract.regs import COUNTERS
+from sim.errors import failure
+from sim.rtl.verilog import ROOT, digest, tool_versions
+
+__all__ = [
+    "ENDED",
+    "PAUSED",
+    "STARVED",
+    "Counters",
+    "Extent",
+    "Host",
+    "Instruction",
+    "Params",
+    "Timing",
+    "library",
+]
+
+ENDED, STARVED, PAUSED = range(3)
+"""What ``cycle_model_run`` returns."""
+
+_COMMAND = ["g++", "-std=c++17", "-O3", "-Wall", "-Wextra", "-fPIC", "-shared"]
+
+_U32, _U64 = ctypes.c_uint32, ctypes.c_uint64
+_BYTES, _WORDS = ctypes.POINTER(ctypes.c_uint8), ctypes.POINTER(_U32)
+
+
+def _fields(kind: type, names: str) -> list[tuple[str, type]]:
+    return [(name, kind) for name in names.split()]
+
+
+class Params(ctypes.Structure):
+    """As in abi.h; so are the others."""
+
+    _fields_ = _fields(
+        _U32,
+        "lanes tile_outputs axi_bytes max_burst_words fetch_depth beat_depth event_depth "
+        "scan_width encode_lanes header_words slot_words threshold_latency neuron_latency "
+        "mantissa_width divide_latency",
+    )
+
+
+class Extent(ctypes.Structure):
+    """Of a tile."""
+
+    _fields_ = _fields(_U32, "outputs row_words row_beats")
+
+
+class Instruction(ctypes.Structure):
+    """Of the program, with what its data mean for time."""
+
+    _fields_ = [
+        *_fields(_U32, "opcode layered fence by_position tokens channels"),
+        *_fields(_U64, "source source_stride"),
+        ("threshold_widths", _BYTES),
+        *_fields(_WORDS, "event_channels first_events"),
+        *_fields(_U32, "weight_width has_bias strided tiles"),
+        *_fields(Extent, "full last"),
+        *_fields(_U64, "weights channel_words destination destination_stride"),
+        ("steps", _BYTES),
+        ("spikes", _WORDS),
+        *_fields(_U32, "operation rows elements b_same"),
+        *_fields(_U64, "a b stride"),
+        ("shifts", _BYTES),
+        *_fields(_U32, "values"),
+        *_fields(_U64, "codes codes_stride scales scales_stride"),
+        *_fields(_U32, "slots layers record_count ends"),
+        *_fields(_U64, "records"),
+    ]
+
+
+class Host(ctypes.Structure):
+    """What it sets."""
+
+    _fields_ = [
+        *_fields(_U64, "program"),
+        *_fields(_U32, "slots first_position prompt_end end_position"),
+    ]
+
+
+class Timing(ctypes.Structure):
+    """Of the memory."""
+
+    _fields_ = [
+        *_fields(_U64, "memory_bytes latency"),
+        ("stalls", ctypes.c_double),
+        *_fields(_U64, "seed idle_cycles"),
+    ]
+
+
+class Counters(ctypes.Structure):
+    """What the model counts."""
+
+    _fields_ = _fields(_U64, " ".join(COUNTERS))
+
+
+@cache
+def library(root: Path = ROOT) -> ctypes.CDLL:
+    """Return the compiled model, of the sources below `root`.
+
+    Raises
+    ------
+    ToolError
+        Where g++ is missing or fails.
+    """
+    found = ctypes.CDLL(str(_compiled(root)))
+    model = ctypes.c_void_p
+    for name, result, arguments in (
+        ("open", model, [*map(ctypes.POINTER, (Params, Timing, Host))]),
+        ("add", None, [model, ctypes.POINTER(Instruction)]),
+        ("run", ctypes.c_int, [model, _U64]),
+        ("counters", None, [model, ctypes.POINTER(Counters)]),
+        ("fault", ctypes.c_char_p, [model]),
+        ("close", None, [model]),
+    ):
+        function = getattr(found, f"cycle_model_{name}")
+        function.restype, function.argtypes = result, arguments
+    return found
+
+
+def _compiled(root: Path) -> Path:
+    """Compile unless the cache has it; it appears there whole, by a rename."""
+    here = root / "sim" / "cycle" / "model"
+    bench = root / "sim" / "rtl" / "bench"
+    sources = [*here.glob("*.h"), here / "model.cpp", bench / "axi_memory.h", bench / "trace.h"]
+    content = f"{digest(sources)} {_COMMAND} {tool_versions()['g++']}"
+    key = hashlib.sha256(content.encode()).hexdigest()[:16]
+    cache_directory = root / "build" / "cycle_model"
+    path = cache_directory / f"{key}.so"
+    if path.exists():
+        return path
+    cache_directory.mkdir(parents=True, exist_ok=True)
+    with (cache_directory / f"{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            log, part = cache_directory / f"{key}.log", cache_directory / f"{key}.part"
+            command = [*_COMMAND, str(here / "model.cpp"), "-o", str(part)]
+            with log.open("w") as output:
+                done = subprocess.run(command, stdout=output, stderr=output, check=False)
+            if done.returncode:
+                raise failure("g++", done.returncode, log)
+            part.rename(path)
+    return path

@@ -1,0 +1,149 @@
+// hw/matmul/matmul.py
+#pragma once
+
+#include "abi.h"
+#include "array.h"
+#include "beats.h"
+#include "channel_words.h"
+#include "drain.h"
+#include "encoder.h"
+#include "events.h"
+#include "fetch.h"
+#include "read.h"
+#include "requant.h"
+#include "sequencer.h"
+#include "spikes.h"
+#include "stream.h"
+#include "train.h"
+
+struct MatrixPath {
+    static constexpr uint32_t kMatmuls = 4;
+    const Params& p;
+    SpikeBuffer spikes;
+    EventQueue events;
+    Queue<Event> event_queue;
+    Fetcher fetcher;
+    Queue<RowWords> row_queue;
+    SpikeTrain train;
+    Beats beats;
+    Queue<Nothing> beat_queue;
+    Sequencer sequencer;
+    PEArray array;
+    ChannelWords channel_words;
+    Queue<Tile> tile_queue{4};
+    Drain drain;
+    Requantizer requant;
+    // What each unit has to do, one entry a MATMUL.
+    Queue<Walk> walks{kMatmuls};
+    Queue<const Instruction*> fetches{kMatmuls}, sequences{kMatmuls}, loads{kMatmuls};
+    Queue<Nothing> codings{kMatmuls};
+    Queue<DrainMatmul> drains{kMatmuls};
+    // registers
+    uint32_t under_way[2] = {0, 0};
+    bool first_tile = true;
+    uint32_t firing = 0;
+    // combinational
+    bool both = false, handed = false;
+
+    explicit MatrixPath(const Params& p)
+        : p(p), spikes(p), event_queue(p.event_depth), fetcher(p), row_queue(p.event_depth),
+          beats(p), beat_queue(p.beat_depth), sequencer(p), channel_words(p), drain(p) {}
+
+    bool i_encode_ready() const { return walks.i_ready(); }
+    bool i_ready() const {
+        return walks.i_ready() && fetches.i_ready() && codings.i_ready() && sequences.i_ready() &&
+               loads.i_ready() && drains.i_ready();
+    }
+    bool bank_busy() const { return under_way[0] || under_way[1]; }
+    bool draining() const {
+        return drain.busy(tile_queue.o_valid()) || requant.busy(drain.o_valid);
+    }
+
+    // From the writer back to memory's words and the encoder's batch: a ready depends on the
+    // readies behind it.
+    void comb(ReadPort& read, bool o_ready, const Encoder& encoder) {
+        requant.comb(o_ready);
+        drain.comb(drains.o_valid(), drains.o(), tile_queue.o_valid(), tile_queue.o(),
+                   channel_words.loaded, encoder.scales_ready, requant.i_ready());
+        sequencer.comb(train.o_valid, train.o, sequences.o_valid(), sequences.o(),
+                       beat_queue.o_valid(), array.idle(false), tile_queue.i_ready());
+        ReadPort::Client& weights = read.clients[kWeights];
+        beats.comb(row_queue.o_valid(), row_queue.o(), weights.queue.o_valid(),
+                   beat_queue.i_ready());
+        train.comb(event_queue.o_valid(), event_queue.o(), codings.o_valid(), sequencer.i_ready);
+        fetcher.comb_request(row_queue.i_ready());
+        weights.comb(fetcher.o_valid, fetcher.o);
+        fetcher.comb(fetches.o_valid(), weights.i_ready(), row_queue.i_ready());
+        both = fetcher.i_ready && event_queue.i_ready();
+        events.comb(walks.o_valid(), walks.o(), encoder.o_batch_valid, spikes, both);
+        handed = events.o_valid && both;
+        ReadPort::Client& words = read.clients[kChannelWords];
+        channel_words.comb(loads.o(), words.queue.o_valid());
+        words.comb(channel_words.o_request_valid, channel_words.o_request);
+    }
+
+    void count(Counters& counters) {
+        const bool row = handed && !events.o.end, mark = handed && events.o.end;
+        counters.row_segments += row;
+        counters.synaptic_operations += sequencer.synaptic_operations();
+        if (first_tile) {
+            counters.events += row;
+            firing += row;
+            if (mark) counters.silent_channels += events.o.channel - firing;
+        }
+        if (mark) {
+            first_tile = events.o.last;
+            firing = 0;
+        }
+    }
+
+    // `matmul` is a MATMUL that is accepted, `encoding` says that an ENCODE is. Who takes a payload
+    // is clocked before who holds it, and queues come last.
+    void clock(const Instruction* matmul, bool encoding, uint32_t tokens, bool bank,
+               const ReadPort& read, const Encoder& encoder, bool row_ready) {
+        if (matmul) issue(matmul, tokens, bank);
+        if (encoding) walks.put({});
+        if (drain.i_matmul_ready) --under_way[drains.o().bank];
+        if (handed) event_queue.put(events.o);
+        if (fetcher.o_rows_valid && row_queue.i_ready()) row_queue.put(fetcher.fetched);
+        if (beats.o_valid && beat_queue.i_ready()) beat_queue.put({});
+        if (sequencer.o_tile_valid && tile_queue.i_ready()) tile_queue.put({sequencer.half});
+
+        const ReadPort::Client& words = read.clients[kChannelWords];
+        requant.clock(drain.o_valid);
+        drain.clock(drains.o(), row_ready, requant.i_ready());
+        array.clock(sequencer.o_valid, sequencer.last_step);
+        sequencer.clock(tile_queue.i_ready(), train.o.last, drain.release);
+        train.clock(event_queue.o_valid(), event_queue.o(), sequencer.i_ready);
+        beats.clock(beat_queue.i_ready());
+        channel_words.clock(loads.o_valid(), loads.o(), words.i_ready(), words.queue.o_valid(),
+                            drain.release);
+        fetcher.clock(handed, events.o, fetches.o());
+        events.clock(walks.o(), spikes);
+        const bool batch = events.i_batch_ready && encoder.o_batch_valid;
+        spikes.clock(encoder.o_counts_valid && !encoder.storing, encoder.written_token,
+                     encoder.written_group, batch ? encoder.site : nullptr);
+
+        event_queue.clock(train.i_ready);
+        row_queue.clock(beats.i_rows_ready);
+        beat_queue.clock(sequencer.i_beats_ready);
+        tile_queue.clock(drain.i_tile_ready);
+        walks.clock(events.i_ready);
+        fetches.clock(fetcher.i_matmul_ready);
+        codings.clock(train.i_coding_ready);
+        sequences.clock(sequencer.i_matmul_ready);
+        loads.clock(channel_words.i_ready);
+        drains.clock(drain.i_matmul_ready);
+    }
+
+  private:
+    void issue(const Instruction* matmul, uint32_t tokens, bool bank) {
+        walks.put({matmul});
+        fetches.put(matmul);
+        codings.put({});
+        sequences.put(matmul);
+        loads.put(matmul);
+        drains.put({matmul, tokens, bank});
+        ++under_way[bank];
+    }
+};

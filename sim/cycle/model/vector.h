@@ -1,0 +1,173 @@
+// hw/vector/unit.py, with its pipelines and divider, of which only the latencies matter
+#pragma once
+
+#include "abi.h"
+#include "memory_port.h"
+#include "rows.h"
+
+struct VectorUnit {
+    enum class Phase {
+        kIdle, kRow, kOffer, kPass, kFlush, kIndex, kNumber,
+        kMean, kNormalize, kRoot, kFactor, kLevel, kReciprocal
+    };
+    static constexpr uint32_t kRootDigits = 32;
+    const Params& p;
+    // registers
+    Phase phase = Phase::kIdle;
+    const Instruction* job = nullptr;
+    uint32_t row = 0, group = 0, pass = 0;
+    uint64_t destination = 0;
+    uint32_t stages = 0;  // words inside the pipeline, as bits
+    uint32_t left = 0;    // cycles of the phase
+    // of the requests
+    bool active = false, asked_a = false, asked_b = false;
+    uint32_t asked_row = 0, asked_pass = 0;
+    uint64_t a = 0, b = 0;
+    // combinational
+    bool move = false, take = false, o_a_valid = false, o_b_valid = false;
+    Segment o_a, o_b;
+
+    explicit VectorUnit(const Params& p) : p(p) {}
+
+    bool busy() const { return phase != Phase::kIdle; }
+    bool i_ready() const { return !busy(); }
+    bool o_row_valid() const { return phase == Phase::kOffer || phase == Phase::kIndex; }
+    bool o_valid() const { return phase == Phase::kNumber || (stages && stages & output()); }
+    bool takes_b() const { return take && needs_b(); }
+
+    Row o_row() const {
+        if (phase == Phase::kIndex) return {destination, 4};
+        return {destination / p.axi_bytes * p.axi_bytes, 4 * job->elements};
+    }
+
+    void comb(bool o_ready, bool a_valid, bool b_valid) {
+        move = !o_valid() || o_ready;
+        take = phase == Phase::kPass && a_valid && (b_valid || !needs_b()) && move;
+        o_a_valid = active && !asked_a;
+        o_b_valid = active && !asked_b && asks_b();
+        if (!active) return;
+        o_a = {a / p.axi_bytes, words()};
+        o_b = {b / p.axi_bytes, words()};
+    }
+
+    void clock(const Instruction* accepted, bool a_ready, bool b_ready, bool row_ready,
+               bool o_ready) {
+        if (active) request(a_ready, b_ready);
+        const bool empty = !stages;
+        if (move && busy()) stages = (stages << 1 | take) & (2 * deepest() - 1);
+        switch (phase) {
+            case Phase::kIdle:
+                if (!accepted) break;
+                job = accepted;
+                row = asked_row = asked_pass = 0;
+                destination = job->destination;
+                a = job->a;
+                b = job->b;
+                active = true;
+                phase = Phase::kRow;
+                break;
+            case Phase::kRow:
+                pass = group = 0;
+                phase = passes() > 1 || argmax() ? Phase::kPass : Phase::kOffer;
+                break;
+            case Phase::kOffer:
+                if (row_ready) phase = Phase::kPass;
+                break;
+            case Phase::kPass:
+                if (take && ++group == words()) phase = Phase::kFlush;
+                break;
+            case Phase::kFlush:
+                if (empty) flushed();
+                break;
+            case Phase::kIndex:
+                if (row_ready) phase = Phase::kNumber;
+                break;
+            case Phase::kNumber:
+                if (o_ready) next_row();
+                break;
+            case Phase::kMean:
+                wait(Phase::kNormalize, job->shifts[row] + 1);
+                break;
+            case Phase::kNormalize:
+                wait(Phase::kRoot, kRootDigits);
+                break;
+            case Phase::kRoot:
+                wait(Phase::kFactor, p.divide_latency);
+                break;
+            case Phase::kLevel:
+                wait(Phase::kReciprocal, p.divide_latency);
+                break;
+            case Phase::kFactor:
+            case Phase::kReciprocal:
+                wait(Phase::kOffer, 0);
+                break;
+        }
+    }
+
+  private:
+    bool argmax() const { return job->operation == VectorOp::kArgmax; }
+    bool binary() const { return job->operation != VectorOp::kCopy && !argmax(); }
+    uint32_t words() const { return (job->elements + p.encode_lanes - 1) / p.encode_lanes; }
+    uint32_t passes() const {
+        return job->operation == VectorOp::kNorm ? 2 : job->operation == VectorOp::kSoftmax ? 3 : 1;
+    }
+    bool last_pass() const { return pass == passes() - 1; }
+    bool needs_b() const { return binary() && last_pass(); }
+    bool asks_b() const { return binary() && asked_pass == passes() - 1; }
+
+    // The last of the pipeline's stages, as a bit.
+    uint32_t deepest() const {
+        switch (job->operation) {
+            case VectorOp::kRotate: return 1 << 2;
+            case VectorOp::kSwiglu: return 1 << 6;
+            case VectorOp::kNorm: return last_pass() ? 1 << 3 : 1 << 1;
+            case VectorOp::kSoftmax: return pass == 0 ? 1 << 0 : pass == 1 ? 1 << 6 : 1 << 9;
+            default: return 1 << 0;
+        }
+    }
+    // The one that a result leaves from.
+    uint32_t output() const { return last_pass() && !argmax() ? deepest() : 0; }
+
+    void request(bool a_ready, bool b_ready) {
+        const bool a_done = asked_a || a_ready, b_done = asked_b || b_ready || !asks_b();
+        asked_a = a_done;
+        asked_b = b_done;
+        if (!a_done || !b_done) return;
+        asked_a = asked_b = false;
+        if (++asked_pass != passes()) return;
+        asked_pass = 0;
+        a += job->stride;
+        b += job->b_same ? 0 : job->stride;
+        active = ++asked_row != job->rows;
+    }
+
+    void flushed() {
+        const uint32_t ended = pass;
+        group = 0;
+        if (last_pass()) {
+            if (argmax()) phase = Phase::kIndex;
+            else next_row();
+        } else if (job->operation == VectorOp::kNorm) {
+            start(Phase::kMean, p.divide_latency);
+        } else if (ended == 1) {
+            start(Phase::kLevel, job->shifts[row] + 1);
+        } else {
+            phase = Phase::kPass;
+        }
+        ++pass;
+    }
+
+    void next_row() {
+        destination += job->stride;
+        phase = ++row == job->rows ? Phase::kIdle : Phase::kRow;
+    }
+
+    void start(Phase next, uint32_t cycles) {
+        phase = next;
+        left = cycles;
+    }
+
+    void wait(Phase next, uint32_t cycles) {
+        if (!--left) start(next, cycles);
+    }
+};

@@ -1,0 +1,1 @@
+"""The functional device: a program's bits and counts, without time."""

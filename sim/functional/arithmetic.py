@@ -1,0 +1,131 @@
+"""docs/numerics.md in NumPy, for the functional device; it shares no line with golden.
+
+Vectors are int32 (Q15.16); everything between is int64, whose 63 bits hold every quantity below, or
+Python's integers where they would not.
+"""
+
+import numpy as np
+
+from hw.contract.isa import SCALE, Coding, Rule
+from hw.contract.params import FRACTION_BITS, THRESHOLD_FRACTION_BITS, VECTOR_WIDTH
+
+__all__ = [
+    "accumulate",
+    "fire",
+    "requantize",
+    "saturate",
+    "scale_word",
+    "spikes",
+    "threshold",
+    "unpack_weights",
+]
+
+_CLIP_FRACTION_BITS = 8
+_MANTISSA_WIDTH = 16
+_THRESHOLD_END = 1 << (VECTOR_WIDTH + THRESHOLD_FRACTION_BITS)
+
+
+def threshold(x: np.ndarray, rule: Rule, multiplier: int, divisor: int, peak: int) -> int:
+    """Return V of one token's vector, (channels,) in int32 (section 2)."""
+    magnitudes = np.abs(x.astype(np.int64))
+    potential = {
+        Rule.ABSMAX: lambda: int(magnitudes.max()),
+        Rule.MEAN: lambda: int(magnitudes.sum()),
+        Rule.STATIC: lambda: peak,
+    }[rule]()
+    fraction = THRESHOLD_FRACTION_BITS - _CLIP_FRACTION_BITS
+    quotient = (potential * multiplier << fraction) // divisor
+    return min(max(quotient, 1 << THRESHOLD_FRACTION_BITS), _THRESHOLD_END - 1)
+
+
+def fire(x: np.ndarray, v: int, max_count: int, dead_zone: int) -> np.ndarray:
+    """Return the counts of one token's vector under threshold `v`: (channels,) in int64."""
+    magnitudes = np.abs(x.astype(np.int64))
+    counts = ((magnitudes << (THRESHOLD_FRACTION_BITS + 1)) + v) // (2 * v)
+    counts = np.where(magnitudes < dead_zone, 0, np.minimum(counts, max_count))
+    return np.where(x < 0, -counts, counts)
+
+
+def spikes(counts: np.ndarray, coding: Coding) -> int:
+    """Return how many nonzero steps the trains of all counts have together (section 3)."""
+    magnitudes = np.abs(counts)
+    if coding is Coding.UNARY:
+        return int(magnitudes.sum())
+    if coding is Coding.CSD:
+        # n and 3n differ exactly where the non-adjacent form of n has a digit, one place higher.
+        magnitudes = magnitudes ^ (3 * magnitudes)
+    return int(np.bitwise_count(magnitudes).sum())
+
+
+def unpack_weights(segments: np.ndarray, width: int, outputs: int) -> np.ndarray:
+    """Return the codes in row segments.
+
+    Parameters
+    ----------
+    segments : ndarray of uint8
+        (channels, bytes of a row segment).
+    width : int
+        Bits of a code, two's complement.
+    outputs : int
+        Codes of each segment that count.
+
+    Returns
+    -------
+    ndarray of int32
+        (channels, outputs).
+    """
+    if width == 8:
+        return segments[:, :outputs].view(np.int8).astype(np.int32)
+    # Shift each code to the top of a byte of its own, and back down with its sign.
+    ups = np.arange(8 - width, -1, -width, dtype=np.uint8)
+    fields = (segments[:, :, None] << ups).view(np.int8) >> (8 - width)
+    return fields.reshape(len(segments), segments.shape[1] * len(ups))[:, :outputs].astype(np.int32)
+
+
+def accumulate(counts: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return Y (section 5): (tokens, outputs) in int64.
+
+    `counts` are (tokens, channels) and `codes` (channels, outputs). It is summed in 32 bits, which
+    hold 127 * 128 * 2^15.
+    """
+    return (counts.astype(np.int32) @ codes).astype(np.int64)
+
+
+def requantize(
+    y: np.ndarray, v: int, mantissa: np.ndarray, exponent: np.ndarray, bias: np.ndarray
+) -> np.ndarray:
+    """Return one token's outputs in int32 (section 6).
+
+    Parameters
+    ----------
+    y : ndarray of int64
+        Accumulators, (outputs,).
+    v : int
+        The token's threshold.
+    mantissa, exponent, bias : ndarray of int64
+        Of each output channel, (outputs,); a bias of 0 where the matrix has none.
+    """
+    e = v.bit_length() - _MANTISSA_WIDTH
+    product = y * (v >> e) * mantissa
+    magnitude = np.abs(product)
+    shift = THRESHOLD_FRACTION_BITS + exponent - e
+    # |product| is below 2^61, so a shift of 62 leaves nothing, as longer ones do.
+    down = np.clip(shift, 1, 62)
+    rounded = (magnitude + (1 << (down - 1))) >> down
+    # A shift up loses nothing to this clip that saturation would not take.
+    grown = np.minimum(magnitude, 1 << VECTOR_WIDTH) << np.clip(-shift, 0, VECTOR_WIDTH - 2)
+    scaled = saturate(np.sign(product) * np.where(shift > 0, rounded, grown))
+    return saturate(scaled + bias).astype(np.int32)
+
+
+def scale_word(v: int) -> int:
+    """Return the scale word of a row encoded with threshold `v` (section 9)."""
+    e = v.bit_length() - _MANTISSA_WIDTH
+    exponent = THRESHOLD_FRACTION_BITS + FRACTION_BITS - e
+    return v >> e << SCALE["mantissa"].offset | exponent << SCALE["exponent"].offset
+
+
+def saturate(x: np.ndarray) -> np.ndarray:
+    """Clamp integers to the range of a vector element."""
+    limit = 1 << (VECTOR_WIDTH - 1)
+    return np.clip(x, -limit, limit - 1)

@@ -1,0 +1,1 @@
+"""A text continued on a device: the program of a whole model, from its prompt on."""

@@ -1,0 +1,104 @@
+"""The simulators there are: the accelerator with its memory, or alone, and the memory alone."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from hw.contract import regs
+from hw.contract.params import HwParams
+from sim.rtl.verilog import ROOT, Build, Design, build, digest
+
+__all__ = ["BUILD_ROOT", "build_accelerator", "build_bench", "build_memory"]
+
+BUILD_ROOT = ROOT / "build" / "verilator"
+"""Where builds are kept."""
+
+_BENCH = ROOT / "sim" / "rtl" / "bench"
+_MEMORY_SOURCES = [_BENCH / "dram.sv", _BENCH / "dram.cpp"]
+_MEMORY_FILES = [*_MEMORY_SOURCES, _BENCH / "axi_memory.h", _BENCH / "trace.h"]
+
+_REQUEST = ("id", "addr", "len", "size", "burst", "lock", "cache", "prot", "qos")
+_BUS = {  # channels of AXI4 and their signals, but valid and ready
+    "aw": _REQUEST,
+    "w": ("data", "strb", "last"),
+    "b": ("id", "resp"),
+    "ar": _REQUEST,
+    "r": ("id", "data", "resp", "last"),
+}
+_NOT_IN_DRAM = ("lock", "cache", "prot", "qos")
+_REGISTER_BUS = {  # the same of AXI4-Lite
+    "aw": ("addr", "prot"),
+    "w": ("data", "strb"),
+    "b": ("resp",),
+    "ar": ("addr", "prot"),
+    "r": ("data", "resp"),
+}
+
+
+def _ports(prefix: str, bus: dict[str, tuple[str, ...]], without: tuple = ()) -> list[str]:
+    return [
+        f"{prefix}_{channel}{signal}"
+        for channel, signals in bus.items()
+        for signal in (*signals, "valid", "ready")
+        if signal not in without
+    ]
+
+
+_HOST_PORTS = ["clk", "rst", "irq", *_ports("s_axil", _REGISTER_BUS)]
+
+
+def _hardware(params: HwParams) -> tuple[Callable[[Path], Iterable[Path]], dict[str, object]]:
+    """Return what writes the accelerator's Verilog, and what stands for it in a key."""
+
+    def emit(directory: Path) -> list[Path]:
+        from hw.generate.emit import emit as emit_verilog  # elaborates, which takes seconds
+
+        return [path for path in emit_verilog(params, directory) if path.suffix == ".v"]
+
+    return emit, {"params": params.as_dict(), "hw": digest((ROOT / "hw").rglob("*.py"))}
+
+
+def build_bench(params: HwParams, *, waves: bool = False, root: Path = BUILD_ROOT) -> Build:
+    """Return the accelerator with the memory of ``sim/rtl/bench`` on its bus.
+
+    `waves` asks for a build that can record them. Raises as `sim.rtl.verilog.build` does.
+    """
+    emit, content = _hardware(params)
+    bench = [_BENCH / "bench.sv", *_MEMORY_SOURCES]
+    design = Design(
+        toplevel="spikeloom_bench",
+        sources=lambda directory: [*emit(directory), *bench],
+        content={**content, "bench": digest({*bench, *_MEMORY_FILES})},
+        signals=["fault", *_HOST_PORTS],
+        parameters={
+            "DATA_WIDTH": params.axi_data_width,
+            "ADDR_WIDTH": params.axi_addr_width,
+            "AXIL_ADDR_WIDTH": regs.ADDR_WIDTH,
+        },
+        waves=waves,
+    )
+    return build(design, root)
+
+
+def build_accelerator(params: HwParams, *, root: Path = BUILD_ROOT) -> Build:
+    """Return the accelerator alone, all its ports open to Python."""
+    emit, content = _hardware(params)
+    design = Design(
+        toplevel="spikeloom_top",
+        sources=emit,
+        content=content,
+        signals=[*_HOST_PORTS, *_ports("m_axi", _BUS)],
+        parameters={},
+    )
+    return build(design, root)
+
+
+def build_memory(*, data_width: int, addr_width: int, root: Path = BUILD_ROOT) -> Build:
+    """Return the memory of ``sim/rtl/bench`` alone, all its ports open to Python."""
+    design = Design(
+        toplevel="dram",
+        sources=lambda _: _MEMORY_SOURCES,
+        content={"bench": digest(_MEMORY_FILES)},
+        signals=["clk", "rst", "fault", *_ports("m_axi", _BUS, without=_NOT_IN_DRAM)],
+        parameters={"DATA_WIDTH": data_width, "ADDR_WIDTH": addr_width},
+    )
+    return build(design, root)
