@@ -22,6 +22,20 @@ ALLOWED = {
 # Of the project, the files of the contract, which hold no logic, import only one another.
 CONTRACT = ["hw.contract"]
 CONTRACT_LIBRARIES = ["amaranth"]
+# The rooms of each package in the order data flow: a room may import those before it.
+ROOMS = {
+    "hw": [
+        "contract",
+        "common",
+        "memory",
+        "spike",
+        "matmul",
+        "vector",
+        "control",
+        "top",
+        "generate",
+    ],
+}
 
 
 def imported_modules(source: str, module: str) -> set[str]:
@@ -88,6 +102,24 @@ def test_contract_needs_only_itself_and_amaranth():
         assert not {name for name in names if not is_within(name, allowed)}, module
 
 
+def later_rooms(source: str, module: str) -> set[str]:
+    """Return the imports by which a module reaches into a room that comes after its own."""
+    package, room, *_ = module.split(".")
+    rooms = ROOMS[package]
+    later = rooms[rooms.index(room) + 1 :] if room in rooms else []
+    after = [f"{package}.{name}" for name in later]
+    return {name for name in imported_modules(source, module) if is_within(name, after)}
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_those_before_them(package):
+    found = modules(package)
+    rooms = {name.split(".")[1] for name, _ in found} - {"__init__", "__main__"}
+    assert rooms == set(ROOMS[package])
+    broken = {name: later_rooms(path.read_text(), name) for name, path in found}
+    assert not {name: sorted(imports) for name, imports in broken.items() if imports}
+
+
 @pytest.mark.parametrize("package", ALLOWED)
 def test_libraries_are_requirements_of_the_project(package):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -141,3 +173,9 @@ def test_libraries_are_requirements_of_the_project(package):
 )
 def test_the_rule_finds_what_breaks_it(module, source, forbidden):
     assert forbidden_imports(source, module) == forbidden
+
+
+def test_a_step_back_up_is_found():
+    source = "from hw.contract.params import HwParams\nfrom hw.matmul import pe"
+    assert later_rooms(source, "hw.memory.read") == {"hw.matmul.pe"}
+    assert later_rooms(source, "hw.matmul.array") == set()
