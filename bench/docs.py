@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.figures import FIGURES
 from bench.reports import read
 from bench.tables import TABLES
-from sim.rtl.verilog import ROOT
+from golden.console.places import SOURCES
 
 __all__ = ["page_of", "section", "write_docs"]
 
@@ -15,7 +15,7 @@ _PAGES = {"front": "quality.md"}  # where a bench is not on performance.md
 
 def page_of(name: str) -> Path:
     """Return the page that a bench's section is on; figures lie beside it."""
-    return ROOT / "docs" / _PAGES.get(name, "performance.md")
+    return SOURCES / "docs" / _PAGES.get(name, "performance.md")
 
 
 def section(name: str) -> re.Pattern[str]:

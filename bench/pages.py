@@ -1,6 +1,6 @@
 """A text that is always there: this project's own pages."""
 
-from sim.rtl.verilog import ROOT
+from golden.console.places import SOURCES
 
 __all__ = ["NAME", "pages"]
 
@@ -10,4 +10,4 @@ _PAGES = ("README.md", "docs/architecture.md", "docs/numerics.md", "docs/proofs.
 
 def pages() -> str:
     """Return the pages, one after the other."""
-    return "\n".join((ROOT / page).read_text(encoding="utf-8") for page in _PAGES)
+    return "\n".join((SOURCES / page).read_text(encoding="utf-8") for page in _PAGES)

@@ -16,6 +16,7 @@ from compiler.programs.lower import lower
 from compiler.programs.model import build_model, program_of
 from golden.checkpoint.checkpoint import Checkpoint, load
 from golden.console.errors import ProfileError
+from golden.console.places import SOURCES
 from golden.measure.profile import Profile
 from golden.measure.profile_file import load_profile, save_profile
 from golden.measure.profiling import record
@@ -28,11 +29,10 @@ from sim.cycle.device import Cycle
 from sim.device import Registers
 from sim.functional.device import Functional
 from sim.rtl.device import Rtl, Timing
-from sim.rtl.verilog import ROOT
 
 __all__ = ["RECIPES", "measure"]
 
-RECIPES = ("w8", str(ROOT / "bench" / "recipes" / "smollm2-silent40.toml"))
+RECIPES = ("w8", str(SOURCES / "bench" / "recipes" / "smollm2-silent40.toml"))
 """The usual one, and one that silences two fifths of every site's channels."""
 _COUNTED = ("cycles", "read_bursts", "dram_bytes_read", "row_segments")
 

@@ -5,11 +5,12 @@ import os
 import platform
 from pathlib import Path
 
-from sim.rtl.verilog import ROOT, tool_versions
+from golden.console.places import outputs
+from sim.rtl.verilog import tool_versions
 
 __all__ = ["OUTPUT_ROOT", "about_machine", "read", "write"]
 
-OUTPUT_ROOT = ROOT / "build" / "bench"
+OUTPUT_ROOT = outputs("bench")
 """Where reports go, by bench."""
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from bench.reports import OUTPUT_ROOT
 from bench.synthetic import config_of, write_checkpoint
 from compiler.storage.partial import partial_of
+from golden.console.places import SOURCES
 
 __all__ = ["measure"]
 
-_ROOT = Path(__file__).resolve().parents[1]
 _SHARD_BYTES = 10_000_000_000  # as the published checkpoint has it
 _SEED = 1
 
@@ -68,7 +68,7 @@ def _command(checkpoint: Path, directory: Path, recipe: str) -> list[str | Path]
 def _timed(checkpoint: Path, size: int, command: list[str | Path]) -> dict[str, object]:
     _forget(checkpoint)
     begin = time.perf_counter()
-    process = subprocess.Popen(command, cwd=_ROOT)
+    process = subprocess.Popen(command, cwd=SOURCES)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     ended = time.perf_counter() - begin
@@ -101,7 +101,7 @@ def _resumed(checkpoint: Path, place: Path, recipe: str) -> dict[str, object]:
     half = sum(1 for region in regions if region["kind"] == "weights") // 2
     journal = partial_of(target) / "journal"
     command = _command(checkpoint, target, recipe)
-    process = subprocess.Popen(command, cwd=_ROOT)
+    process = subprocess.Popen(command, cwd=SOURCES)
     while process.poll() is None and _matrices(journal) < half:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)

@@ -10,6 +10,7 @@ import numpy as np
 from compiler.artifact.program import Compiled
 from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
+from golden.console.places import SOURCES
 from golden.recipe.recipe import load_recipe, recipes_of
 from hw.contract.presets import preset
 from hw.contract.regs import Error
@@ -17,7 +18,6 @@ from sim.device import Finished, Registers
 from sim.functional.device import Functional
 from sim.rtl.builds import build_bench
 from sim.rtl.device import Rtl, Timing
-from sim.rtl.verilog import ROOT
 
 __all__ = ["measure"]
 
@@ -63,7 +63,7 @@ def measure(
     """
     params = preset(preset_name)
     checkpoint = load(model)
-    text = "\n".join((ROOT / name).read_text() for name in _TEXT)
+    text = "\n".join((SOURCES / name).read_text() for name in _TEXT)
     ids = checkpoint.tokenizer.encode(text)[: positions[-1] + 1]
     say("building the simulator")
     build_bench(params)

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from bench.workload import Program
+from golden.console.places import SOURCES
 from hw.contract import regs
 from hw.contract.params import HwParams
 from hw.generate.emit import emit
 from sim.errors import failure
 from sim.rtl.device import Timing, cycle_limit
-from sim.rtl.verilog import ROOT, verilator
+from sim.rtl.verilog import verilator
 
 __all__ = ["build_loop", "run_loop"]
 
 _MAIN = Path(__file__).with_name("verilator_loop.cpp")
-_MEMORY = ROOT / "sim" / "rtl" / "bench"
+_MEMORY = SOURCES / "sim" / "rtl" / "bench"
 _TOP = "spikeloom_bench"
 
 # As sim.rtl.verilog has them, but for what cocotb needs.

@@ -13,7 +13,7 @@ TEXT_SUFFIXES = {"", ".md", ".py", ".toml", ".yaml", ".svg", ".v", ".sv", ".vlt"
 
 def project_texts() -> dict[str, str]:
     """Return the text files of the project, by their path relative to its root."""
-    paths = [path for path in ROOT.iterdir() if path.is_file()]
+    paths = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]
     for folder in FOLDERS:
         paths += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     texts = (path for path in paths if path.suffix in TEXT_SUFFIXES)

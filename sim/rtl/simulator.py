@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from golden.console.places import SOURCES
 from sim.errors import ToolError, failure
 from sim.rtl.bench.job import (
     JOBS_VARIABLE,
@@ -17,7 +18,7 @@ from sim.rtl.bench.job import (
     read_outcomes,
     write_jobs,
 )
-from sim.rtl.verilog import ROOT, Build
+from sim.rtl.verilog import Build
 
 __all__ = ["cocotb_run", "simulate"]
 
@@ -40,7 +41,7 @@ def _environment(build: Build, module: str, results: Path) -> dict[str, str]:
         "COCOTB_TRUST_INERTIAL_WRITES": "1",
         "GPI_USERS": f"{library};{config.pygpi_entry_point()}",
         "PYGPI_PYTHON_BIN": sys.executable,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+        "PYTHONPATH": os.pathsep.join([str(SOURCES), *filter(None, sys.path)]),
         "TOPLEVEL_LANG": "verilog",
     }
 

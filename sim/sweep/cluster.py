@@ -10,27 +10,20 @@ from dask import config
 from distributed import CancelledError, Client, LocalCluster, get_worker
 from distributed.comm import CommClosedError
 
+from golden.console.version import sources
 from sim.cycle.library import library
 from sim.errors import ToolError
-from sim.rtl.verilog import ROOT, digest
 
 __all__ = ["CODE", "TIMEOUT_SECONDS", "connect", "each", "require_workers", "worker_count"]
 
 TIMEOUT_SECONDS = 10.0
 """For a scheduler to answer, and for it to have a worker."""
 
-_PACKAGES = ("hw", "golden", "compiler", "sim")
-_SUFFIXES = (".py", ".h", ".cpp", ".json", ".toml")
 _LOOK_SECONDS = 1.0
 _HOW_TO_START = "python -m dask worker ADDRESS"
 
 
-def _code_digest() -> str:
-    files = (path for package in _PACKAGES for path in (ROOT / package).rglob("*"))
-    return digest(path for path in files if path.suffix in _SUFFIXES)
-
-
-CODE = _code_digest()
+CODE = sources("hw", "golden", "compiler", "sim")
 """SHA-256, in hex, over all that a row is computed by, as this process has loaded it."""
 
 

@@ -12,11 +12,11 @@ from distributed.scheduler import KilledWorker
 
 from compiler.boards.board import boards
 from golden.checkpoint.checkpoint import Checkpoint
+from golden.console.places import outputs
 from golden.recipe.recipe import load_recipe
 from sim.check import cases
 from sim.check.run import LOCK, alone
 from sim.errors import HardwareFault, ToolError
-from sim.rtl.verilog import ROOT
 from sim.sweep import cluster, figure, grid, pareto, table
 from sim.sweep.firing import Firing, fire_all
 from sim.sweep.grid import Configuration
@@ -136,7 +136,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _directory(request: SweepRequest, checkpoint: Checkpoint, layers: list[str]) -> Path:
     names = (checkpoint.config.name, ",".join(layers))
-    return request.output or ROOT.joinpath("build", "sweep", *map(cases.file_name, names))
+    return request.output or outputs("sweep").joinpath(*map(cases.file_name, names))
 
 
 def _facts(

@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 import pytest
 
+from golden.console.places import SOURCES
 from hw.contract.presets import preset
 from sim.cycle import library
 from sim.errors import HardwareFault
 from sim.rtl.builds import build_bench
 from sim.rtl.device import Timing
-from sim.rtl.verilog import ROOT
 from tests.e2e import cycle_checks, cycle_programs
 
 # By file of sim/cycle/model: text that occurs once in it, and what takes its place.
@@ -148,12 +148,12 @@ def compared(rtl, request, tmp_path_factory):
 )
 def test_a_model_that_is_off_is_seen(compared, tmp_path, monkeypatch, file, old, new):
     for source in ("sim/cycle/model", "sim/rtl/bench"):
-        shutil.copytree(ROOT / source, tmp_path / source)
+        shutil.copytree(SOURCES / source, tmp_path / source)
     path = tmp_path / "sim" / "cycle" / "model" / file
     text = path.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))
-    mutated = library.library(tmp_path)
+    mutated = library.library(tmp_path, tmp_path / "build")
     monkeypatch.setattr(library, "library", lambda: mutated)
     assert any(seen(differences) for differences in compared)
 

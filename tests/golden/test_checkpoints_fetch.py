@@ -10,6 +10,7 @@ import pytest
 
 from golden.checkpoint import fetch, intact
 from golden.checkpoint.checkpoint import CheckpointError, CheckpointNotFoundError, load
+from golden.console import places
 from tests.golden.make_checkpoints import gguf_parts, random_model, write_gguf
 
 NAME, REQUIREMENT, MEMBER = "tiny", "spikeloom-tiny-model==1.0", "tiny_model/tiny.gguf"
@@ -175,10 +176,13 @@ def test_an_unknown_name_is_not_fetched():
 
 def test_the_cache_is_in_the_home_unless_told(monkeypatch, tmp_path):
     monkeypatch.delenv("SPIKELOOM_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert fetch.cache_directory() == tmp_path / ".cache" / "spikeloom"
+    assert places.cache_directory() == tmp_path / ".cache" / "spikeloom"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert places.cache_directory() == tmp_path / "caches" / "spikeloom"
     monkeypatch.setenv("SPIKELOOM_CACHE", str(tmp_path / "elsewhere"))
-    assert fetch.cache_directory() == tmp_path / "elsewhere"
+    assert places.cache_directory() == tmp_path / "elsewhere"
 
 
 # stories260k, which somebody puts there
@@ -186,7 +190,7 @@ def test_the_cache_is_in_the_home_unless_told(monkeypatch, tmp_path):
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "PROJECT", tmp_path / "project")
+    monkeypatch.setattr(places, "checkout", lambda: tmp_path / "project")
     monkeypatch.delenv("SPIKELOOM_MODELS", raising=False)
     return tmp_path / "shared" / "models" / "stories260k"
 

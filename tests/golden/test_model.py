@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from golden.checkpoint import fetch
 from golden.checkpoint.checkpoint import load
 from golden.checkpoint.names import MATRICES, matrices, site_of
 from golden.checkpoint.rope import FactorScaling
+from golden.console import places
 from golden.model.attention import KVCache
 from golden.model.llama import Model
 from tests.golden.make_checkpoints import (
@@ -54,7 +54,7 @@ def shared_text():
     """Return a function that reads one of the shared texts, or skips the test."""
 
     def read(name: str) -> str:
-        path = fetch.PROJECT.parent / "shared" / "text" / name
+        path = places.shared("text") / name
         if not path.exists():
             pytest.skip(f"there is no ../shared/text/{name}")
         return path.read_text()

@@ -27,5 +27,5 @@ def test_a_text_that_is_gone_is_refused(tmp_path):
     mutation = MUTATIONS[0]
     (tmp_path / mutation.file).parent.mkdir(parents=True)
     (tmp_path / mutation.file).write_text("another version\n")
-    with pytest.raises(ValueError, match=r"^hw/pe\.py must hold .* once, not 0 times$"):
+    with pytest.raises(ValueError, match=r"^hw/matmul/pe\.py must hold .* once, not 0 times$"):
         mutation.apply(tmp_path)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from golden.console.places import SOURCES
 from hw.contract.isa import Coding, Opcode, VectorOp
 from hw.contract.presets import preset
 from hw.contract.regs import COUNTERS, Error
@@ -274,12 +275,12 @@ def test_a_program_that_goes_wrong_has_no_time(bench):
 def sources(tmp_path):
     """Return a root with a copy of the model's sources."""
     for folder in ("sim/cycle/model", "sim/rtl/bench"):
-        shutil.copytree(library.ROOT / folder, tmp_path / folder)
+        shutil.copytree(SOURCES / folder, tmp_path / folder)
     return tmp_path
 
 
 def test_the_model_compiles_without_a_warning(sources):
-    library.library(sources)
+    library.library(sources, sources / "build")
     (log,) = (sources / "build").rglob("*.log")
     assert log.read_text() == ""
 
@@ -287,5 +288,5 @@ def test_the_model_compiles_without_a_warning(sources):
 def test_sources_that_do_not_compile_are_an_error_of_a_tool(sources):
     (sources / "sim" / "cycle" / "model" / "model.cpp").write_text("#error broken\n")
     with pytest.raises(ToolError, match=r"^g\+\+ failed with status 1: .*broken"):
-        library.library(sources)
+        library.library(sources, sources / "build")
     assert not list((sources / "build").rglob("*.so"))

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from golden.console.version import digest
 from hw.contract.presets import preset
 from sim.errors import ToolError
 from sim.rtl import builds
-from sim.rtl.verilog import Design, build, digest
+from sim.rtl.verilog import Design, build
 
 
 @pytest.fixture
