@@ -18,7 +18,7 @@ __all__ = ["BENCHES", "main"]
 BENCHES = {
     "roofline": "layers of SmolLM2-135M on the RTL: cycles against what their bytes need",
     "tokens": "whole tokens of SmolLM2-135M on the RTL, by position and recipe (half an hour)",
-    "profile": "SmolLM2-135M by a measured profile: cycles predicted and simulated, channel order",
+    "profile": "SmolLM2-135M by a measured profile: cycles predicted and simulated",
     "front": "perplexity of SmolLM2-135M against bytes skipped, and what each step gains (minutes)",
     "arrays": "the spike array against a MAC array, with silent channels skipped and fetched",
     "area": "LUTs, DSPs and memory of both arrays on two FPGA families, by Yosys (minutes)",

@@ -1,4 +1,4 @@
-"""A model compiled by a measured profile: cycles predicted and simulated, and what order gains."""
+"""A model compiled by a measured profile: cycles predicted and simulated."""
 
 import hashlib
 import tempfile
@@ -89,7 +89,7 @@ def measure(
     Raises
     ------
     RuntimeError
-        Where the order of channels changes a token, or the RTL counts other than the cycle device.
+        Where the RTL counts other than the cycle device.
     """
     checkpoint, params = load(model), preset(preset_name)
     read = _read(checkpoint, text)
@@ -102,24 +102,20 @@ def measure(
         recipe = load_recipe(name)
         say(f"{recipe.name}: profile")
         profile = _profile(checkpoint, recipe, read, tokens, context, profiles)
-        runs = {}
-        for order in (False, True):
-            with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
-                say(f"{Path(name).stem}: compiling, {'profile' if order else 'own'} order")
-                compiled = build_model(
-                    checkpoint,
-                    Path(scratch) / "compiled",
-                    params=params,
-                    recipe=recipe,
-                    context=length + 1,
-                    profile=profile if order else None,
-                )
-                tell = lambda doing, of=Path(name).stem: say(f"{of}: {doing}")  # noqa: E731
-                runs[order] = _run(compiled, parts, position, latency, rtl_layers * order, tell)
-        if runs[True]["tokens"] != runs[False]["tokens"]:
-            raise RuntimeError(f"{name}: the order of the channels changes the tokens")
+        with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
+            say(f"{Path(name).stem}: compiling")
+            compiled = build_model(
+                checkpoint,
+                Path(scratch) / "compiled",
+                params=params,
+                recipe=recipe,
+                context=length + 1,
+                profile=profile,
+            )
+            tell = lambda doing, of=Path(name).stem: say(f"{of}: {doing}")  # noqa: E731
+            simulated = _run(compiled, parts, position, latency, rtl_layers, tell)
+            schedule = compiled.manifest["schedule"]
         lowered = lower(checkpoint.config, recipe, params, length + 1)
-        schedule = runs[True].pop("schedule")
         codings = {
             site: schedule["codings"].get(site, schedule["coding"]) for site in profile.sites
         }
@@ -129,10 +125,9 @@ def measure(
             {
                 "recipe": Path(name).stem,
                 "predicted": predicted,
-                "schedule": {key: value for key, value in schedule.items() if key != "order"},
+                "schedule": schedule,
                 "silent": {name: site.silent for name, site in profile.sites.items()},
-                "own": runs[False],
-                "ordered": runs[True],
+                "simulated": simulated,
             }
         )
     return {
@@ -197,7 +192,7 @@ def _run(
     timing = Timing(latency=latency)
     layers = compiled.manifest["model"]["layers"]
     up_to: list[dict[str, int]] = []
-    totals, tokens = [], []
+    totals = []
     for number, ids in enumerate(parts):
         say(f"functional device up to position {position} of text {number + 1}")
         memory = compiled.image({})
@@ -223,20 +218,13 @@ def _run(
             first_position=position, prompt_end=position + 1, end_position=position + 1
         )
         totals.append(_execute(Cycle(timing=timing), compiled, memory, whole))
-        tokens.append(int(words[position + 1]))
     before = [dict.fromkeys(_COUNTED, 0), *up_to]
     each = [
         {name: b[name] - a[name] for name in _COUNTED}
         for a, b in zip(before, before[1:], strict=False)
     ]
     head = {name: totals[0][name] - up_to[-1][name] for name in _COUNTED}
-    return {
-        "layers": each,
-        "head": head,
-        "totals": totals,
-        "tokens": tokens,
-        "schedule": compiled.manifest.get("schedule"),
-    }
+    return {"layers": each, "head": head, "totals": totals}
 
 
 def _cut(

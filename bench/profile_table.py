@@ -15,7 +15,6 @@ def profile_table(report: dict[str, object]) -> str:
         f"cycles. Profiled: the first {report['profiled_tokens']:,} tokens of {report['text']}; "
         f"run: {report['judged']} tokens at position {report['position']} of texts after those, on "
         f"the cycle device, {report['rtl_layers']} layers of the first in RTL, counted alike. "
-        "*Run*: neighbouring channels that fire, on kept tokens that the order was not found on. "
         "*Burst*: words of a read burst."
     )
     parts = [head, markdown(_GLANCE, [_glance(found, word_bytes) for found in report["recipes"]])]
@@ -29,14 +28,9 @@ def profile_table(report: dict[str, object]) -> str:
 _GLANCE = (
     "recipe",
     "silent values",
-    "run, own order",
-    "ordered",
-    "burst, own order",
-    "ordered",
-    "bursts of a token, own order",
-    "ordered",
-    "cycles of a token, own order",
-    "ordered",
+    "burst",
+    "bursts of a token",
+    "cycles of a token",
     "predicted",
 )
 _LAYERS = (
@@ -44,52 +38,38 @@ _LAYERS = (
     "predicted",
     "simulated",
     "difference",
-    "own order",
-    "burst, own order",
-    "ordered",
-    "run of down, own order",
-    "ordered",
+    "burst",
 )
 
 
 def _glance(found: dict, word_bytes: int) -> tuple[object, ...]:
     matrices = [name for name in found["silent"] if not name.endswith(("query", "probabilities"))]
     silent = sum(found["silent"][name] for name in matrices) / len(matrices)
-    runs = found["schedule"]["mean_run"].values()
-    mean = {key: sum(run[key] for run in runs) / len(runs) for key in ("before", "after")}
-    totals = {
-        key: {
-            name: sum(total[name] for total in found[key]["totals"]) / len(found[key]["totals"])
-            for name in ("cycles", "read_bursts", "dram_bytes_read")
-        }
-        for key in ("own", "ordered")
+    of_tokens = found["simulated"]["totals"]
+    total = {
+        name: sum(counted[name] for counted in of_tokens) / len(of_tokens)
+        for name in ("cycles", "read_bursts", "dram_bytes_read")
     }
     return (
         found["recipe"],
         f"{silent:.1%}",
-        f"{mean['before']:.2f}",
-        f"{mean['after']:.2f}",
-        *(f"{_burst(totals[key], word_bytes):.2f}" for key in ("own", "ordered")),
-        *(f"{totals[key]['read_bursts']:,.0f}" for key in ("own", "ordered")),
-        *(f"{totals[key]['cycles']:,.0f}" for key in ("own", "ordered")),
+        f"{_burst(total, word_bytes):.2f}",
+        f"{total['read_bursts']:,.0f}",
+        f"{total['cycles']:,.0f}",
         f"{sum(found['predicted'].values()):,}",
     )
 
 
 def _layers(found: dict, word_bytes: int):
-    own, ordered = found["own"], found["ordered"]
-    rows = zip([*own["layers"], own["head"]], [*ordered["layers"], ordered["head"]], strict=True)
-    for (name, predicted), (before, after) in zip(found["predicted"].items(), rows, strict=True):
-        run = found["schedule"]["mean_run"].get(f"{name}.down")
+    simulated = found["simulated"]
+    rows = [*simulated["layers"], simulated["head"]]
+    for (name, predicted), row in zip(found["predicted"].items(), rows, strict=True):
         yield (
             name,
             f"{predicted:,}",
-            f"{after['cycles']:,}",
-            f"{predicted / after['cycles'] - 1:+.1%}",
-            f"{before['cycles']:,}",
-            f"{_burst(before, word_bytes):.2f}",
-            f"{_burst(after, word_bytes):.2f}",
-            *((f"{run['before']:.2f}", f"{run['after']:.2f}") if run else ("", "")),
+            f"{row['cycles']:,}",
+            f"{predicted / row['cycles'] - 1:+.1%}",
+            f"{_burst(row, word_bytes):.2f}",
         )
 
 

@@ -79,10 +79,8 @@ _SCHEDULE: Checks = {
     **dict.fromkeys(("profile", "tile", "batch"), is_text),
     "coding": is_coding,
     "codings": table_of(is_coding),
-    "mean_run": lambda value: bool(value) and table_of(_is_mean_run)(value),
     **dict.fromkeys(("position", "latency"), is_count),
     "predicted_cycles": table_of(is_count),
-    "order": table_of(is_text),
 }
 
 
@@ -152,11 +150,9 @@ def _operations(steps: list, regions: Mapping[str, object]) -> str | None:
 def _schedule(schedule: object) -> str | None:
     if not isinstance(schedule, dict):
         return "it must be a table"
+    if "order" in schedule:
+        return "order is of an earlier version, which ordered channels"
     checks = _SCHEDULE
     if "words_a_cycle" in schedule:  # not in those of before
         checks = {**checks, "words_a_cycle": is_number}
     return unfit(schedule, checks)
-
-
-def _is_mean_run(value: object) -> bool:
-    return isinstance(value, dict) and not unfit(value, {"before": is_number, "after": is_number})

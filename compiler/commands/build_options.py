@@ -102,8 +102,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--profile",
         metavar="FILE",
-        help="how a whole model spikes, from python -m golden profile: channels are ordered and "
-        "codings chosen by it, and cycles predicted (with --board, on its memory)",
+        help="how a whole model spikes, from python -m golden profile: codings are chosen by "
+        "it, and cycles predicted (with --board, on its memory)",
     )
     command.add_argument(
         "--position",

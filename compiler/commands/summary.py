@@ -32,11 +32,7 @@ def summarize(
             "recipe": manifest["recipe"]["name"],
             **{key: manifest[key] for key in keys},
             "matrices": matrices,
-            **(
-                {"schedule": {k: v for k, v in measured.items() if k != "order"}}
-                if measured
-                else {}
-            ),
+            **({"schedule": measured} if measured else {}),
             "balance": [entry.as_dict() for entry in found],
             **({"board": board} if board else {}),
             "seconds": round(seconds, 3),

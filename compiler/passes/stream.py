@@ -12,7 +12,6 @@ import numpy as np
 from compiler.artifact.origin import PartDigest, row_blocks
 from compiler.passes.emit import Shards, contents_of
 from compiler.passes.lower import Matrix
-from compiler.passes.order import ChannelOrder
 from compiler.passes.place import Region
 from compiler.passes.tile import pack_channel_words, pack_tile, tile
 from compiler.programs.emit import constants, row_order
@@ -44,12 +43,11 @@ def emit(
     shards: Shards,
     journal: Journal,
     progress: Callable[[str], None],
-    channels: ChannelOrder | None = None,
 ) -> list[str]:
     """Write constants and matrices into the shards, but for what the journal has already.
 
-    `origin` is the checkpoint before its fold; `channels` is the order of those in memory. Returns
-    the matrices' digests (`compiler.artifact.origin`).
+    `origin` is the checkpoint before its fold. Returns the matrices' digests
+    (`compiler.artifact.origin`).
     """
     digests: dict[str, str] = {}
 
@@ -67,19 +65,16 @@ def emit(
 
     jobs = [
         partial(job, name, [name], partial(shards.write, regions[name], chunks))
-        for name, chunks in constants(model, checkpoint, params, channels).items()
+        for name, chunks in constants(model, checkpoint, params).items()
     ]
     matrices = [matrix for stage in model.stages for matrix in stage.matrices]
     for matrix in matrices:
         names = [f"{matrix.name}.weights", f"{matrix.name}.channel_words"]
-        rows, columns = row_order(matrix.name, model), None
-        if channels is not None:
-            columns = channels.inputs(matrix.name)
-            rows = channels.outputs(matrix.name) if rows is None else rows  # never both
+        rows = row_order(matrix.name, model)
         if rows is not None:
             own = slice(matrix.first_row, matrix.first_row + matrix.outputs)
             rows = rows[own] - matrix.first_row  # of several devices: whole heads, which stay
-        source = _Source(matrix, checkpoint, origin, rows, columns)
+        source = _Source(matrix, checkpoint, origin, rows)
 
         def make(source: _Source = source, names: list[str] = names) -> str:
             shards.write(regions[names[0]], source.segments(params))
@@ -100,10 +95,9 @@ class _Source:
         checkpoint: Checkpoint,
         origin: Checkpoint,
         order: np.ndarray | None,
-        columns: np.ndarray | None,
     ) -> None:
         self._matrix, self._checkpoint, self._origin = matrix, checkpoint, origin
-        self._order, self._columns = order, columns
+        self._order = order
         self._mantissa = np.empty(matrix.outputs, np.int32)
         self._exponent = np.empty(matrix.outputs, np.int32)
         self.digest = PartDigest(matrix.name, matrix.first_row, matrix.outputs)
@@ -147,10 +141,7 @@ class _Source:
             self.digest.update(rows if same else self._origin.rows(name, *of_model))
             path = getattr(self._origin, "path", None)  # synthetic ones have none
             block = quantize_rows(name, rows, self._matrix.weight_width, before + start, path)
-            found = block.codes.numpy()
-            codes[start - first : stop - first] = (
-                found if self._columns is None else found[:, self._columns]
-            )
+            codes[start - first : stop - first] = block.codes.numpy()
             self._mantissa[start:stop] = block.mantissa.numpy()
             self._exponent[start:stop] = block.exponent.numpy()
         return codes

@@ -8,7 +8,6 @@ from compiler.predict.activity import profiled
 from compiler.predict.coding import best_coding, vectors_at_once
 from compiler.predict.costs import costs
 from compiler.predict.cycles import LATENCY, predict
-from compiler.predict.ordering import Ordering, find_order
 from compiler.programs.lower import WholeModel
 from golden.measure.profile import Profile
 from hw.contract.params import HwParams
@@ -28,8 +27,6 @@ class Measured:
 
     Attributes
     ----------
-    ordering : Ordering
-        Of the channels.
     codings : dict of str to str
         By site.
     position : int
@@ -38,7 +35,6 @@ class Measured:
         What the profile is of, and what there was no choice of, for people.
     """
 
-    ordering: Ordering
     codings: dict[str, str]
     position: int
     about: dict[str, str]
@@ -50,34 +46,21 @@ class Measured:
 
     def as_dict(self, cycles: dict[str, int], words_a_cycle: float) -> dict[str, object]:
         """Return it, with its `predicted_cycles` on such a memory, for the manifest."""
-        ordering = self.ordering
         return {
             **self.about,
             "coding": self.coding,
             "codings": {s: c for s, c in self.codings.items() if c != self.coding},
-            "mean_run": {
-                site: {"before": round(run, 3), "after": round(ordering.after[site], 3)}
-                for site, run in ordering.before.items()
-            },
             "position": self.position,
             "latency": LATENCY,
             "words_a_cycle": words_a_cycle,
             "predicted_cycles": cycles,
-            "order": ordering.order.as_dict(),
         }
 
 
 def measured(
     profile: Profile, model: WholeModel, params: HwParams, coding: str | None = None
 ) -> Measured:
-    """Choose order and codings of a whole model by its profile; `coding`, if given, is everyone's.
-
-    Raises
-    ------
-    ValueError
-        Where the profile keeps too few tokens.
-    """
-    ordering = find_order(profile, model.config, params)
+    """Choose a whole model's codings by its profile; `coding`, if given, is every site's."""
     widths = {stage.name: stage.matrices[0].weight_width for stage in model.stages}
     sharing = model.config.heads // model.config.kv_heads
     codings = {}
@@ -88,7 +71,6 @@ def measured(
     of = profile.identity
     position = min(of.tokens // of.windows // 2, model.context - 1)
     return Measured(
-        ordering=ordering,
         codings=codings,
         position=position,
         about={
@@ -100,8 +82,6 @@ def measured(
 
 def told(schedule: dict) -> list[str]:
     """Return what a manifest says of a schedule, in lines for people."""
-    runs = schedule["mean_run"].values()
-    before, after = (sum(run[key] for run in runs) / len(runs) for key in ("before", "after"))
     others = ", ".join(f"{site} {coding}" for site, coding in schedule["codings"].items())
     cycles = sum(schedule["predicted_cycles"].values())
     coding = f"coding: {schedule['coding']}{f', but {others}' if others else ''}"
@@ -110,7 +90,6 @@ def told(schedule: dict) -> list[str]:
         at += f", {words:.3g} memory words a cycle"
     return [
         f"profile: {schedule['profile']}",
-        f"channels: neighbours that fire, {before:.2f} in the checkpoint's order, {after:.2f} here",
         f"{coding}: the fewest cycles of array and memory, then the fewest steps",
         f"tile: {schedule['tile']}",
         f"batch: {schedule['batch']}",

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from compiler.artifact.origin import row_blocks
-from compiler.passes.order import ChannelOrder
 from compiler.passes.tile import pack_channel_words
 from compiler.programs.lower import WholeModel
 from compiler.programs.place import gains
@@ -23,28 +22,23 @@ _OUTPUT_MANTISSA, _OUTPUT_EXPONENT = 1 << 15, 27  # numerics, section 9
 
 
 def constants(
-    model: WholeModel,
-    checkpoint: Checkpoint,
-    params: HwParams,
-    channels: ChannelOrder | None = None,
+    model: WholeModel, checkpoint: Checkpoint, params: HwParams
 ) -> dict[str, Iterable[np.ndarray]]:
     """Return the chunks of embeddings, rotations, gains and the scales of attention's outputs.
 
-    Embeddings and the gains of the residual stream lie in the order of its `channels`; of the
-    embeddings a device has its own columns only.
+    Of the embeddings a device has its own columns only.
     """
     config = model.config
-    stream = None if channels is None else channels.stream
     order = _head_order(model)
     ones = np.ones(config.head_dim, np.int64)
     words = pack_channel_words(ones * _OUTPUT_MANTISSA, ones * _OUTPUT_EXPONENT, None, params)
     made: dict[str, Iterable[np.ndarray]] = {
-        "embed": _embeddings(model, checkpoint, params, stream),
+        "embed": _embeddings(model, checkpoint, params),
         "rope": _rotations(model, params),
         "value_words": [words.astype("<u4")],
     }
     for name in gains(config):
-        own = order if name.endswith(("q_norm", "k_norm")) else stream
+        own = order if name.endswith(("q_norm", "k_norm")) else None
         made[name] = _gain(checkpoint, name, own, params)
     return made
 
@@ -67,15 +61,12 @@ def _head_order(model: WholeModel) -> np.ndarray:
 
 
 def _embeddings(
-    model: WholeModel, checkpoint: Checkpoint, params: HwParams, order: np.ndarray | None
+    model: WholeModel, checkpoint: Checkpoint, params: HwParams
 ) -> Iterator[np.ndarray]:
     config, own = model.config, model.shard.hidden
-    if len(own) < config.hidden_size:
-        every = np.arange(config.hidden_size) if order is None else order
-        order = every[own.start : own.stop]
     for start, stop in row_blocks(0, config.vocab_size, config.hidden_size):
         rows = checkpoint.rows("embed", start, stop)
-        yield from _vectors(rows if order is None else rows[:, order], params)
+        yield from _vectors(rows[:, own.start : own.stop], params)
 
 
 def _gain(

@@ -14,7 +14,6 @@ from compiler.artifact.origin import combined
 from compiler.artifact.program import Compiled, load
 from compiler.passes.emit import Shards, emit_program
 from compiler.passes.loop import Program, fold
-from compiler.passes.order import ChannelOrder
 from compiler.passes.place import Region
 from compiler.passes.stream import emit, with_contents
 from compiler.predict.measured import Measured, measured, predicted_cycles
@@ -98,7 +97,7 @@ def build_model(
     memory : int, optional
         Bytes of memory; by default all that the hardware addresses.
     profile : Profile, optional
-        How the model spikes: the order of its channels and each site's coding are chosen by it.
+        How the model spikes: each site's coding is chosen by it.
     words_a_cycle : float
         What the memory delivers, at most 1: for the cycles that are predicted with a profile.
     weights : dict, optional
@@ -123,12 +122,10 @@ def build_model(
     origin, checkpoint = checkpoint, prepare(checkpoint, recipe)
     model = lower(checkpoint.config, recipe, params, context)
     chosen: Measured | None = None
-    order: ChannelOrder | None = None
     codings: str | Mapping[str, str] = coding or "csd"
     if profile is not None:
-        progress("the order of the channels")
         chosen = measured(profile, model, params, coding)
-        order, codings = chosen.ordering.order, chosen.codings
+        codings = chosen.codings
     program, regions = program_of(model, params, codings, memory)
     if not program.records:
         del regions["records"]  # the layers do not differ: there is but one
@@ -147,13 +144,12 @@ def build_model(
         **about,
         weights=weights,
         codings=codings if isinstance(codings, str) else dict(codings),
-        order=None if order is None else order.as_dict(),
     )
     with resuming(target, before, progress) as (work, journal):
         filled = with_contents(model, regions)
         require_room(target, work, sum(region.bytes for region in filled))
         shards = Shards(work, filled)
-        digests = emit(model, checkpoint, origin, regions, params, shards, journal, progress, order)
+        digests = emit(model, checkpoint, origin, regions, params, shards, journal, progress)
         if program.records:
             shards.write(regions["records"], [np.frombuffer(program.records, np.uint8)])
         contents = {

@@ -9,9 +9,9 @@ from compiler.artifact.program import Compiled
 from golden.checkpoint.config import ModelConfig
 from golden.numerics.encoding import encode, time_steps_for
 from hw.contract.isa import Opcode
+from sim.diverge.golden import channels_at, kind_of
 from sim.diverge.locate import Difference
 from sim.diverge.names import region_at
-from sim.diverge.order import TensorOrder, kind_of
 
 __all__ = ["explain"]
 
@@ -77,7 +77,7 @@ def _channel(compiled: Compiled, found: Difference, by_head: bool) -> int:
         return element  # a position
     first = (found.piece.first_row + found.row) * found.piece.elements if by_head else 0
     config = ModelConfig(**compiled.manifest["model"] | {"rope_scaling": None})  # not needed here
-    places = TensorOrder(compiled, config).places(tensor, first + found.piece.elements)
+    places = channels_at(tensor, first + found.piece.elements, config)
     return int(places[first + element]) - first
 
 

@@ -6,17 +6,34 @@ import numpy as np
 from torch import Tensor
 
 from golden.checkpoint.config import ModelConfig
+from golden.checkpoint.rope import pair_order
 from golden.model.integer import IntegerModel
 from hw.contract import isa
 from sim.check.expected import Expected
-from sim.diverge.order import TensorOrder, kind_of
 from sim.diverge.sources import Taken, whole
 from sim.diverge.steps import Piece, Step
 
-__all__ = ["GoldenLayers", "GoldenModel"]
+__all__ = ["GoldenLayers", "GoldenModel", "channels_at", "kind_of"]
 
 _LAST_ONLY = ("final_norm", "logits", "head.counts")  # of a prompt, the last token's
 _BY_POSITION = ("scores", "w", "probabilities.counts")
+_IN_PAIRS = ("q", "k", "q_norm", "k_norm", "q_rotated", "k_rotated", "query.counts", "key")
+
+
+def kind_of(tensor: str) -> str:
+    """Return a tensor's name without its layer."""
+    return tensor.split(".", 2)[2] if tensor.startswith("layers.") else tensor
+
+
+def channels_at(tensor: str, channels: int, config: ModelConfig) -> np.ndarray:
+    """Return which of a tensor's channels, all heads', is at each place of a row in memory.
+
+    Of what makes queries and keys, the pairs that rotate lie side by side.
+    """
+    if kind_of(tensor) not in _IN_PAIRS:
+        return np.arange(channels)
+    pairs = pair_order(config.head_dim, config.rope_interleaved).numpy()
+    return (np.arange(0, channels, pairs.size)[:, None] + pairs).reshape(-1)
 
 
 class GoldenModel:
@@ -27,8 +44,8 @@ class GoldenModel:
 
     end: str | None = None
 
-    def __init__(self, config: ModelConfig, order: TensorOrder) -> None:
-        self._config, self._order = config, order
+    def __init__(self, config: ModelConfig) -> None:
+        self._config = config
         self._rows: dict[tuple[str, int], np.ndarray] = {}  # by tensor and position
         self._positions = 0
         self._tokens: dict[int, int] = {}
@@ -45,7 +62,7 @@ class GoldenModel:
         for row, position in enumerate(range(self._positions - count, self._positions)):
             seen = rows[row, :, : position + 1] if kind in _BY_POSITION else rows[row]
             flat = seen.reshape(-1)
-            self._rows[name, position] = flat[self._order.places(name, flat.size)]
+            self._rows[name, position] = flat[channels_at(name, flat.size, self._config)]
 
     def run(self, model: IntegerModel, ids: Sequence[int], tokens: int, stop: int) -> None:
         """Run the model, which must observe with `observe`."""

@@ -22,7 +22,6 @@ from sim.check.recipe import recipe_of
 from sim.check.run import OUTPUT_ROOT, alone
 from sim.device import NO_TOKEN, Registers
 from sim.diverge.golden import GoldenLayers, GoldenModel
-from sim.diverge.order import TensorOrder
 from sim.diverge.sources import Source
 from sim.generate.whole import GenerateRequest, compiled_model
 
@@ -122,7 +121,7 @@ def of_model(
 
     def golden() -> Source:
         recipe = recipe_of(compiled)
-        side = GoldenModel(checkpoint.config, TensorOrder(compiled, checkpoint.config))
+        side = GoldenModel(checkpoint.config)
         model = IntegerModel(prepare(checkpoint, recipe), recipe, observe=side.observe)
         side.run(model, ids, tokens, stop)
         return side

@@ -49,9 +49,6 @@ def said(capsys, *arguments) -> str | None:
     return printed.err.removeprefix("python -m compiler: ").rstrip("\n")
 
 
-RUNS = {"before": 1.0, "after": 2.0}
-
-
 @pytest.mark.parametrize(
     ("place", "value", "wrong"),
     [
@@ -64,12 +61,10 @@ RUNS = {"before": 1.0, "after": 2.0}
         (("schedule",), "quick", "schedule: it must be a table"),
         (("schedule", "profile"), MISSING, "schedule: profile is missing"),
         (("schedule", "codings"), {"head": "morse"}, "schedule: codings cannot be {{head}}"),
-        (("schedule", "mean_run"), {}, "schedule: mean_run cannot be {}"),
-        (("schedule", "mean_run"), {"q": RUNS | {"after": "2"}}, "schedule: mean_run cannot be "),
         (("schedule", "predicted_cycles"), {"head": -1}, "schedule: predicted_cycles cannot be "),
         (("schedule", "words_a_cycle"), "one", "schedule: words_a_cycle cannot be 'one'"),
         (("schedule", "position"), "last", "schedule: position cannot be 'last'"),
-        (("schedule", "order"), ["x"], "schedule: order cannot be ['x']"),
+        (("schedule", "order"), {"stream": "AAAA"}, "schedule: order is of an earlier version, "),
         (("operations", 0, "rule"), 3, "operations: rule cannot be 3"),
         (("operations", 0, "channels"), 0, "operations: channels cannot be 0"),
         (("operations", 1, "weights"), "w", "operations: weights cannot be 'w'"),

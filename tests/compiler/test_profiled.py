@@ -1,4 +1,4 @@
-"""Models compiled by a profile: the same tokens, whatever the order of the channels."""
+"""Models compiled by a profile: codings, predictions, and the same tokens."""
 
 import json
 from dataclasses import replace
@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from compiler.__main__ import main
-from compiler.passes.order import ChannelOrder, ordered
 from compiler.predict.activity import profiled
 from compiler.predict.coding import best_coding
-from compiler.predict.measured import measured, predicted_cycles
-from compiler.predict.ordering import find_order, mean_run, nearest_path
+from compiler.predict.measured import predicted_cycles
 from compiler.predict.workload import products
 from compiler.programs.lower import lower
 from compiler.programs.model import build_model, program_of
@@ -26,8 +24,7 @@ from hw.contract.isa import Coding, Opcode
 from hw.contract.presets import preset
 from sim.cycle.device import Cycle
 from sim.device import Registers
-from sim.functional.device import Functional
-from tests.compiler.models import RandomCheckpoint, random_weights, recipe
+from tests.compiler.models import RandomCheckpoint, recipe
 
 PARAMS = preset("test")
 SHAPE = dict(hidden_size=40, ffn_size=56, head_dim=8, heads=6, kv_heads=2)
@@ -37,19 +34,6 @@ def profile_of(checkpoint, chosen, tokens=48, seed=0, **changes):
     ids = np.random.default_rng(seed).integers(0, checkpoint.config.vocab_size, tokens).tolist()
     windows = [ids[at : at + 24] for at in range(0, tokens, 24)]
     return record(checkpoint, chosen, windows, text=("a", "0" * 64), context=24, **changes)
-
-
-def random_order(config, rng) -> ChannelOrder:
-    heads = range(config.kv_heads)
-    return ChannelOrder(
-        config,
-        rng.permutation(config.hidden_size),
-        tuple(rng.permutation(config.ffn_size) for _ in range(config.layers)),
-        tuple(
-            np.stack([rng.permutation(config.head_dim) for _ in heads])
-            for _ in range(config.layers)
-        ),
-    )
 
 
 def told(compiled, prompt, tokens, device):
@@ -66,35 +50,12 @@ def told(compiled, prompt, tokens, device):
 # Exactness
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, dict(qk_norm=True, qkv_bias=False), dict(rope_interleaved=True, kv_heads=6)]
-)
-def test_any_order_makes_golden_s_tokens(changes, tmp_path, rng, seed, monkeypatch):
-    checkpoint = RandomCheckpoint(seed, **(SHAPE | changes))
-    chosen = recipe(dead_zone=0.02)
-    order = random_order(checkpoint.config, rng)
-    profile = profile_of(checkpoint, chosen)
-    plain = measured(profile, lower(checkpoint.config, chosen, PARAMS, 20), PARAMS)
-    shuffled = replace(plain, ordering=replace(plain.ordering, order=order))
-    monkeypatch.setattr("compiler.programs.model.measured", lambda *_: shuffled)
-    compiled = build_model(
-        checkpoint, tmp_path / "m", params=PARAMS, recipe=chosen, context=20, profile=profile
-    )
-    prompt = rng.integers(0, checkpoint.config.vocab_size, 5).tolist()
-    want = IntegerModel(checkpoint, chosen).generate(prompt, 8)
-    got, counted = told(compiled, prompt, 8, Functional())
-    assert got == want
-    again, timed = told(compiled, prompt, 8, Cycle())
-    assert again == want and timed["cycles"] > 0
-    assert all(timed[name] == value for name, value in counted.items() if value is not None)
-
-
-def test_a_story_in_the_order_of_its_profile(stories260k, tmp_path):
+def test_a_story_by_its_profile(stories260k, tmp_path):
     checkpoint, chosen = load("stories260k"), load_recipe("w8")
     profile = profile_of(checkpoint, chosen)
     ids = checkpoint.tokenizer.encode("Once upon a time")
     made = []
-    for name, used in (("own", None), ("ordered", profile)):
+    for name, used in (("plain", None), ("profiled", profile)):
         compiled = build_model(
             checkpoint,
             tmp_path / name,
@@ -106,90 +67,7 @@ def test_a_story_in_the_order_of_its_profile(stories260k, tmp_path):
         made.append(told(compiled, ids, 8, Cycle())[0])
     assert made[0] == made[1] == IntegerModel(checkpoint, chosen).generate(ids, 8)
     entry = compiled.manifest["schedule"]
-    order = ChannelOrder.from_dict(checkpoint.config, entry["order"])
-    assert (order.stream != np.arange(64)).any()
     assert entry["coding"] == compiled.manifest["coding"] == "csd"
-
-
-# Orders
-
-
-def test_matrices_that_meet_agree(rng):
-    config = RandomCheckpoint(0, **SHAPE).config
-    order = random_order(config, rng)
-    assert (order.inputs("layers.1.down") == order.outputs("layers.1.up")).all()
-    assert (order.outputs("layers.0.o") == order.inputs("lm_head")).all()
-    values = order.outputs("layers.1.v").reshape(2, 8) % 8
-    queries = order.inputs("layers.1.o").reshape(2, 3, 8)
-    assert (queries % 8 == values[:, None]).all()
-    assert (queries // 8 == np.arange(6).reshape(2, 3, 1)).all()
-    assert order.outputs("layers.0.q") is order.outputs("lm_head") is None
-
-
-def test_rows_take_scales_and_biases_along(rng):
-    checkpoint = RandomCheckpoint(0, **SHAPE)
-    model = lower(checkpoint.config, recipe(), PARAMS, 20)
-    matrix = model.layers[0].qkv.matrices[2]
-    weights, order = random_weights(rng, matrix), random_order(checkpoint.config, rng)
-    moved, rows = ordered(matrix.name, weights, order), order.outputs(matrix.name)
-    assert (moved.codes == weights.codes[rows][:, order.stream]).all()
-    for before, after in zip(weights[1:], moved[1:], strict=True):
-        assert (after == before[rows]).all()
-
-
-def test_an_order_comes_back_from_the_manifest(rng):
-    config = RandomCheckpoint(0, **SHAPE).config
-    order = random_order(config, rng)
-    again = ChannelOrder.from_dict(config, json.loads(json.dumps(order.as_dict())))
-    assert again.as_dict() == order.as_dict() and (again.stream == order.stream).all()
-    for wrong in ({}, order.as_dict() | {"stream": "AAAA"}, order.as_dict() | {"stream": "?"}):
-        with pytest.raises(ValueError, match="the order of channels is not of random: build the"):
-            ChannelOrder.from_dict(config, wrong)
-
-
-def test_a_path_goes_to_the_nearest():
-    places = np.array([5.0, 0.0, 9.0, 6.0, 1.0])
-    assert nearest_path(abs(places[:, None] - places), 1).tolist() == [1, 4, 0, 3, 2]
-
-
-def test_runs_are_counted():
-    fires = np.array([[1, 1, 0, 1], [0, 0, 0, 0], [1, 0, 1, 1]], bool)
-    assert mean_run(fires) == 6 / 4
-    assert mean_run(fires[1:2]) == 0
-
-
-def test_channels_that_fire_together_come_to_lie_together(rng):
-    """Two halves of the channels fire in turns: any good order has a run of half the channels."""
-    checkpoint = RandomCheckpoint(0, **SHAPE)
-    profile = profile_of(checkpoint, recipe())
-    scattered = rng.permutation(56) % 2
-    fires = np.array([scattered == token % 3 % 2 for token in range(48)])
-    name = "layers.0.down"
-    site = replace(profile.sites[name], bitmaps=np.packbits(fires, axis=1))
-    made = replace(profile, sites=profile.sites | {name: site})
-    found = find_order(made, checkpoint.config, PARAMS)
-    assert found.before[name] < 4 and found.after[name] == 28
-
-
-def test_an_order_that_does_not_hold_is_not_taken(rng):
-    checkpoint = RandomCheckpoint(0, **SHAPE)
-    profile = profile_of(checkpoint, recipe())
-    judged = np.arange(48) % 4 == 0
-    scattered = rng.permutation(56) % 2 == 0
-    fires = np.where(judged[:, None], np.arange(56) < 28, scattered)
-    name = "layers.0.down"
-    site = replace(profile.sites[name], bitmaps=np.packbits(fires, axis=1))
-    made = replace(profile, sites=profile.sites | {name: site})
-    found = find_order(made, checkpoint.config, PARAMS)
-    assert (found.order.down[0] == np.arange(56)).all()
-    assert found.before[name] == found.after[name] == 28
-
-
-def test_too_few_kept_tokens_are_refused():
-    checkpoint = RandomCheckpoint(0, **SHAPE)
-    profile = profile_of(checkpoint, recipe(), keep=4)
-    with pytest.raises(ValueError, match="keeps fewer than 8 tokens"):
-        find_order(profile, checkpoint.config, PARAMS)
 
 
 # Codings and predictions
@@ -242,7 +120,7 @@ def test_build_takes_a_profile(stories260k, tmp_path, capsys):
     assert main([*whole, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)["schedule"]
     assert set(said["predicted_cycles"]) == {*(f"layers.{i}" for i in range(5)), "head"}
-    assert "order" not in said and "one token a pass" in said["batch"]
+    assert "one token a pass" in said["batch"]
     assert main(whole) == 0
     printed = capsys.readouterr().out
     cycles = sum(said["predicted_cycles"].values())

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.passes.order import ChannelOrder
 from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
 from golden.measure.profiling import record
@@ -201,8 +200,7 @@ def test_pairs_are_in_the_checkpoint_s_order(story, monkeypatch):
     assert first["channel"] == 3
 
 
-def test_channels_of_a_profiled_model_are_the_checkpoint_s(seed, tmp_path):
-    """Its channels lie in another order in memory, and its sites have codings of their own."""
+def test_a_profiled_model_whose_sites_have_codings_of_their_own(seed, tmp_path):
     checkpoint = RandomCheckpoint(seed, qkv_bias=False, hidden_size=40, ffn_size=56, head_dim=8)
     rng = np.random.default_rng(seed)
     windows = [rng.integers(0, checkpoint.config.vocab_size, 24).tolist() for _ in range(2)]
@@ -219,21 +217,19 @@ def test_channels_of_a_profiled_model_are_the_checkpoint_s(seed, tmp_path):
     program = of_model(compiled, checkpoint, [1, 2, 3], 3)
     outcome = outcome_of(program, ("functional", "golden"), Timing())
     assert (outcome.first, outcome.beyond, outcome.hidden) == (None, None, 0)
-    order = ChannelOrder.from_dict(checkpoint.config, compiled.manifest["schedule"]["order"])
-    assert (order.stream != np.arange(40)).any()
+    schedule = compiled.manifest["schedule"]
     written, steps = execute("functional", program, Timing())
-    for tensor, places in (
-        ("layers.0.gate", order.down[0]),
-        ("layers.1.residual", order.stream),
-        ("layers.1.value", order.values[1][1]),
-    ):
-        piece = next(p for s in steps for p in s.pieces if p.tensor == tensor)
-        row = piece.rows - 1
-        values = written.values.copy()
-        at = np.flatnonzero(written.addresses == piece.byte_addresses()[row, 4, 0])
-        values[at[1] if tensor == "layers.1.residual" else at[0]] ^= 1
-        first, _ = found(program, written, replace(written, values=values))
-        assert (first["element"], first["channel"]) == (4, places[4]), tensor
+    counts = [count.copy() for count in written.counts]
+    batch, piece = next(
+        (step.batch - 1, piece)
+        for step in steps
+        for piece in step.pieces
+        if piece.tensor == "layers.1.query.counts"
+    )
+    counts[batch][0, 4] += 1
+    first, _ = found(program, written, replace(written, counts=counts))
+    assert (first["tensor"], first["element"]) == (piece.tensor, 4)
+    assert first["coding"] == schedule["codings"].get("layers.1.query", schedule["coding"])
 
 
 def test_a_memory_image_shows_the_first_that_stands(story, tmp_path):
