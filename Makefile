@@ -45,7 +45,7 @@ lint: setup  ## ruff, and pyright on the contract files
 
 docs: setup  ## write the generated pages of docs/ anew: isa, regs, energy, boards
 	@$(RUN) hw docs
-	@$(RUN) compiler.pages.pages
+	@$(RUN) compiler.pages
 
 clean:  ## remove what was built; .venv and the fetched models stay
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

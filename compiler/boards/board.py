@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
+from hw.contract.params import HwParams
+
 __all__ = ["Board", "Value", "board_called", "boards"]
 
 _FOLDER = Path(__file__).with_name("known")
@@ -65,6 +67,18 @@ class Board:
     def bytes_per_second(self) -> float:
         """What its memory delivers."""
         return self.efficiency.value * self.gigabytes_per_second.value * 1e9
+
+    def port_bytes_per_second(self, params: HwParams, cores: int) -> float:
+        """Return what the ports of all cores take at most: a word each cycle."""
+        return cores * params.axi_bytes * self.clock_mhz.value * 1e6
+
+    def offer(self, params: HwParams, cores: int) -> float:
+        """Return the words that DRAM offers a core in a cycle, were its port wide enough."""
+        return self.bytes_per_second / self.port_bytes_per_second(params, cores)
+
+    def rate(self, params: HwParams, cores: int) -> float:
+        """Return the words that a core gets in a cycle: what DRAM offers, at most its port's."""
+        return min(1.0, self.offer(params, cores))
 
     @property
     def values(self) -> dict[str, Value]:

@@ -1,11 +1,13 @@
-"""Which accelerator suits a board and a model."""
+"""Which accelerator suits a board and a model: the one whose token takes least, at least."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from compiler.boards.area import Area, estimate
 from compiler.boards.board import Board
-from compiler.boards.bounds import CODING, bound
+from compiler.predict.activity import CODING, known
+from compiler.predict.counts import count, product_counts
+from compiler.predict.workload import Product, products
 from compiler.programs.lower import lower
 from compiler.programs.place import place
 from golden.checkpoint.config import ModelConfig
@@ -14,7 +16,7 @@ from golden.recipe.recipe import Recipe
 from hw.contract.params import HwParams
 from hw.contract.presets import preset
 
-__all__ = ["ROUTABLE", "Choice", "candidates", "fit", "memory_bytes", "misfit"]
+__all__ = ["ROUTABLE", "Choice", "bound", "candidates", "fit", "memory_bytes", "misfit"]
 
 ROUTABLE = 0.8
 """Share of the LUTs that may be used: an estimate; the memory's controller needs some too."""
@@ -136,6 +138,41 @@ def fit(
         if lack is not None:
             reason += f"; a memory port twice as wide would need {lack}"
     return Choice(params=params, cores=cores, area=area, reason=reason)
+
+
+def bound(
+    board: Board,
+    config: ModelConfig,
+    recipe: Recipe,
+    params: HwParams,
+    cores: int,
+    position: int,
+    batch: int = 1,
+    head: bool = True,
+    profile: Profile | None = None,
+    coding: str = CODING,
+) -> float:
+    """Return cycles that a token takes at least: the slower of bytes and steps in each product."""
+    activities = known(config, recipe, profile)(position)
+    words_a_cycle = board.rate(params, cores)
+    found = products(config, recipe, activities, position)
+    total = 0.0
+    for product, times in _alike((p for p in found if head or p.name != "lm_head"), coding):
+        of = product_counts(product, params, coding, batch)
+        words = (of.bytes + of.word_bytes) / params.axi_bytes / words_a_cycle
+        total += times * max(words, of.steps) / cores
+    counts = count(config, (), params, coding, position)
+    return total + counts.read_bytes / params.axi_bytes / words_a_cycle
+
+
+def _alike(found: Iterable[Product], coding: str) -> list[tuple[Product, int]]:
+    """Return products that differ in their layer only as one, with how many there are."""
+    alike: dict[tuple, list[Product]] = {}
+    for product in found:
+        shape = (product.channels, product.outputs, product.times, product.sharing)
+        firing = (product.activity.silent, product.activity.spikes[coding])
+        alike.setdefault((*shape, product.weight_width, *firing), []).append(product)
+    return [(group[0], len(group)) for group in alike.values()]
 
 
 def _cores(area: Area, board: Board) -> int:

@@ -7,10 +7,9 @@ yet: figures of more than one core are a projection. Programs take one token at 
 from dataclasses import dataclass, replace
 
 from compiler.boards.board import Board
-from compiler.boards.bounds import CODING, bound, offer, rate
-from compiler.boards.fit import Choice
+from compiler.boards.fit import Choice, bound
 from compiler.energy.ledger import designs, joules, ledger
-from compiler.predict.activity import known
+from compiler.predict.activity import CODING, known
 from compiler.predict.costs import Cost, costs
 from compiler.predict.counts import count
 from compiler.predict.cycles import predict
@@ -72,7 +71,7 @@ def forecast(
     params, cores = choice.params, choice.cores
     if params is None:
         raise ValueError(choice.reason)
-    hertz, words_a_cycle = board.clock_mhz.value * 1e6, rate(board, params, cores)
+    hertz, words_a_cycle = board.clock_mhz.value * 1e6, board.rate(params, cores)
     model = lower(config, recipe, params, min(max(position + 1, prompt), config.max_positions))
     program, _ = program_of(model, params, coding)
 
@@ -87,7 +86,7 @@ def forecast(
     words = sum(cost.words for cost in token)
     bounds = {
         "memory port": words,
-        "DRAM": words / offer(board, params, cores),
+        "DRAM": words / board.offer(params, cores),
         "array": sum(cost.steps for cost in token),
         "encode": prediction.causes["encode"],
         "vector unit": prediction.causes["vector"],

@@ -11,16 +11,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from compiler.artifact.program import Compiled
-from compiler.boards.bounds import CODING
-from compiler.boards.picked import Picked, pick
+from compiler.boards.pick import Picked, pick
 from compiler.commands import devices as devices_cli
 from compiler.commands.build_options import OUTPUT_ROOT, add_options, require_one_hardware
 from compiler.commands.summary import summarize, summarize_prediction
 from compiler.models.request import Request, refuse_fold, request
-from compiler.predict.activity import profiled
-from compiler.predict.plan import Plan, make_plan, write_plan
+from compiler.predict.activity import CODING, profiled
 from compiler.programs.layers import build
 from compiler.programs.model import ALL_LAYERS, build_model
+from compiler.programs.plan import Plan, make_plan, write_plan
 from compiler.storage.partial import telling
 from golden.measure.profile import Profile
 from golden.measure.profile_file import load_profile
@@ -62,16 +61,18 @@ def _build(options: argparse.Namespace) -> None:
         picked = _picked(options, wanted, recipe, say)
         params = picked.params if picked else preset(options.preset or wanted.preset)
         room = {"context": options.context, "memory": options.memory}
+        speed = {}
         if picked:
             room = {"context": picked.context, "memory": picked.memory}
+            speed = {"words_a_cycle": picked.words_a_cycle}
         directory = options.output or OUTPUT_ROOT / wanted.name
-        again = partial(_plan, options, wanted, params=params, recipe=recipe, picked=picked, **room)
+        again = partial(_plan, options, wanted, params=params, recipe=recipe, **room, **speed)
         plan = report = None
 
         def draw(work: Path, manifest: dict) -> None:
             nonlocal report
             say("drawing the report")
-            report = _draw(plan, again, work, manifest, options, wanted)
+            report = _draw(plan, again, work, manifest, options, wanted, picked)
 
         of_weights = options.layers == ALL_LAYERS and wanted.checkpoint is not None
         with telling(directory) if of_weights else nullcontext():
@@ -150,6 +151,7 @@ def _draw(
     manifest: dict,
     options: argparse.Namespace,
     wanted: Request,
+    picked: Picked | None,
 ) -> dict[str, object]:
     """Write a plan's reports, with a profile of a plan made by what it measured; returns them."""
     from compiler.report.write import write_reports  # matplotlib takes its time
@@ -163,7 +165,7 @@ def _draw(
         raster = profile.raster
         codings = _codings(manifest["schedule"], profile)
         plan = again(coding=codings, activities=profiled(profile))
-    return write_reports(plan, work, about=about, raster=raster)
+    return write_reports(plan, work, about=about, raster=raster, picked=picked)
 
 
 def _codings(schedule: dict, profile: Profile) -> dict[str, str]:

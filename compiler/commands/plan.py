@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from compiler.boards.board import board_called, boards
-from compiler.boards.bounds import CODING
-from compiler.boards.reports import boards_report, energy_report
+from compiler.boards.report import boards_report
 from compiler.energy.ledger import GROUPS
+from compiler.energy.report import energy_report
 from compiler.models.known import NAMED
 from compiler.models.request import request
+from compiler.predict.activity import CODING
 from compiler.programs.layers import check_coding, coding_names
 from golden.checkpoint.checkpoint import load
 from golden.checkpoint.config import ModelConfig

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from compiler.artifact.program import Compiled
-from compiler.pages.markdown import number
 from compiler.predict.balance import balance
 from compiler.predict.measured import told
+from compiler.report.style import number
 
 __all__ = ["summarize", "summarize_prediction"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from compiler.energy.constants import Constant, constants
+from compiler.predict.activity import CODINGS
 from compiler.predict.counts import Counts
-from compiler.predict.firing import CODINGS
 from hw.contract.params import HwParams
 
 __all__ = ["GROUPS", "Design", "Entry", "designs", "joules", "ledger"]

@@ -8,14 +8,14 @@ W4A4; and for spikes an eighth of an fp32 addition, 0.9 pJ, times the spikes a v
 from dataclasses import dataclass
 
 from compiler.energy.constants import constants
+from compiler.predict.activity import published
 from compiler.predict.counts import count
-from compiler.predict.firing import published
 from compiler.predict.workload import products
 from golden.checkpoint.config import ModelConfig
 from golden.recipe.recipe import Recipe
 from hw.contract.params import HwParams
 
-__all__ = ["PROMPT", "Method", "macs", "memory_joules", "methods"]
+__all__ = ["PROMPT", "Method", "macs", "memory_joules", "methods", "paper_report"]
 
 PROMPT = 1024
 """Tokens of the paper's prompt."""
@@ -100,3 +100,19 @@ def memory_joules(
     silent = published()(None, "head").silent ** batch if method.skips else 0.0
     bits = method.weight_width * counts.weight_elements + method.cache_width * counts.cache_elements
     return (1 - silent) * bits * getattr(constants()[dram], level) * 1e-12
+
+
+def paper_report(config: ModelConfig, recipe: Recipe, params: HwParams) -> dict[str, object]:
+    """Return the paper's joules for its prompt, and with weights and cache in DRAM."""
+    rows = []
+    middle = (PROMPT - 1) // 2
+    for method in methods(config, recipe):
+        row: dict[str, object] = {"method": method.name, "arithmetic": method.joules}
+        for dram in ("dram_ddr4", "dram_hbm2"):
+            for batch in (PROMPT, 64, params.tokens):
+                more = memory_joules(method, config, recipe, params, middle, batch, dram)
+                row[f"prompt {dram} {batch}"] = method.joules + PROMPT * more
+            more = memory_joules(method, config, recipe, params, PROMPT - 1, 1, dram)
+            row[f"decode {dram}"] = method.joules / PROMPT + more
+        rows.append(row)
+    return {"model": config.name, "macs": macs(config, recipe), "prompt": PROMPT, "methods": rows}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from compiler.passes.loop import Program
 from compiler.passes.lower import Matrix
 from compiler.passes.schedule import Instruction
+from compiler.predict.counts import vector_reads
 from compiler.predict.workload import Activities, Activity
 from compiler.programs.lower import WholeModel
 from golden.numerics.encoding import time_steps_for
@@ -15,9 +16,6 @@ from hw.contract.isa import Cache, Coding, Opcode, VectorOp
 from hw.contract.params import HwParams
 
 __all__ = ["Cost", "costs"]
-
-_READS = {VectorOp.NORM: 3, VectorOp.SOFTMAX: 4, VectorOp.COPY: 1, VectorOp.ARGMAX: 1}
-"""Times that a vector's words are read, over all passes and operands; 2 for all others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +187,7 @@ class _Costs:
             "name": name if layer is None else f"layers.{layer}.{name}",
             "tokens": rows,
             "row_words": row_words,
-            "words": rows * row_words * _READS.get(operation, 2),
+            "words": rows * row_words * vector_reads(operation),
             "channels": elements,
         }
 

@@ -7,15 +7,24 @@ from compiler.predict.workload import Product
 from golden.checkpoint.config import ModelConfig
 from golden.numerics.encoding import time_steps_for
 from golden.numerics.neuron import MAX_COUNT
-from hw.contract.isa import SLOT_BYTES
+from hw.contract.isa import SLOT_BYTES, VECTOR_PASSES, VECTOR_UNARY, VectorOp
 from hw.contract.params import HwParams
 
-__all__ = ["Counts", "ProductCounts", "count", "product_counts", "vector_counts"]
+__all__ = [
+    "REQUANTIZER_MULTIPLICATIONS",
+    "Counts",
+    "ProductCounts",
+    "count",
+    "product_counts",
+    "vector_counts",
+    "vector_reads",
+]
+
+REQUANTIZER_MULTIPLICATIONS = 2
+"""Of an output (numerics, section 6)."""
 
 _ELEMENT_BYTES = 4  # Q15.16
-_NORM_PASSES, _SOFTMAX_PASSES = 2, 3  # times that the vector unit reads its operand
 _MULTIPLICATIONS = {"norm": 3, "rotate": 2, "swiglu": 3, "softmax": 4}  # numerics, section 8
-_REQUANTIZER_MULTIPLICATIONS = 2  # numerics, section 6
 _SLOTS_OF_BATCH, _SLOTS_OF_LAYER = 5, 21  # instructions of a batch of heads, and of the rest
 
 
@@ -198,6 +207,11 @@ def product_counts(
     )
 
 
+def vector_reads(operation: VectorOp) -> int:
+    """Return how often an operation reads the words of a vector, all passes and operands."""
+    return VECTOR_PASSES.get(operation, 1) + (operation not in VECTOR_UNARY)
+
+
 def vector_counts(config: ModelConfig, params: HwParams, position: float) -> Counts:
     """Count what lies between the matrices, as `compiler.programs.schedule` orders it."""
     hidden, ffn, head = config.hidden_size, config.ffn_size, config.head_dim
@@ -214,8 +228,14 @@ def vector_counts(config: ModelConfig, params: HwParams, position: float) -> Cou
         outputs = queries + 2 * keys + hidden + 2 * ffn + hidden + heads * span + queries
         norms, rotated, scores = 2 * hidden + normed, queries + keys, heads * span
         read += encodes + 2 * keys  # STORE reads keys and values
-        read += (_NORM_PASSES + 1) * norms + 2 * rotated + (_SOFTMAX_PASSES + 1) * scores
-        read += 2 * (2 * hidden) + 2 * ffn  # residuals, SwiGLU
+        for operation, elements in (
+            (VectorOp.NORM, norms),
+            (VectorOp.ROTATE, rotated),
+            (VectorOp.SOFTMAX, scores),
+            (VectorOp.ADD, 2 * hidden),
+            (VectorOp.SWIGLU, ffn),
+        ):
+            read += vector_reads(operation) * elements
         written += outputs + norms + rotated + scores + 2 * hidden + ffn
         encoded += encodes + 2 * keys
         results += outputs
@@ -223,10 +243,12 @@ def vector_counts(config: ModelConfig, params: HwParams, position: float) -> Cou
         multiplied += _MULTIPLICATIONS["softmax"] * scores + _MULTIPLICATIONS["swiglu"] * ffn
         store += 2 * (keys + _ELEMENT_BYTES * kv)
         slots += _SLOTS_OF_LAYER + _SLOTS_OF_BATCH * batches
-    read += hidden + (_NORM_PASSES + 1) * hidden + hidden + config.vocab_size  # embedding, head
+    read += vector_reads(VectorOp.COPY) * hidden  # the embedding
+    read += vector_reads(VectorOp.NORM) * hidden + hidden  # and the head's ENCODE
+    read += vector_reads(VectorOp.ARGMAX) * config.vocab_size
     written += 2 * hidden + config.vocab_size + 1  # the next token
     results += config.vocab_size
-    multiplied += _MULTIPLICATIONS["norm"] * hidden + _REQUANTIZER_MULTIPLICATIONS * results
+    multiplied += _MULTIPLICATIONS["norm"] * hidden + REQUANTIZER_MULTIPLICATIONS * results
     return Counts(
         store_bytes=store,
         read_elements=read,

@@ -1,6 +1,7 @@
 """What a plan's hardware would do on the board that it was picked for, for its report."""
 
-from compiler.predict.plan import Plan
+from compiler.boards.pick import Picked
+from compiler.programs.plan import Plan
 
 __all__ = ["board"]
 
@@ -15,15 +16,13 @@ _CORES = (
 )
 
 
-def board(plan: Plan) -> dict[str, object]:
+def board(plan: Plan, picked: Picked) -> dict[str, object]:
     """Return what was picked, what its cores would do, and what the program does on one of them."""
-    picked = plan.picked
-    assert picked is not None  # content asks for a plan on a board only
     row = picked.row()
     cores = picked.choice.cores
     return {
         **row,
-        "words_a_cycle": plan.words_a_cycle,
+        "words_a_cycle": picked.words_a_cycle,
         "one_core_tokens_per_second": picked.hertz / plan.prediction.cycles,
         "note": _NOTE if cores == 1 else f"{_CORES.format(cores=cores)} {_NOTE}",
     }

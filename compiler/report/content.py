@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from compiler.boards.pick import Picked
 from compiler.passes.place import REGION_ALIGNMENT
 from compiler.predict.cycles import CAUSES, Prediction
-from compiler.predict.plan import Plan
+from compiler.programs.plan import Plan
 from compiler.report.board import board
 from compiler.report.energy import energy
 from golden.recipe.recipe import SITES
@@ -16,7 +17,9 @@ from hw.contract.isa import Opcode
 __all__ = ["content"]
 
 
-def content(plan: Plan, about: Mapping[str, object]) -> dict[str, object]:
+def content(
+    plan: Plan, about: Mapping[str, object], picked: Picked | None = None
+) -> dict[str, object]:
     """Return a plan's report.
 
     Parameters
@@ -25,10 +28,12 @@ def content(plan: Plan, about: Mapping[str, object]) -> dict[str, object]:
         What it is of.
     about : mapping
         Joins it as it is.
+    picked : Picked, optional
+        The board that the plan is for, where it is for one.
     """
     word = plan.params.axi_bytes
     first = plan.activities(plan.position)(0, "qkv")
-    joules = energy(plan)
+    joules = energy(plan, "dram_ddr4" if picked is None else picked.board.dram)
     return {
         "format": 1,
         **about,
@@ -45,7 +50,7 @@ def content(plan: Plan, about: Mapping[str, object]) -> dict[str, object]:
             "cycles are predicted from bytes, steps of the array and latencies "
             "(compiler.predict.cycles), on a memory of fixed latency"
         ),
-        **({} if plan.picked is None else {"board": board(plan)}),
+        **({} if picked is None else {"board": board(plan, picked)}),
         "program": {
             "slots": len(plan.program.instructions),
             "executed_a_token": len(plan.program.unrolled),

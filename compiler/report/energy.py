@@ -3,7 +3,7 @@
 from compiler.energy.constants import constants
 from compiler.energy.ledger import GROUPS, designs, joules, ledger
 from compiler.predict.counts import count
-from compiler.predict.plan import Plan
+from compiler.programs.plan import Plan
 
 __all__ = ["energy"]
 
@@ -16,12 +16,11 @@ _NOTE = (
 )
 
 
-def energy(plan: Plan) -> dict[str, object] | None:
+def energy(plan: Plan, dram: str) -> dict[str, object] | None:
     """Return each design's joules by group; None for weights that the ledger has no designs for."""
     widths = {matrix.weight_width for stage in plan.model.stages for matrix in stage.matrices}
     if len(widths) > 1 or not widths <= {8, 4}:
         return None
-    dram = "dram_ddr4" if plan.picked is None else plan.picked.board.dram
     found = []
     for design in designs(*widths):
         coding = design.coding or "csd"

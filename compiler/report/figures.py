@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from compiler.predict.cycles import CAUSES
-from compiler.predict.plan import Plan
+from compiler.programs.plan import Plan
 from compiler.report.style import INK, PALETTE, SETTINGS
 from compiler.report.trace import UNITS, unit_of
 from golden.numerics.encoding import encode, time_steps_for

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from compiler.pages.markdown import number
-from compiler.predict.plan import Plan
+from compiler.programs.plan import Plan
 from compiler.report import figures
+from compiler.report.style import number
 from hw.contract.isa import Coding
 
 __all__ = ["page"]

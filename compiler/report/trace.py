@@ -1,6 +1,6 @@
 """A token's schedule as a trace for Perfetto (Chrome's Trace Event Format, JSON object form)."""
 
-from compiler.predict.plan import Plan
+from compiler.programs.plan import Plan
 from hw.contract.isa import Opcode
 
 __all__ = ["UNITS", "trace", "unit_of"]

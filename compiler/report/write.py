@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.predict.plan import Plan
+from compiler.boards.pick import Picked
+from compiler.programs.plan import Plan
 from compiler.report.content import content
 from compiler.report.page import page
 from compiler.report.trace import trace
@@ -21,6 +22,7 @@ def write_reports(
     *,
     about: Mapping[str, object],
     raster: Mapping[str, np.ndarray] | None = None,
+    picked: Picked | None = None,
 ) -> dict[str, object]:
     """Write ``report.json``, ``report.html`` and ``trace.json``; return what the first one holds.
 
@@ -34,8 +36,10 @@ def write_reports(
         What else the report says of the build, such as where its shapes are from.
     raster : mapping of str to ndarray, optional
         Measured spike counts of one layer, by site, (tokens, channels).
+    picked : Picked, optional
+        The board that the plan is for, where it is for one.
     """
-    report = content(plan, about)
+    report = content(plan, about, picked)
     texts = (
         json.dumps(report, indent=1) + "\n",
         page(plan, report, raster),

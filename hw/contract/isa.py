@@ -27,6 +27,8 @@ __all__ = [
     "SCALE",
     "SLOT_BYTES",
     "STEEPNESS_WIDTH",
+    "VECTOR_PASSES",
+    "VECTOR_UNARY",
     "VectorOp",
     "assemble",
     "disassemble",
@@ -84,6 +86,12 @@ class VectorOp(enum.Enum, shape=4):
     SWIGLU = 4
     SOFTMAX = 5
     ARGMAX = 6
+
+
+VECTOR_PASSES = {VectorOp.NORM: 2, VectorOp.SOFTMAX: 3}
+"""How often VECTOR reads a row of `a`; once where the operation is not listed."""
+VECTOR_UNARY = (VectorOp.COPY, VectorOp.ARGMAX)
+"""Operations that read no row of `b`; all others read it once."""
 
 
 class Cache(enum.Enum, shape=1):

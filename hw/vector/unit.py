@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.common.divide import Divider
-from hw.contract.isa import INSTRUCTIONS, Opcode, VectorOp
+from hw.contract.isa import INSTRUCTIONS, VECTOR_PASSES, VECTOR_UNARY, Opcode, VectorOp
 from hw.contract.params import VECTOR_WIDTH, HwParams
 from hw.memory.port import log2, segment_layout
 from hw.memory.write import row_layout
@@ -20,8 +20,6 @@ from hw.vector.softmax import Softmax, total_width
 
 __all__ = ["VectorUnit"]
 
-_PASSES = {VectorOp.NORM: 2, VectorOp.SOFTMAX: 3}  # over a; one for all others
-_UNARY = (VectorOp.COPY, VectorOp.ARGMAX)
 _ROOT_WIDTH = 32
 _FACTOR_DIVIDEND = 1 << 48
 _RECIPROCAL_DIVIDEND = 1 << 33
@@ -84,10 +82,10 @@ class VectorUnit(wiring.Component):
         m.d.comb += [
             words.eq((job.elements + lanes - 1) >> log2(lanes)),
             passes.eq(1),
-            binary.eq(~operation.matches(*_UNARY)),
+            binary.eq(~operation.matches(*VECTOR_UNARY)),
         ]
         with m.Switch(job.operation):
-            for name, count in _PASSES.items():
+            for name, count in VECTOR_PASSES.items():
                 with m.Case(name):
                     m.d.comb += passes.eq(count)
         with m.If(accept):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hw.contract import isa
-from hw.contract.isa import Opcode, VectorOp
+from hw.contract.isa import VECTOR_PASSES, VECTOR_UNARY, Opcode, VectorOp
 from hw.contract.params import HwParams
 from hw.contract.regs import Error
 from sim.device import Finished, Registers, no_counts
@@ -232,10 +232,10 @@ class Machine:
         a += a_by_token * self.flow.token * stride
         b += b_by_position * position * stride
         for row in range(rows):
-            for _ in range(vector.PASSES.get(op, 1)):  # each is traffic
+            for _ in range(VECTOR_PASSES.get(op, 1)):  # each is traffic
                 x = self._read_vector(a + row * stride, elements)
             z = None
-            if op in vector.BINARY:
+            if op not in VECTOR_UNARY:
                 z = self._read_vector(b + (0 if b_same else row * stride), elements)
             to = destination + row * stride
             if op is VectorOp.ARGMAX:

@@ -11,12 +11,7 @@ from hw.contract.isa import VectorOp
 from hw.contract.params import FRACTION_BITS
 from sim.functional.arithmetic import saturate
 
-__all__ = ["BINARY", "PASSES", "argmax", "operate", "rounded", "shifts"]
-
-PASSES = {VectorOp.NORM: 2, VectorOp.SOFTMAX: 3}
-"""How often an operation reads the row `a`; once where it is not listed."""
-BINARY = frozenset(VectorOp) - {VectorOp.COPY, VectorOp.ARGMAX}
-"""Operations that read a row `b`."""
+__all__ = ["argmax", "operate", "rounded", "shifts"]
 
 _SIGMOID_FRACTION_BITS = 22
 _SIGMOID_STEP_LOG2 = 11  # 1 / 32 in lsb

@@ -7,13 +7,12 @@ import numpy as np
 
 from compiler.boards.area import CELLS, VARIED, estimate, extrapolated
 from compiler.boards.board import boards
-from compiler.boards.bounds import rate
 from compiler.boards.fit import misfit
 from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger
 from compiler.passes.place import place
 from compiler.passes.schedule import instruction_count, rounds, schedule
 from compiler.passes.tile import check
-from compiler.predict.counts import Counts
+from compiler.predict.counts import REQUANTIZER_MULTIPLICATIONS, Counts
 from hw.contract import isa
 from hw.contract.isa import Coding, Opcode
 from hw.contract.params import HwParams
@@ -30,7 +29,6 @@ FAMILY = "xc7"
 
 _DRAM = "dram_ddr4"
 _DRAM_GROUPS = ("weights", "cache", "vectors")
-_REQUANTIZER_MULTIPLICATIONS = 2  # numerics, section 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +158,7 @@ def _energy(
         # All other bytes, as they were counted: vectors, channel words, program.
         program_bytes=(moved - counters["weight_bytes_read"]) / tokens,
         encoded=sum(stage.channels for stage in firing.stages),
-        vector_multiplications=_REQUANTIZER_MULTIPLICATIONS * outputs,
+        vector_multiplications=REQUANTIZER_MULTIPLICATIONS * outputs,
     )
     entries = ledger(design, counts, params, boards()[board].dram if board else _DRAM)
     on_chip = [group for group in GROUPS if group not in _DRAM_GROUPS]
@@ -195,7 +193,7 @@ def _on_board(params: HwParams, cycles_per_token: float, key: str | None) -> dic
         lacks.append(
             f"a memory port of {params.axi_data_width} of {board.port_width.value:.0f} bits"
         )
-    words_a_cycle = rate(board, params, 1)
+    words_a_cycle = board.rate(params, 1)
     if words_a_cycle < 1:
         lacks.append(f"memory delivers {words_a_cycle:.2f} words a cycle, not 1")
     speed = board.clock_mhz.value * 1e6 / cycles_per_token

@@ -8,14 +8,14 @@ from compiler.boards.area import VARIED, estimate, left_out_error, points
 from compiler.boards.board import Value, boards
 from compiler.boards.fit import fit, memory_bytes, misfit
 from compiler.boards.forecast import forecast
-from compiler.boards.picked import pick
-from compiler.boards.reports import board_row, predicted_cycles
+from compiler.boards.pick import pick
+from compiler.boards.report import board_row, predicted_cycles
 from compiler.models.known import NAMED
+from compiler.pages.__main__ import PAGES
 from compiler.pages.markdown import DOCS
-from compiler.pages.pages import PAGES
 from compiler.predict.costs import costs
 from compiler.predict.cycles import predict
-from compiler.predict.plan import make_plan
+from compiler.programs.plan import make_plan
 from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
 
@@ -153,4 +153,4 @@ def test_cycles_are_those_of_the_rtl_within_two_percent(position, cycles):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_are_current(name):
-    assert (DOCS / name).read_text() == PAGES[name](), "run python -m compiler.pages.pages"
+    assert (DOCS / name).read_text() == PAGES[name](), "run python -m compiler.pages"

@@ -10,10 +10,10 @@ from compiler.models.synthetic import SyntheticCheckpoint
 from compiler.predict.activity import assumed
 from compiler.predict.costs import costs
 from compiler.predict.cycles import CAUSES, predict
-from compiler.predict.plan import make_plan, write_plan
 from compiler.predict.workload import Activity
 from compiler.programs.layers import recipe_entry
 from compiler.programs.model import build_model
+from compiler.programs.plan import make_plan, write_plan
 from golden.checkpoint.checkpoint import load as load_checkpoint
 from golden.checkpoint.names import tensor_shapes
 from golden.recipe.recipe import load_recipe

@@ -18,14 +18,14 @@ from matplotlib.figure import Figure
 
 from compiler.__main__ import main
 from compiler.boards.board import boards
-from compiler.boards.picked import pick
-from compiler.pages.markdown import number
+from compiler.boards.pick import pick
 from compiler.passes.emit import Shards
 from compiler.predict.cycles import CAUSES
-from compiler.predict.plan import make_plan
+from compiler.programs.plan import make_plan
 from compiler.report import figures, write
 from compiler.report.content import _rounded, content
 from compiler.report.page import page
+from compiler.report.style import number
 from compiler.report.trace import UNITS, trace
 from compiler.storage.directory import REPORTS
 from hw.contract.presets import preset
@@ -200,8 +200,10 @@ def test_the_roofline_s_points_are_seen_and_its_axes_can_be_read(monkeypatch, ha
 def test_a_plan_on_a_board_has_its_clock_memory_and_forecast():
     config = RandomCheckpoint(0, head_dim=8).config
     picked = pick("arty-a7-100t", config, recipe())
-    plan = make_plan(config, params=picked.params, recipe=recipe(), picked=picked)
-    found = content(plan, {"source": "of a test", "weights": "none"})
+    plan = make_plan(
+        config, params=picked.params, recipe=recipe(), words_a_cycle=picked.words_a_cycle
+    )
+    found = content(plan, {"source": "of a test", "weights": "none"}, picked)
     on, board = found["board"], boards()["arty-a7-100t"]
     json.dumps(found)
     offered = board.bytes_per_second / (on["params"]["axi_data_width"] // 8 * 100e6)

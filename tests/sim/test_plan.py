@@ -6,9 +6,9 @@ import torch
 
 from compiler.predict.costs import costs
 from compiler.predict.cycles import LATENCY, predict
-from compiler.predict.plan import make_plan
 from compiler.predict.workload import Activity
 from compiler.programs.model import build_model
+from compiler.programs.plan import make_plan
 from golden.checkpoint.checkpoint import load
 from golden.numerics.encoding import encode, time_steps_for
 from golden.recipe.recipe import load_recipe

@@ -1,21 +1,18 @@
-"""docs/energy.md and docs/boards.md, from the ledger and the boards.
+"""docs/energy.md: the ledger of each model, the paper's joules, and the constants."""
 
-``python -m compiler.pages.pages`` writes them; a test holds that they are current.
-"""
+from collections.abc import Iterable
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
-
-from compiler.boards.reports import energy_report, paper_report
 from compiler.energy.constants import constants
 from compiler.energy.ledger import GROUPS
+from compiler.energy.paper import paper_report
+from compiler.energy.report import energy_report
 from compiler.models.known import NAMED
-from compiler.pages.board_page import boards_page
-from compiler.pages.markdown import DOCS, HEAD, MODELS, POSITION, PROMPT, number, table
+from compiler.pages.markdown import HEAD, MODELS, POSITION, PROMPT, table
+from compiler.report.style import number
 from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
 
-__all__ = ["PAGES", "write"]
+__all__ = ["energy_page"]
 
 
 _ABOUT_ENERGY = (
@@ -39,7 +36,8 @@ _ABOUT_PAPER = (
 )
 
 
-def _energy() -> str:
+def energy_page() -> str:
+    """Return the page."""
     params, recipe = preset("datacenter"), load_recipe("w4")
     config = NAMED["sdllm-7b"].config
     paper = paper_report(config, recipe, params)
@@ -158,22 +156,3 @@ def _ledger(report: dict, hardware: str) -> Iterable[str]:
         f"{name} {value / csd:.2f}" for name, value in total.items() if not name.startswith("spike")
     )
     yield f"In decoding, times the spike array's (csd): {others}."
-
-
-PAGES: dict[str, Callable[[], str]] = {"energy.md": _energy, "boards.md": boards_page}
-"""File name of each page, and what makes its text."""
-
-
-def write(directory: Path = DOCS) -> list[Path]:
-    """Write every page; return the files."""
-    files = []
-    for name, text in PAGES.items():
-        file = directory / name
-        file.write_text(text(), encoding="utf-8")
-        files.append(file)
-    return files
-
-
-if __name__ == "__main__":
-    for written in write():
-        print(written)

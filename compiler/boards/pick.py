@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from compiler.boards.board import Board, board_called
-from compiler.boards.bounds import CODING, rate
 from compiler.boards.fit import Choice, fit, memory_bytes
-from compiler.boards.reports import board_row
+from compiler.boards.report import board_row
+from compiler.predict.activity import CODING
 from compiler.programs.layers import check_coding
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
@@ -60,7 +60,7 @@ class Picked:
     @property
     def words_a_cycle(self) -> float:
         """What memory delivers to one core that has it for itself."""
-        return rate(self.board, self.params, 1)
+        return self.board.rate(self.params, 1)
 
     @property
     def hertz(self) -> float:
@@ -68,7 +68,7 @@ class Picked:
         return self.board.clock_mhz.value * 1e6
 
     def row(self) -> dict[str, object]:
-        """Return what all cores would do, as `compiler.boards.reports.boards_report` has it."""
+        """Return what all cores would do, as `compiler.boards.report.boards_report` has it."""
         about = (self.config, self.recipe, self.position, self.prompt)
         about = (*about, self.profile, self.coding)
         asked = {"coding": self.coding, "position": self.position, "prompt": self.prompt}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from compiler.artifact import manifest as manifests
 from compiler.artifact.program import Compiled, load
-from compiler.boards.picked import Picked
 from compiler.passes.emit import emit_program
 from compiler.passes.loop import Program
 from compiler.passes.place import Region
@@ -48,8 +47,8 @@ class Plan:
         Of the token that is looked at in detail.
     latency : int
         Of the memory, in cycles.
-    picked : Picked or None
-        The board that it is for, where it is for one: `params` are one core of it.
+    words_a_cycle : float
+        What the memory delivers: at most 1, the port's.
     """
 
     model: WholeModel
@@ -61,12 +60,7 @@ class Plan:
     activities: Callable[[int], Activities]
     position: int
     latency: int
-    picked: Picked | None = None
-
-    @property
-    def words_a_cycle(self) -> float:
-        """What memory delivers: a word, unless the board's is slower."""
-        return 1.0 if self.picked is None else self.picked.words_a_cycle
+    words_a_cycle: float = 1.0
 
     @property
     def config(self) -> ModelConfig:
@@ -122,7 +116,7 @@ def make_plan(
     activities: Callable[[int], Activities] | None = None,
     position: int | None = None,
     latency: int = LATENCY,
-    picked: Picked | None = None,
+    words_a_cycle: float = 1.0,
 ) -> Plan:
     """Plan a whole model by the compiler's own passes; no weight is read.
 
@@ -144,8 +138,8 @@ def make_plan(
         Of the token that is looked at in detail; by default 1,023, or the last one.
     latency : int
         Of the memory, in cycles.
-    picked : Picked, optional
-        The board whose clock and memory it is planned for; `params` are its own.
+    words_a_cycle : float
+        What the memory delivers: at most 1, the port's.
 
     Raises
     ------
@@ -170,7 +164,7 @@ def make_plan(
         activities=activities or (lambda at: assumed(config, recipe, at)),
         position=position,
         latency=latency,
-        picked=picked,
+        words_a_cycle=words_a_cycle,
     )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from compiler.boards.area import CELLS, left_out_error, points
 from compiler.boards.board import boards
 from compiler.boards.fit import ROUTABLE
-from compiler.boards.reports import boards_report, predicted_cycles
+from compiler.boards.report import boards_report, predicted_cycles
 from compiler.models.known import NAMED
-from compiler.pages.markdown import DOCS, HEAD, MODELS, POSITION, PROMPT, number, table
+from compiler.pages.markdown import DOCS, HEAD, MODELS, POSITION, PROMPT, table
+from compiler.report.style import number
 from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
 
