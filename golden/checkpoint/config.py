@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from golden.checkpoint.rope import FactorScaling, RopeScaling
+from golden.checkpoint.rope_scaling import FactorScaling, RopeScaling
 
 __all__ = ["ModelConfig"]
 

@@ -10,26 +10,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-__all__ = ["at_once", "run"]
+__all__ = ["STATUS", "at_once", "run"]
 
 STATUS = 130
 
+_commanded = False  # whether this process runs a command, rather than a test or a notebook
+
 
 @contextmanager
-def at_once(module: str) -> Iterator[None]:
+def at_once(module: str | None = None) -> Iterator[None]:
     """End the process where it is interrupted within the block: for imports, which take seconds.
 
     An exception would pass through libraries that print it or make another of it.
 
     Parameters
     ----------
-    module : str
-        The caller's ``__name__``: nothing is done but in the one that is run as a command.
+    module : str, optional
+        The caller's ``__name__``, of the first block of all: nothing is done, here and later, but
+        where it is run as a command.
     """
-    if module == "__main__":
+    global _commanded
+    _commanded |= module == "__main__"
+    if _commanded:
         _set(_end)
     yield
-    if module == "__main__":
+    if _commanded:
         _set(signal.default_int_handler)
 
 

@@ -46,6 +46,7 @@ from golden.checkpoint import names
 from golden.numerics.neuron import Site
 from golden.recipe.adapter import Adapter, unpack_adapter
 from golden.recipe.fold_file import StoredFold, unpack_fold
+from golden.recipe.known import FOLDER, known_recipes, recipes_of
 from golden.recipe.settings import SiteSettings
 
 __all__ = [
@@ -63,7 +64,6 @@ _LAYER_SITES = (*dict.fromkeys(names.MATRICES.values()), *_ATTENTION_SITES)
 SITES = (*_LAYER_SITES, "head")
 """The places of a model where vectors are encoded."""
 
-_FOLDER = Path(__file__).with_name("recipes")
 _TOO_DEEP = "recipe {} is nested too deeply: a setting is a number or a name"
 _KEYS = tuple(field.name for field in fields(SiteSettings))
 _WITHOUT = {  # settings that a site does not have
@@ -161,16 +161,6 @@ def locate(matrix: str) -> tuple[int | None, str]:
     return (int(place.removeprefix("layers.")) if place else None), site
 
 
-def known_recipes() -> list[str]:
-    """Return the names of the recipes that come with the golden model."""
-    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
-
-
-def recipes_of(model: str) -> list[str]:
-    """Return the names of those that were calibrated for a known model: NAME and NAME-…."""
-    return [name for name in known_recipes() if name == model or name.startswith(f"{model}-")]
-
-
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """Load a recipe by its name, or from a TOML file.
 
@@ -180,7 +170,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         If there is none, or if a key or a value in it is wrong.
     """
     name = str(name_or_path)
-    path = _FOLDER / f"{name}.toml" if name in known_recipes() else Path(name)
+    path = FOLDER / f"{name}.toml" if name in known_recipes() else Path(name)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

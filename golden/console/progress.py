@@ -1,0 +1,137 @@
+"""Tells of a command's work on stderr: a bar on a terminal, elsewhere a line every ten seconds."""
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+__all__ = ["Work"]
+
+SECONDS = 10.0
+"""Between two lines where stderr is no terminal."""
+
+
+class Work:
+    """What is being done, how much of it is done, and how long the rest takes.
+
+    Used as a context. Nothing is shown on stdout, and of a terminal's bar nothing remains.
+
+    Parameters
+    ----------
+    doing : str
+        What is being done first.
+    total : int, optional
+        How much that is; None where nobody knows.
+    unit : {"", "bytes"}
+        What is counted.
+    """
+
+    def __init__(self, doing: str = "starting", total: int | None = None, *, unit: str = ""):
+        console = Console(stderr=True)
+        self._unit = unit
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[amount]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(doing, total=total, amount="", left="")
+        self._lines = not console.is_terminal
+        self._ended = threading.Event()
+        self._teller = threading.Thread(target=self._tell, daemon=True)
+        self.begin(doing, total)
+
+    def begin(self, doing: str, total: int | None = None) -> None:
+        """Go on to another work, of which nothing is done yet."""
+        self.doing, self.done, self.total = doing, 0, total
+        self._since = time.monotonic()
+        self._show()
+
+    def say(self, doing: str) -> None:
+        """Say what is being done of the same work."""
+        self.doing = doing
+        self._show()
+
+    def reach(self, done: int, total: int | None = None) -> None:
+        """Say how much is done of it, and how much it is where that was not known."""
+        self.done, self.total = done, self.total if total is None else total
+        self._show()
+
+    def advance(self, doing: str | None = None) -> None:
+        """Say that one more is done."""
+        self.done += 1
+        self.doing = self.doing if doing is None else doing
+        self._show()
+
+    def stop(self) -> None:
+        """Show no more: what the command prints follows."""
+        self._ended.set()
+        self._bar.stop()
+
+    def line(self) -> str:
+        """Return what is shown, as a line."""
+        return ", ".join(filter(None, (self.doing, self._amount(), self._left())))
+
+    def _amount(self) -> str:
+        if self.total is None:
+            return ""
+        if self._unit == "bytes":
+            return f"{self.done / 1e6:,.1f} of {self.total / 1e6:,.1f} MB"
+        return f"{self.done:,} of {self.total:,}"
+
+    def _left(self) -> str:
+        if self.total is None or not 0 < self.done <= self.total:
+            return ""
+        passed = time.monotonic() - self._since
+        return f"{_duration(passed * (self.total - self.done) / self.done)} left"
+
+    def _show(self) -> None:
+        if not self._lines:
+            self._bar.update(
+                self._task,
+                description=self.doing,
+                completed=self.done,
+                total=self.total,
+                amount=self._amount(),
+                left=self._left(),
+            )
+
+    def _tell(self) -> None:
+        begin = time.monotonic()
+        while not self._ended.wait(SECONDS):
+            passed = _duration(time.monotonic() - begin)
+            print(f"{passed}: {self.line()}", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        self._bar.start()
+        if self._lines:
+            self._teller.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Show no more."""
+        self.stop()
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds as people read them: 42 s, 3 min 05 s, 2 h 07 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
