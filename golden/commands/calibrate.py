@@ -7,91 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from rich.progress import MofNCompleteColumn
-
 from golden.calibration import calibrate
 from golden.calibration.parts import split
 from golden.checkpoint.checkpoint import load
-from golden.commands.options import progress_bar, require_place
+from golden.commands.options import require_place
+from golden.console.progress import Work
 from golden.measure.perplexity import read_text
 from golden.recipe.adapter import unpack_adapter
 from golden.recipe.fold import find_fold
 from golden.recipe.fold_file import StoredFold, pack_fold, unpack_fold
 from golden.recipe.recipe_file import to_toml
 
-__all__ = ["add"]
+__all__ = ["run"]
 
 _T = TypeVar("_T")
 _DISTILLED = 0.4  # the share of bytes that an adapter is for where none is asked for
 
-_ABOUT = """\
-The end of the text is used, so that its beginning remains for measurements. The checkpoint is
-folded with what is found on a part of it, which is kept beside the recipe; the dead zone of each
-site of each layer is chosen by what it costs in loss and saves in bytes, and the integer model is
-run to keep to the budget. See docs/quality.md.
-"""
 
-
-def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "calibrate",
-        help="find the recipe that leaves the most weight bytes unfetched within a budget",
-        description=_ABOUT,
-    )
-    parser.add_argument("--model", required=True, help="as for perplexity")
-    parser.add_argument("--text", required=True, type=Path, help="a UTF-8 text file")
-    parser.add_argument(
-        "--budget",
-        type=float,
-        default=1.05,
-        help="largest perplexity, over that of the model in fp32 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--skip",
-        type=float,
-        help="share of all weight bytes that must stay unfetched: then the least perplexity is "
-        "looked for, and the budget is a limit",
-    )
-    parser.add_argument(
-        "--tokens",
-        type=int,
-        default=8192,
-        help="tokens to calibrate on, from the end of the text (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--fold-text",
-        metavar="FILE",
-        type=Path,
-        help="what the fold is found on, whenever the recipe is used, which will hold it (default: "
-        "it is found on the end of the text, and kept as numbers beside the recipe)",
-    )
-    parser.add_argument(
-        "--fold",
-        metavar="FILE",
-        type=Path,
-        help="a fold found before, RECIPE.fold.npz, in place of a new one",
-    )
-    parser.add_argument(
-        "--distil",
-        metavar="TOKENS",
-        type=int,
-        default=0,
-        help="learn an adapter from so many tokens, those before what calibration uses, and keep "
-        "it beside the recipe: takes some 10 s for 1,024 tokens of SmolLM2-135M (default: none)",
-    )
-    parser.add_argument(
-        "--adapter",
-        metavar="FILE",
-        type=Path,
-        help="an adapter learnt before, of the same fold; with --distil it goes on learning",
-    )
-    parser.add_argument("-o", "--output", required=True, type=Path, help="the recipe, a TOML file")
-    parser.add_argument("--report", type=Path, help="a JSON file for all points that were measured")
-    parser.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
+    """Find a recipe, and write it with what belongs to it."""
     _require_sense(options)
     command = _repeated(options)
     own = None if options.fold_text is None else "\n".join(read_text(options.fold_text))
@@ -121,17 +55,16 @@ def _run(options: argparse.Namespace) -> None:
         raise ValueError(
             f"text {options.text} must be longer than what --tokens takes, for --distil: give more"
         )
-    with progress_bar(MofNCompleteColumn()) as progress:
+    with Work("calibrating") as work:
         curves = 1 + bool(parts.lessons) + (adapter is not None)  # each time that it changes
         total = 1 + curves * len(parts.slopes) + len(parts.checks) * (1 + calibrate.LAPS)
-        task = progress.add_task("calibrating", total=total + len(parts.lessons))
-        step = lambda doing: progress.update(task, description=doing, advance=1)  # noqa: E731
+        work.begin("calibrating", total + len(parts.lessons))
         if source is None:
             packed = pack_fold(find_fold(checkpoint, encode(parts.fold)))
             options.fold = options.output.with_suffix(".fold.npz")
             options.fold.write_bytes(packed)
             source = unpack_fold(packed)  # as it will be read again
-        found = calibrate.Calibration(checkpoint, source, parts.slopes, parts.checks, step)
+        found = calibrate.Calibration(checkpoint, source, parts.slopes, parts.checks, work.advance)
         if adapter is not None:
             found.adapt(adapter)
         if parts.lessons:

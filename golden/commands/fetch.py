@@ -2,25 +2,14 @@
 
 import argparse
 
-from rich.progress import DownloadColumn
-
 from golden.checkpoint import fetch
-from golden.commands.options import progress_bar
+from golden.console.progress import Work
 
-__all__ = ["add"]
-
-
-def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    parser = commands.add_parser("fetch", help="get a known model into the cache, and check it")
-    parser.add_argument("model", metavar="MODEL", help=", ".join(fetch.KNOWN))
-    parser.set_defaults(run=_run)
+__all__ = ["run"]
 
 
-def _run(options: argparse.Namespace) -> None:
-    with progress_bar(DownloadColumn()) as progress:
-        task = progress.add_task("fetching", total=None)
-        path = fetch.fetch(
-            options.model, lambda done, total: progress.update(task, completed=done, total=total)
-        )
+def run(options: argparse.Namespace) -> None:
+    """Fetch a model, and print where it is."""
+    with Work(f"fetching {options.model}", unit="bytes") as work:
+        path = fetch.fetch(options.model, work.reach)
     print(path)

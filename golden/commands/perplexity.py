@@ -3,58 +3,22 @@
 import argparse
 import json
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import MofNCompleteColumn
-from rich.table import Table
-
-from golden.commands.options import add_recipe, add_windows, progress_bar, read_windows
+from golden.commands.windows import read_windows
+from golden.console.progress import Work
+from golden.console.tables import print_lines, print_table
 from golden.measure.firing import FiringStatistics
-from golden.measure.perplexity import ARITHMETICS, DOCUMENT_END, Measurement, measure
+from golden.measure.perplexity import Measurement, measure
 from golden.numerics.encoding import CODINGS
 
-__all__ = ["add"]
-
-_ABOUT = f"""\
-The text is cut into windows of --context tokens that do not overlap (a line {DOCUMENT_END} ends a
-document, and no window spans two). In each window every token but the first is predicted from those
-before it; perplexity is e to the mean cross-entropy of all predictions. The model runs twice on the
-same windows: in fp32, and with every matrix driven by spikes as the recipe says. What is between
-the matrices is then in float, or with --arithmetic integer what a device computes.
-"""
+__all__ = ["run"]
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "perplexity",
-        help="perplexity in fp32 and by spikes, and how each site fires",
-        description=_ABOUT,
-    )
-    add_windows(parser)
-    add_recipe(parser)
-    parser.add_argument(
-        "--arithmetic",
-        choices=ARITHMETICS,
-        default="float",
-        help="what the spiking model computes in between its matrices (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--per-layer", action="store_true", help="in the table, a row for each site of each layer"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object instead of the table"
-    )
-    parser.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> None:
-    recipe, checkpoint, context, batches = read_windows(options)
-    with progress_bar(MofNCompleteColumn()) as progress:
-        task = progress.add_task("windows", total=len(batches))
-        found = measure(
-            checkpoint, recipe, batches, lambda: progress.advance(task), options.arithmetic
-        )
+def run(options: argparse.Namespace) -> None:
+    """Measure, and print what was measured."""
+    with Work("reading") as work:
+        recipe, checkpoint, context, batches = read_windows(options)
+        work.begin("windows", len(batches))
+        found = measure(checkpoint, recipe, batches, work.advance, options.arithmetic)
     about = {
         "model": options.model,
         "text": str(options.text),
@@ -84,18 +48,13 @@ def _print_table(about: dict[str, object], found: Measurement, per_layer: bool) 
             f"residual stream: largest magnitude {found.largest_residual:.1f}, "
             f"{found.saturated_residuals} saturated"
         )
-    console = Console()
-    for line in lines:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
-    title = "Spikes per value, and shares of the values"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
-    table.add_column("site", no_wrap=True)
-    for heading in (*CODINGS, "silent", "clipped", "|n|<8"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    print_lines(*lines)
     rows = (found.sites if per_layer else {}) | found.by_kind()
-    for name, statistics in rows.items():
-        table.add_row(name, *_cells(statistics))
-    console.print(table)
+    print_table(
+        ("site", *CODINGS, "silent", "clipped", "|n|<8"),
+        ([name, *_cells(statistics)] for name, statistics in rows.items()),
+        title="Spikes per value, and shares of the values",
+    )
 
 
 def _cells(statistics: FiringStatistics) -> list[str]:
