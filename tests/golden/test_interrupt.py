@@ -19,13 +19,13 @@ class Interrupting:
 
 signal.signal(signal.SIGINT, signal.{handler})
 sys.meta_path.insert(0, Interrupting())
-sys.argv[1:] = ["--help"]
+sys.argv[1:] = {arguments!r}
 runpy.run_module({package!r}, run_name="__main__", alter_sys=True)
 """
 # Ends with a thread that the interpreter waits for, and is interrupted meanwhile.
 AT_THE_END = """
 import os, signal, threading, time
-from golden import interrupt
+from golden.console import interrupt
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Thread(target=time.sleep, args=[60]).start()
@@ -34,7 +34,7 @@ interrupt.run(lambda: 0)
 """
 IN_THE_COMMAND = """
 import signal
-from golden import interrupt
+from golden.console import interrupt
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 interrupt.run(lambda: signal.raise_signal(signal.SIGINT))
@@ -42,7 +42,7 @@ interrupt.run(lambda: signal.raise_signal(signal.SIGINT))
 
 TERMINATED = """
 import signal
-from golden import interrupt
+from golden.console import interrupt
 
 with interrupt.at_once("__main__"):
     pass
@@ -65,17 +65,25 @@ def run(script: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-COMMANDS = [("compiler", "torch"), ("golden", "torch"), ("sim", "rich.console")]
+COMMANDS = [
+    ("compiler", ["--help"], "amaranth"),
+    ("golden", ["--help"], "golden.console.parser"),
+    ("compiler", ["energy", "stories260k"], "torch"),
+    ("golden", ["fetch", "stories260k"], "rich.console"),
+    ("sim", ["run", "--layer", "mlp0"], "torch"),
+]
 
 
-@pytest.mark.parametrize(("package", "module"), COMMANDS)
-def test_imports_end_without_a_word(package, module):
-    script = IN_AN_IMPORT.format(package=package, module=module, handler="default_int_handler")
+@pytest.mark.parametrize(("package", "arguments", "module"), COMMANDS)
+def test_imports_end_without_a_word(package, arguments, module):
+    about = {"package": package, "arguments": arguments, "module": module}
+    script = IN_AN_IMPORT.format(**about, handler="default_int_handler")
     assert run(script) == (130, "")
 
 
 def test_a_job_in_the_background_that_ignores_interrupts_goes_on():
-    script = IN_AN_IMPORT.format(package="sim", module="rich.console", handler="SIG_IGN")
+    about = {"package": "golden", "arguments": ["--help"], "module": "golden.console.parser"}
+    script = IN_AN_IMPORT.format(**about, handler="SIG_IGN")
     assert run(script) == (0, "")
 
 

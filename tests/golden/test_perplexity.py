@@ -135,7 +135,7 @@ def test_integers_lose_little_more_than_spikes(stories, capsys):
     assert probabilities["values"] < 5 * 8 * tokens * (512 + 1) / 2
     assert 1.8 < found["spikes_per_weight"]["csd"] < 2.6
     status, out, _ = run(capsys, *arguments[:-1])
-    assert status == 0 and " probabilities " in out
+    assert status == 0 and "\nprobabilities " in out
     assert "residual stream: largest magnitude" in out and ", 0 saturated" in out
 
 
@@ -145,7 +145,7 @@ def test_the_table_shows_every_site(stories, capsys):
     assert "fp32    perplexity " in out and "spiking perplexity " in out
     assert "divergence of spiking from fp32: 0." in out
     for row in ("layers.4.gate_up", "head", "down", "all"):
-        assert f" {row} " in out
+        assert f"\n{row} " in out
 
 
 def test_measure_weighs_spikes_by_fan_out(stories260k):
