@@ -10,23 +10,30 @@ from torch import Tensor
 from golden.checkpoint import fetch
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import tensor_shapes
-from golden.checkpoint.readers import Contents, gguf, hf, llama2c
+from golden.checkpoint.readers import Contents, gguf, hf, llama2c, memory
 from golden.checkpoint.readers.file_bytes import require_file
 from golden.checkpoint.rope import rope_table
 from golden.checkpoint.tokenizer import Tokenizer
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 from golden.numerics.fixed import first_index
 
-__all__ = ["Checkpoint", "CheckpointError", "CheckpointNotFoundError", "ModelConfig", "load"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointNotFoundError",
+    "ModelConfig",
+    "load",
+    "of_model",
+]
 
 
 class Checkpoint:
-    """A checkpoint on disk: its configuration at once, its tensors one by one when asked for.
+    """A checkpoint: its configuration at once, its tensors one by one when asked for.
 
     Parameters
     ----------
     path : Path
-        Where it lies.
+        Where it lies; of a model in memory its name, for messages.
     contents : Contents
         What its reader found there.
 
@@ -119,8 +126,11 @@ class Checkpoint:
     def stamp(self) -> list[list[str | int]]:
         """What tells its weights from others without reading them: of each file name, bytes, time.
 
-        JSON values; the time is that of the last change, in nanoseconds.
+        JSON values; the time is that of the last change, in nanoseconds. Of a model in memory it is
+        a digest of its weights.
         """
+        if self._contents.stamp is not None:
+            return [[self.config.name, self._contents.stamp()]]
         states = [(path.name, path.stat()) for path in self._contents.files]
         return [[name, state.st_size, state.st_mtime_ns] for name, state in states]
 
@@ -161,9 +171,7 @@ def load(model: str | Path, progress: Callable[[int, int], None] | None = None) 
             f"llama2.c .bin file, or one of {', '.join(fetch.KNOWN)}"
         )
     try:
-        checkpoint = Checkpoint(path, _reader(path)(path, name))
-        _try_rotation(checkpoint.config)
-        return checkpoint
+        return _opened(path, _reader(path)(path, name))
     except (ArithmeticError, TypeError, RecursionError) as error:
         # Values of the wrong kind, deep inside what a file says of itself.
         raise CheckpointError(
@@ -173,6 +181,38 @@ def load(model: str | Path, progress: Callable[[int, int], None] | None = None) 
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def of_model(
+    model: memory.InMemory, tokenizer: memory.Fast | None = None, name: str | None = None
+) -> Checkpoint:
+    """Take a model of transformers from memory: as `load` would read what it saves, bit for bit.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        A causal language model. Its weights are not copied: what changes them changes these.
+    tokenizer : transformers.PreTrainedTokenizerFast, optional
+        Its tokenizer.
+    name : str, optional
+        What it is called; by default the last part of what it was loaded by, else ``model``.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not of the LLaMA, Mistral, Qwen2 or Qwen3 family, or its weights are not there.
+    """
+    name = name or memory.name_of(model)
+    try:
+        return _opened(Path(name), memory.read(model, tokenizer, name))
+    except (ArithmeticError, TypeError) as error:
+        raise CheckpointError(f"{name} has a configuration that cannot be used: {error}") from error
+
+
+def _opened(path: Path, contents: Contents) -> Checkpoint:
+    checkpoint = Checkpoint(path, contents)
+    _try_rotation(checkpoint.config)
+    return checkpoint
 
 
 def _try_rotation(config: ModelConfig) -> None:

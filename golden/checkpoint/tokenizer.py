@@ -13,7 +13,7 @@ from golden.checkpoint.pieces import Pieces
 from golden.checkpoint.readers.file_bytes import require_file
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 
-__all__ = ["Tokenizer", "from_gguf", "from_hf"]
+__all__ = ["Tokenizer", "from_gguf", "from_hf", "of_fast"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,12 @@ def from_hf(directory: Path, bos_id: int | None, eos_ids: tuple[int, ...]) -> To
         fast = FastTokenizer.from_file(str(path))
     except Exception as error:  # the package raises Exception itself for a damaged file
         raise CheckpointError(f"{path} is damaged ({error}): get it again") from error
-    fast.no_truncation()  # some files carry what a training run had set
+    return of_fast(fast, bos_id, eos_ids)
+
+
+def of_fast(fast: FastTokenizer, bos_id: int | None, eos_ids: tuple[int, ...]) -> Tokenizer:
+    """Return a tokenizer of the package tokenizers, which it changes, as one of a model."""
+    fast.no_truncation()  # some carry what a training run had set
     fast.no_padding()
     return _from_fast(fast, bos_id, eos_ids)
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from golden.console import places
 
-__all__ = ["about", "commit", "digest", "sources", "version", "version_line"]
+__all__ = ["RECORD", "about", "commit", "digest", "sources", "version", "version_line"]
 
 UNKNOWN = "unknown"
 """The commit where nothing tells it."""
 
-_RECORD = Path(__file__).with_name("commit.txt")  # setup.py writes it into what it builds
+RECORD = "commit.txt"
+"""The file beside this one that tells the commit; setup.py writes it into what it builds."""
+
 _OF_SOURCES = (".py", ".h", ".cpp", ".sv", ".json", ".toml")
 _GIT_SECONDS = 5
 
@@ -40,7 +42,8 @@ def commit() -> str:
     """
     root = places.checkout()
     if root is None:
-        return _RECORD.read_text().strip() if _RECORD.exists() else UNKNOWN
+        record = Path(__file__).with_name(RECORD)
+        return record.read_text().strip() if record.exists() else UNKNOWN
     if not (root / ".git").exists():  # else Git looks further up, for another project's
         return UNKNOWN
     command = ["git", "-C", str(root), "describe", "--always", "--dirty=+dirty", "--exclude=*"]

@@ -48,9 +48,9 @@ def test_a_checkout_tells_its_version_and_commit_and_whether_it_differs(elsewher
 
 def test_an_installed_package_has_the_commit_it_was_built_from(elsewhere, monkeypatch):
     (elsewhere / "pyproject.toml").unlink()
-    monkeypatch.setattr(version, "_RECORD", elsewhere / "commit.txt")
+    monkeypatch.setattr(version, "__file__", str(elsewhere / "version.py"))
     assert version.commit() == "unknown"
-    (elsewhere / "commit.txt").write_text("1a2b3c4\n")
+    (elsewhere / version.RECORD).write_text("1a2b3c4\n")
     forget()
     assert version.commit() == "1a2b3c4"
 

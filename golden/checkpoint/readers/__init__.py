@@ -39,11 +39,13 @@ class StoredTensor:
 class Contents:
     """What a reader finds: the configuration, the tensors under canonical names, the tokenizer.
 
-    `files` are those that the tensors lie in. The tokenizer is read when `tokenizer` is called,
-    which raises `CheckpointError` where there is none.
+    `files` are those that the tensors lie in; where they lie in none, `stamp` tells their values
+    from others. The tokenizer is read when `tokenizer` is called, which raises `CheckpointError`
+    where there is none.
     """
 
     config: ModelConfig
     tensors: dict[str, StoredTensor]
     tokenizer: Callable[[], "Tokenizer"]
     files: tuple[Path, ...]
+    stamp: Callable[[], str] | None = None

@@ -15,7 +15,7 @@ from golden.checkpoint.readers.hf_config import model_config, object_in, read_js
 from golden.checkpoint.tokenizer import from_hf
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 
-__all__ = ["read"]
+__all__ = ["canonical_name", "ends", "read", "require_family"]
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -55,18 +55,8 @@ def read(directory: Path, name: str | None = None) -> Contents:
 
     Raises `CheckpointError` where it is incomplete, damaged, or its model is not of the family.
     """
-    path = directory / "config.json"
-    fields = read_json(path)
-    if fields.get("model_type") not in FAMILIES:
-        raise CheckpointError(
-            f"{directory} holds a model of the type {fields.get('model_type')}: use one of the "
-            "LLaMA, Mistral, Qwen2 or Qwen3 family"
-        )
-    if quantization := object_in(path, fields, "quantization_config"):
-        raise CheckpointError(
-            f"{directory} is quantized ({quantization.get('quant_method')}): "
-            "use the checkpoint in F32, F16 or BF16, or a GGUF file"
-        )
+    fields = read_json(directory / "config.json")
+    require_family(directory, fields)
     tensors: dict[str, StoredTensor] = {}
     shards = _shards(directory)
     for shard in shards:
@@ -78,14 +68,28 @@ def read(directory: Path, name: str | None = None) -> Contents:
             )
         tensors |= of_shard
     config = model_config(directory, fields, tensors, name)
+    return Contents(config, tensors, lambda: from_hf(directory, *ends(fields)), tuple(shards))
+
+
+def require_family(directory: Path, fields: dict[str, Any]) -> None:
+    """Refuse, with a CheckpointError, a `config.json` of another family or of packed weights."""
+    if fields.get("model_type") not in FAMILIES:
+        raise CheckpointError(
+            f"{directory} holds a model of the type {fields.get('model_type')}: use one of the "
+            "LLaMA, Mistral, Qwen2 or Qwen3 family"
+        )
+    if quantization := object_in(directory / "config.json", fields, "quantization_config"):
+        raise CheckpointError(
+            f"{directory} is quantized ({quantization.get('quant_method')}): "
+            "use the checkpoint in F32, F16 or BF16, or a GGUF file"
+        )
+
+
+def ends(fields: dict[str, Any]) -> tuple[int | None, tuple[int, ...]]:
+    """Return the ids of beginning and end that a `config.json` names."""
     eos_ids = fields.get("eos_token_id")
     eos_ids = eos_ids if isinstance(eos_ids, list) else [] if eos_ids is None else [eos_ids]
-    return Contents(
-        config,
-        tensors,
-        lambda: from_hf(directory, fields.get("bos_token_id"), tuple(eos_ids)),
-        tuple(shards),
-    )
+    return fields.get("bos_token_id"), tuple(eos_ids)
 
 
 def _shards(directory: Path) -> list[Path]:
@@ -118,12 +122,7 @@ def _tensors(shard: Path) -> dict[str, StoredTensor]:
         raise CheckpointError(f"{shard} is truncated or damaged ({error}): get it again") from error
     tensors, file = {}, FileBytes(shard)
     for key, place in places.items():
-        canonical = _canonical(key)
-        if canonical is None:
-            raise CheckpointError(
-                f"{shard} holds the tensor {key}, which has no place here: use a LLaMA, Mistral, "
-                "Qwen2 or Qwen3 model without it"
-            )
+        canonical = canonical_name(shard, key)
         if place["dtype"] not in DTYPES:
             raise CheckpointError(
                 f"{shard}: {key} must be one of {', '.join(DTYPES)}, not {place['dtype']}: "
@@ -165,11 +164,20 @@ def _reading(
     return read
 
 
-def _canonical(key: str) -> str | None:
-    """Return the canonical name, empty for what is derived, None for what the family lacks."""
+def canonical_name(place: Path, key: str) -> str:
+    """Return a tensor's canonical name, empty for what is derived.
+
+    Raises `CheckpointError`, saying that `place` holds it, for a tensor that the family lacks.
+    """
     if key.endswith(DERIVED):
         return ""
+    name = TENSORS.get(key)
     if key.startswith("model.layers."):
         _, _, layer, kind = key.split(".", 3)
-        return f"layers.{layer}.{LAYER_TENSORS[kind]}" if kind in LAYER_TENSORS else None
-    return TENSORS.get(key)
+        name = f"layers.{layer}.{LAYER_TENSORS[kind]}" if kind in LAYER_TENSORS else None
+    if name is None:
+        raise CheckpointError(
+            f"{place} holds the tensor {key}, which has no place here: use a LLaMA, Mistral, "
+            "Qwen2 or Qwen3 model without it"
+        )
+    return name

@@ -1,0 +1,1 @@
+"""Spikeloom for notebooks and scripts."""
