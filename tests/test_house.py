@@ -6,9 +6,17 @@ import sys
 import tomllib
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = (".ci", "bench", "compiler", "docs", "golden", "hw", "sim", "tests", "tools")
-TEXT_SUFFIXES = {"", ".md", ".py", ".toml", ".yaml", ".svg", ".v", ".sv", ".vlt", ".cpp", ".h"}
+FOLDERS = (
+    *(".ci", ".github", "bench", "compiler", "docs", "examples", "golden", "hw", "sim"),
+    *("spikeloom", "tests", "tools"),
+)
+TEXT_SUFFIXES = {
+    *("", ".cff", ".cpp", ".h", ".ipynb", ".md", ".py", ".sv", ".svg", ".toml", ".v", ".vlt"),
+    *(".yaml", ".yml"),
+}
 
 
 def project_texts() -> dict[str, str]:
@@ -76,3 +84,15 @@ def test_ci_runs_what_a_contributor_runs():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
     assert script.read_text().endswith("\nmake test\n")
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    commands = [step["run"] for step in workflow["jobs"]["test"]["steps"] if "run" in step]
+    assert commands == ["bash .ci/run"]
+
+
+def test_the_citation_has_what_its_format_asks_for():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["license"] == project["license"]
+    assert citation["authors"] == [{"name": "Spikeloom contributors"}]
+    assert {"message", "title"} < citation.keys()
