@@ -58,14 +58,14 @@ _ERRORS = "e2e/test_rtl_errors.py"
 MUTATIONS = [
     *_of(
         "matmul/pe.py",
-        "hw/test_array.py",
+        "hw/matmul/test_array.py",
         ("the sign of a spike", "wide ^ minus.replicate(width)", "wide ^ plus.replicate(width)"),
         ("the carry into a subtraction", "total = Cat(1, v_mem)", "total = Cat(0, v_mem)"),
         ("a token that does not fire", "operand = Mux(plus | minus,", "operand = Mux(1,"),
     ),
     *_of(
         "contract/params.py",
-        "hw/test_array.py",
+        "hw/matmul/test_array.py",
         (
             "the highest bit of the accumulator",
             "(self.max_count * 127 * self.max_channels).bit_length() + 1",
@@ -74,7 +74,7 @@ MUTATIONS = [
     ),
     *_of(
         "matmul/array.py",
-        "hw/test_array.py",
+        "hw/matmul/test_array.py",
         (
             "forwarding of a bank that returns at once",
             "keep = ~flags.load | (held_place == place)",
@@ -104,7 +104,7 @@ MUTATIONS = [
     ),
     *_of(
         "matmul/sequencer.py",
-        "hw/test_array.py",
+        "hw/matmul/test_array.py",
         ("the wait for a half", "half_free = ~occupied.bit_select(half, 1)", "half_free = 1"),
         (
             "the release of a half",
@@ -130,7 +130,7 @@ MUTATIONS = [
     ),
     *_of(
         "spike/train.py",
-        "hw/test_train.py",
+        "hw/spike/test_train.py",
         (
             "the digits +1 of the non-adjacent form",
             "(triple & ~magnitude) >> 1",
@@ -145,13 +145,13 @@ MUTATIONS = [
     ),
     *_of(
         "spike/train.py",
-        "hw/test_array.py",
+        "hw/matmul/test_array.py",
         ("a MAC array's one step", "steps = Const(1)", "steps = longest"),
         ("a silent channel's step", "Mux(steps == 0, 1, steps)", "steps"),
     ),
     *_of(
         "spike/neuron.py",
-        "hw/test_neuron.py",
+        "hw/spike/test_neuron.py",
         (
             "the clip at the largest count",
             "Mux(overflow, self.max_count, last.spikes)",
@@ -169,13 +169,13 @@ MUTATIONS = [
     ),
     *_of(
         "spike/threshold.py",
-        "hw/test_threshold.py",
+        "hw/spike/test_threshold.py",
         ("the least threshold", "self.o.payload.eq(one_lsb)", "self.o.payload.eq(dividend)"),
         ("a threshold's saturation", "dividend[width:].any()", "dividend[width + 40 :].any()"),
     ),
     *_of(
         "spike/encoder.py",
-        "hw/test_encoder.py",
+        "hw/spike/test_encoder.py",
         (
             "magnitudes beyond the last channel",
             "Mux(inside(lane), Mux(element < 0, -element, element), 0)",
@@ -210,13 +210,13 @@ MUTATIONS = [
     ),
     *_of(
         "spike/buffer.py",
-        "hw/test_events.py",
+        "hw/spike/test_events.py",
         ("stale bits of a bitmap", "Mux(position == 0, 0, gathered)", "gathered"),
         ("tokens beyond the batch", "active = token < tokens", "active = tokens != 0"),
     ),
     *_of(
         "spike/events.py",
-        "hw/test_events.py",
+        "hw/spike/test_events.py",
         (
             "an event that is not taken",
             "event_taken.eq(event_valid & free)",
@@ -237,7 +237,7 @@ MUTATIONS = [
     ),
     *_of(
         "matmul/tiling.py",
-        "hw/test_tiling.py",
+        "hw/matmul/test_tiling.py",
         (
             "the outputs of the last tile",
             "self.o.last.outputs.eq((self.outputs - 1)[:tile_log2] + 1)",
@@ -247,7 +247,7 @@ MUTATIONS = [
     ),
     *_of(
         "matmul/fetch.py",
-        "hw/test_fetch.py",
+        "hw/matmul/test_fetch.py",
         ("a MATMUL's own base", "Mux(based, base_of_matmul, base)", "base"),
         ("the next tile's base", "current_base + Mux(end, distance, 0)", "current_base"),
         ("a segment that is not taken", "move.eq(end | both)", "move.eq(1)"),
@@ -259,7 +259,7 @@ MUTATIONS = [
     ),
     *_of(
         "matmul/beats.py",
-        "hw/test_beats.py",
+        "hw/matmul/test_beats.py",
         (
             "a weight's sign",
             "chosen.word_select(lane, width).as_signed()",
@@ -273,7 +273,7 @@ MUTATIONS = [
     ),
     *_of(
         "memory/bursts.py",
-        "hw/test_bursts.py",
+        "hw/memory/test_bursts.py",
         (
             "the cut at 4 KiB",
             "longest.eq(Mux(to_page_end < self._max_words, to_page_end, self._max_words))",
@@ -287,7 +287,7 @@ MUTATIONS = [
     ),
     *_of(
         "memory/read.py",
-        "hw/test_read.py",
+        "hw/memory/test_read.py",
         (
             "the credit of a client",
             "room.eq(reserved + bursts.o.payload.words <= depth)",
@@ -298,7 +298,7 @@ MUTATIONS = [
     ),
     *_of(
         "matmul/channel_words.py",
-        "hw/test_channel_words.py",
+        "hw/matmul/test_channel_words.py",
         ("the half that is loaded", "half.eq(~half),", "half.eq(0),"),
         (
             "a half that still drains",
@@ -309,7 +309,7 @@ MUTATIONS = [
     ),
     *_of(
         "matmul/drain.py",
-        "hw/test_drain.py",
+        "hw/matmul/test_drain.py",
         (
             "accumulators that nothing touched",
             "Mux(empty, 0, self.psums[lane])",
@@ -329,7 +329,7 @@ MUTATIONS = [
     ),
     *_of(
         "matmul/requant.py",
-        "hw/test_requant.py",
+        "hw/matmul/test_requant.py",
         ("the rounding bit", "half_up.eq((scaled << 1).bit_select(places, 1))", "half_up.eq(0)"),
         ("the saturation of the product", "Mux(whole > limit, limit, whole)", "whole"),
         ("the saturation after the bias", "total >= limit", "total > limit"),
@@ -337,7 +337,7 @@ MUTATIONS = [
     ),
     *_of(
         "memory/write.py",
-        "hw/test_write.py",
+        "hw/memory/test_write.py",
         ("the bytes behind a row", "(byte < end)", "(byte <= end)"),
         ("the bytes before a row", "(byte >= first) & (byte < end)", "(byte < end)"),
         (
@@ -363,7 +363,7 @@ MUTATIONS = [
     ),
     *_of(
         "control/ahead.py",
-        "hw/test_ahead.py",
+        "hw/control/test_ahead.py",
         ("the room for words", "under_way + words <= self._room", "under_way < self._room"),
         ("all of the room", "under_way + words <= self._room", "under_way + words < self._room"),
         ("a segment on offer", "reading.eq(request.valid & ~request.ready)", "reading.eq(0)"),
@@ -373,7 +373,7 @@ MUTATIONS = [
     ),
     *_of(
         "control/controller.py",
-        "hw/test_controller_failures.py",
+        "hw/control/test_controller_failures.py",
         (
             "a slot that could not be read",
             "with m.If(failure != Error.NONE):  # the slot may not be what memory holds",
@@ -387,7 +387,7 @@ MUTATIONS = [
     ),
     *_of(
         "control/controller.py",
-        "hw/test_controller.py",
+        "hw/control/test_controller.py",
         ("the fence", "fenced = any_fields.fence & self.working", "fenced = 0"),
         (
             "thresholds that a MATMUL still needs",
@@ -398,12 +398,12 @@ MUTATIONS = [
     ),
     *_of(
         "control/controller.py",
-        "hw/test_controller_loops.py",
+        "hw/control/test_controller_loops.py",
         ("the words of records at the end", "slots.quiet & records.quiet", "slots.quiet"),
     ),
     *_of(
         "control/controller.py",
-        "hw/test_controller_fences.py",
+        "hw/control/test_controller_fences.py",
         ("the wait of TOKEN", "with m.Elif(~self.working):", "with m.Elif(1):"),
         (
             "a fence on what the controller does itself",
@@ -413,7 +413,7 @@ MUTATIONS = [
     ),
     *_of(
         "control/controller.py",
-        "hw/test_controller_tokens.py",
+        "hw/control/test_controller_tokens.py",
         (
             "a stop token of the prompt",
             "(position >= self.prompt_end) & (number == self.stop_token)",
@@ -429,7 +429,7 @@ MUTATIONS = [
     ),
     *_of(
         "control/slots.py",
-        "hw/test_slots.py",
+        "hw/control/test_slots.py",
         (
             "a record that is taken",
             "slot.eq(slot ^ record), records_left.eq(records_left - 1)",
@@ -454,7 +454,7 @@ MUTATIONS = [
     ),
     *_of(
         "control/placement.py",
-        "hw/test_placement.py",
+        "hw/control/test_placement.py",
         (
             "the place of the position's row",
             "position[:POSITION_WIDTH] * vector.stride",
@@ -469,7 +469,7 @@ MUTATIONS = [
     ),
     *_of(
         "memory/rows.py",
-        "hw/test_rows.py",
+        "hw/memory/test_rows.py",
         ("the owner of the words", "owner.eq(chosen)", "owner.eq(offered)"),
         ("a row on offer", "Mux(waits, kept, offered)", "offered"),
         (
@@ -480,7 +480,7 @@ MUTATIONS = [
     ),
     *_of(
         "spike/kv_cache.py",
-        "hw/test_cache.py",
+        "hw/spike/test_kv_cache.py",
         ("the tile of a key", "Cat(column, tile * job.channels)", "Cat(column, tile)"),
         ("the byte of a key in its word", "row.first.eq(code_address)", "row.first.eq(0)"),
         ("the code of a key", "one[index[:byte_log2]]", "one[0]"),
@@ -499,7 +499,7 @@ MUTATIONS = [
     ),
     *_of(
         "control/legal.py",
-        "hw/test_legal.py",
+        "hw/control/test_legal.py",
         (
             "positions beyond 16 bits",
             "(~vector.b_by_position | ~position[POSITION_WIDTH:].any())",
@@ -508,12 +508,12 @@ MUTATIONS = [
     ),
     *_of(
         "common/divide.py",
-        "hw/test_divide.py",
+        "hw/common/test_divide.py",
         ("a quotient bit", "fits.eq(partial >= divisor)", "fits.eq(partial > divisor)"),
     ),
     *_of(
         "vector/rounding.py",
-        "hw/test_vector.py",
+        "hw/vector/test_unit.py",
         ("halves of negative numbers", "(value + half - (value < 0))", "(value + half)"),
         (
             "the largest element",
@@ -528,12 +528,12 @@ MUTATIONS = [
     ),
     *_of(
         "vector/elementwise.py",
-        "hw/test_vector.py::test_rotate",
+        "hw/vector/test_unit.py::test_rotate",
         ("the sense of a rotation", "first - second if subtracts", "first + second if subtracts"),
     ),
     *_of(
         "vector/elementwise.py",
-        "hw/test_vector.py::test_swiglu",
+        "hw/vector/test_unit.py::test_swiglu",
         ("gates beyond the table", "Mux(beyond[2], one,", "Mux(0, one,"),
         ("negative gates", "Mux(gate[2] < 0, one - upper, upper)", "upper"),
         ("the rounding of the sigmoid", "(1 + exp(-i / 32)) + 0.5)", "(1 + exp(-i / 32)))"),
@@ -541,7 +541,7 @@ MUTATIONS = [
     ),
     *_of(
         "vector/norm.py",
-        "hw/test_vector.py::test_norm",
+        "hw/vector/test_unit.py::test_norm",
         (
             "squares beyond the last element",
             "Mux(self.inside[lane], x * x, 0)",
@@ -551,7 +551,7 @@ MUTATIONS = [
     ),
     *_of(
         "vector/softmax.py",
-        "hw/test_vector.py::test_softmax",
+        "hw/vector/test_unit.py::test_softmax",
         (
             "scores beyond the last one",
             "self.inside[lane] & (self.a[lane] > best)",
@@ -569,7 +569,7 @@ MUTATIONS = [
     ),
     *_of(
         "vector/argmax.py",
-        "hw/test_vector.py",
+        "hw/vector/test_unit.py",
         ("the first of equal elements", "of_word > largest", "of_word >= largest"),
         (
             "elements beyond the last one",
@@ -579,7 +579,7 @@ MUTATIONS = [
     ),
     *_of(
         "vector/unit.py",
-        "hw/test_vector.py",
+        "hw/vector/test_unit.py",
         (
             "the gains that all rows share",
             "Mux(job.b_same, b, b + job.stride)",
@@ -596,7 +596,7 @@ MUTATIONS = [
     ),
     *_of(
         "control/csr.py",
-        "hw/test_csr.py",
+        "hw/control/test_csr.py",
         ("a start while busy", "& self.wdata[0] & ~self.busy", "& self.wdata[0]"),
         (
             "the latch of a counter's upper half",

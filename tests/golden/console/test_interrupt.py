@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # Interrupts the process in the midst of importing a module, then runs a command.
 IN_AN_IMPORT = """
 import os, runpy, signal, sys

@@ -17,7 +17,7 @@ from golden.model.llama import Model
 from golden.model.spiking import SpikingLinear
 from golden.recipe.recipe import known_recipes, load_recipe
 
-TEXTS = Path(__file__).resolve().parents[3] / "shared" / "text"
+TEXTS = Path(__file__).resolve().parents[4] / "shared" / "text"
 
 
 def text(name: str) -> Path:

@@ -17,7 +17,7 @@ from golden.numerics.neuron import fire, threshold
 from golden.recipe.recipe import load_recipe
 from golden.recipe.recipe_file import to_toml
 from golden.recipe.settings import SiteSettings
-from tests.golden.test_perplexity import text
+from tests.golden.measure.test_perplexity import text
 
 STORIES = "tinystories_train_head.txt"
 
