@@ -13,7 +13,7 @@ from golden.checkpoint.names import tensor_shapes
 from golden.checkpoint.readers import Contents, gguf, hf, llama2c, memory
 from golden.checkpoint.readers.file_bytes import require_file
 from golden.checkpoint.rope import rope_table
-from golden.checkpoint.tokenizer import Tokenizer
+from golden.checkpoint.tokenizer import Tokenizer, of_ids
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 from golden.numerics.fixed import first_index
 
@@ -68,8 +68,14 @@ class Checkpoint:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer beside or in the checkpoint; `CheckpointError` where there is none."""
-        return self._contents.tokenizer()
+        """The tokenizer beside or in the checkpoint; where there is none, texts are token ids.
+
+        A damaged one raises `CheckpointError`.
+        """
+        try:
+            return self._contents.tokenizer()
+        except CheckpointNotFoundError as missing:
+            return of_ids(missing)
 
     def names(self) -> list[str]:
         """Return the canonical names of the tensors; a tied output head is not among them."""

@@ -1,22 +1,37 @@
 """Prompts: what a model can be asked to continue."""
 
+from collections.abc import Sequence
+
 from golden.checkpoint.checkpoint import Checkpoint
 
 __all__ = ["prompt_ids"]
 
 
-def prompt_ids(checkpoint: Checkpoint, prompt: str) -> list[int]:
-    """Return a prompt's tokens; ValueError where it has none, or more than the model takes."""
-    try:
-        prompt.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the prompt must be Unicode text, not bytes of another coding") from None
-    ids = checkpoint.tokenizer.encode(prompt)
+def prompt_ids(checkpoint: Checkpoint, prompt: str | Sequence[int]) -> list[int]:
+    """Return a prompt's tokens; a prompt may be tokens already.
+
+    Raises
+    ------
+    ValueError
+        Where it has none, more than the model takes, or one that is not in the vocabulary.
+    """
+    ids = _encoded(checkpoint, prompt) if isinstance(prompt, str) else list(prompt)
     if not ids:
         raise ValueError("the prompt has no token: give one that has")
+    vocabulary = checkpoint.config.vocab_size
+    if beyond := [token for token in ids if not 0 <= token < vocabulary]:
+        raise ValueError(f"a token of the prompt must be 0 to {vocabulary - 1}, not {beyond[0]}")
     if len(ids) > checkpoint.config.max_positions:
         raise ValueError(
             f"the prompt has {len(ids)} tokens, more than the {checkpoint.config.max_positions} "
             "positions of the model: give a shorter one"
         )
     return ids
+
+
+def _encoded(checkpoint: Checkpoint, prompt: str) -> list[int]:
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the prompt must be Unicode text, not bytes of another coding") from None
+    return checkpoint.tokenizer.encode(prompt)

@@ -13,7 +13,7 @@ from golden.checkpoint.pieces import Pieces
 from golden.checkpoint.readers.file_bytes import require_file
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 
-__all__ = ["Tokenizer", "from_gguf", "from_hf", "of_fast"]
+__all__ = ["Tokenizer", "from_gguf", "from_hf", "of_fast", "of_ids"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def from_gguf(path: Path, metadata: dict[str, Any]) -> Tokenizer:
         if key.startswith("tokenizer.ggml.")
     }
     if "tokens" not in fields:
-        raise CheckpointError(f"{path} has no tokenizer: use another file, or token ids")
+        raise CheckpointNotFoundError(f"{path} has no tokenizer: use another file, or token ids")
     build = {"gpt2": _byte_level, "llama": _scored}.get(fields.get("model", ""))
     if build is None:
         raise CheckpointError(
@@ -111,6 +111,21 @@ def from_gguf(path: Path, metadata: dict[str, Any]) -> Tokenizer:
         raise CheckpointError(
             f"{path}: the tokenizer is damaged ({error}): get it again"
         ) from error
+
+
+def of_ids(missing: CheckpointNotFoundError) -> Tokenizer:
+    """Return what stands for a tokenizer that is not there: a text is token ids, such as `1 17 4`.
+
+    Any other text is refused with `missing`.
+    """
+
+    def encode(text: str) -> list[int]:
+        try:
+            return [int(word) for word in text.replace(",", " ").split()]
+        except ValueError:
+            raise missing from None
+
+    return Tokenizer(encode, lambda ids: " ".join(map(str, ids)), None, ())
 
 
 def _ends(fields: dict[str, Any]) -> tuple[int | None, tuple[int, ...]]:

@@ -288,7 +288,7 @@ def test_rows_are_those_of_the_whole_tensor(directory, dtype, seed):
 
 def test_directory_without_a_tokenizer(directory):
     with pytest.raises(CheckpointNotFoundError) as error:
-        load(directory).tokenizer  # noqa: B018
+        load(directory).tokenizer.encode("Once")
     assert str(error.value) == (
         f"{directory} has no tokenizer.json: get it too (the save_pretrained of transformers "
         "writes one), or use token ids"

@@ -64,7 +64,7 @@ def test_without_a_tokenizer_it_says_so(seed):
     model = random_model("llama", seed)
     model.config.name_or_path = "somebody/tiny"
     with pytest.raises(CheckpointError) as error:
-        of_model(model).tokenizer  # noqa: B018
+        of_model(model).tokenizer.encode("a")
     assert str(error.value) == ("tiny has no tokenizer: give one with tokenizer=, or use token ids")
     with pytest.raises(CheckpointError) as error:
         of_model(model, object()).tokenizer  # noqa: B018
