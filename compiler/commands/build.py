@@ -7,13 +7,10 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from compiler.artifact.program import Compiled
+from compiler.boards.board import board_called
 from compiler.boards.pick import Picked, pick
 from compiler.commands import devices as devices_cli
-from compiler.commands.build_options import OUTPUT_ROOT, add_options, require_one_hardware
 from compiler.commands.summary import summarize, summarize_prediction
 from compiler.models.request import Request, refuse_fold, request
 from compiler.predict.activity import CODING, profiled
@@ -21,36 +18,28 @@ from compiler.programs.layers import build
 from compiler.programs.model import ALL_LAYERS, build_model
 from compiler.programs.plan import Plan, make_plan, write_plan
 from compiler.storage.partial import telling
+from golden.console.progress import Work
 from golden.measure.profile import Profile
 from golden.measure.profile_file import load_profile
 from golden.recipe.recipe import Recipe, load_recipe
 from hw.contract.presets import preset
 
-__all__ = ["add"]
+__all__ = ["run"]
+
+OUTPUT_ROOT = Path("build/compiled")
+"""Where a model goes, under its name, unless another directory is asked for."""
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    command = commands.add_parser("build", help="compile layers of a trained model")
-    add_options(command)
-    command.set_defaults(run=_build)
-
-
-def _build(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
+    """Compile what is asked for, and print what it is."""
     begin = time.monotonic()
     together = options.devices != 1
     if together:
         devices_cli.require_options(options)
-    require_one_hardware(options)
+    _require_one_hardware(options)
     make = _maker(options)
     recipe = load_recipe(options.recipe)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading", total=None)
-
-        def say(doing: str) -> None:
-            progress.update(task, description=doing)
-
+    with Work("reading") as work:
         wanted = request(
             options.model,
             checkpoint=options.checkpoint,
@@ -58,7 +47,7 @@ def _build(options: argparse.Namespace) -> None:
             seed=options.seed,
         )
         refuse_fold(wanted, recipe)
-        picked = _picked(options, wanted, recipe, say)
+        picked = _picked(options, wanted, recipe, work.say)
         params = picked.params if picked else preset(options.preset or wanted.preset)
         room = {"context": options.context, "memory": options.memory}
         speed = {}
@@ -69,15 +58,15 @@ def _build(options: argparse.Namespace) -> None:
         again = partial(_plan, options, wanted, params=params, recipe=recipe, **room, **speed)
         plan = report = None
 
-        def draw(work: Path, manifest: dict) -> None:
+        def draw(directory: Path, manifest: dict) -> None:
             nonlocal report
-            say("drawing the report")
-            report = _draw(plan, again, work, manifest, options, wanted, picked)
+            work.say("drawing the report")
+            report = _draw(plan, again, directory, manifest, options, wanted, picked)
 
         of_weights = options.layers == ALL_LAYERS and wanted.checkpoint is not None
         with telling(directory) if of_weights else nullcontext():
             if together:
-                shares = devices_cli.build(options, wanted, directory, params, recipe, say)
+                shares = devices_cli.build(options, wanted, directory, params, recipe, work.say)
                 devices_cli.summarize(shares, options.json, time.monotonic() - begin)
                 return
             plan = again(coding=options.coding or "csd")
@@ -94,7 +83,7 @@ def _build(options: argparse.Namespace) -> None:
                     params=params,
                     recipe=recipe,
                     weights=wanted.entry,
-                    progress=lambda matrix: say(f"compiled {matrix}"),
+                    progress=lambda matrix: work.say(f"compiled {matrix}"),
                     **more,
                 )
     board = report.get("board") if report is not None else None
@@ -189,3 +178,12 @@ def _maker(options: argparse.Namespace) -> Callable[..., Compiled]:
         return partial(build_model, coding=options.coding, **choices)
     names = [layer for layer in options.layers.split(",") if layer]
     return partial(build, layers=names, coding=options.coding or "csd", **choices)
+
+
+def _require_one_hardware(options: argparse.Namespace) -> None:
+    """Raise ValueError where hardware is asked for twice, or as a board that is not known."""
+    if options.board is None:
+        return
+    if options.preset is not None:
+        raise ValueError("--preset must be left out: --board picks the hardware")
+    board_called(options.board)

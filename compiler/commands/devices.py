@@ -5,14 +5,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from compiler.artifact import manifest as manifests
 from compiler.artifact.program import Compiled
 from compiler.models.request import Request
 from compiler.programs.devices import CompiledDevices, build_devices
 from compiler.programs.model import ALL_LAYERS
+from golden.console.tables import print_lines, print_table
 from golden.recipe.recipe import Recipe
 from hw.contract.params import HwParams
 
@@ -78,21 +76,15 @@ def summarize(compiled: CompiledDevices, as_json: bool, seconds: float) -> None:
         }
         print(json.dumps(report, indent=1))
         return
-    table = Table(title=f"{manifest['model']['name']} on {len(shards)} devices")
-    table.add_column("device")
-    for heading in ("key heads", "bytes of memory", "of its image", "of its weights", "programs"):
-        table.add_column(heading, justify="right")
-    for device, shard in enumerate(shards):
-        table.add_row(str(device), *(f"{figure:,}" for figure in _share(shard).values()))
-    console = Console()
-    console.print(table)
-    console.print(
+    print_table(
+        ("device", "key heads", "bytes of memory", "of its image", "of its weights", "programs"),
+        ([device, *_share(shard).values()] for device, shard in enumerate(shards)),
+        title=f"{manifest['model']['name']} on {len(shards)} devices",
+    )
+    print_lines(
         f"{compiled.directory}: {manifest['recipe']['name']}, {manifest['coding']}, "
         f"{manifest['context']:,} positions, {seconds:.1f} s",
         f"hardware {manifest['fingerprint']}",
-        sep="\n",
-        highlight=False,
-        soft_wrap=True,
     )
 
 

@@ -4,13 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from compiler.artifact.program import Compiled
 from compiler.predict.balance import balance
 from compiler.predict.measured import told
 from compiler.report.style import number
+from golden.console.tables import print_lines, print_table
 
 __all__ = ["summarize", "summarize_prediction"]
 
@@ -41,29 +39,20 @@ def summarize(
         return
     if compiled.is_model:
         matrices = _alike(matrices)
-    table = Table(title=f"{manifest['model']['name']}: {', '.join(manifest['layers'])}")
-    table.add_column("matrix")
-    for heading in ("K", "N", "bits", "tiles", "weight bytes", "dense cycles, at least"):
-        table.add_column(heading, justify="right")
-    for step in matrices:
-        keys = ("channels", "outputs", "weight_width", "tiles", "weight_bytes", "dense_cycles")
-        table.add_row(step["matrix"], *(f"{step[key]:,}" for key in keys))
-    console = Console()
-    console.print(table)
-    console.print(
+    keys = ("matrix", "channels", "outputs", "weight_width", "tiles", "weight_bytes")
+    print_table(
+        ("matrix", "K", "N", "bits", "tiles", "weight bytes", "dense cycles, at least"),
+        ([step[key] for key in (*keys, "dense_cycles")] for step in matrices),
+        title=f"{manifest['model']['name']}: {', '.join(manifest['layers'])}",
+    )
+    print_lines(
         f"{compiled.directory}: {len(compiled.regions)} regions, {compiled.memory_bytes:,} bytes "
         f"of memory, {manifest['recipe']['name']}, {manifest['coding']}, "
         f"{_extent(compiled)}, {seconds:.1f} s",
         f"hardware {compiled.fingerprint}",
-        sep="\n",
-        highlight=False,
-        soft_wrap=True,
+        *(told(manifest["schedule"]) if "schedule" in manifest else ()),
+        *(f"balance: {entry.finding}" for entry in found if entry.finding),
     )
-    if "schedule" in manifest:
-        console.print(*told(manifest["schedule"]), sep="\n", highlight=False, soft_wrap=True)
-    for entry in found:
-        if entry.finding:
-            console.print(f"balance: {entry.finding}", highlight=False, soft_wrap=True)
 
 
 def _extent(compiled: Compiled) -> str:
@@ -86,23 +75,22 @@ def _alike(matrices: list[dict]) -> list[dict]:
 
 def summarize_prediction(report: dict, directory: Path) -> None:
     """Print how long tokens take, and where the reports are."""
-    table = Table(title="one token, predicted")
-    for heading in ("position", "cycles", "bytes read", "weights, keys, values", "of the dense"):
-        table.add_column(heading, justify="right")
+    rows = []
     for token in report["tokens"]:
         share = token["weight_bytes"] / token["dense_weight_bytes"]
-        figures = (token[key] for key in ("position", "cycles", "bytes_read", "weight_bytes"))
-        table.add_row(*(f"{figure:,}" for figure in figures), f"{share:.1%}")
-    console = Console()
-    console.print(table)
-    console.print(
+        figures = [token[key] for key in ("position", "cycles", "bytes_read", "weight_bytes")]
+        rows.append([*figures, f"{share:.1%}"])
+    print_table(
+        ("position", "cycles", "bytes read", "weights, keys, values", "of the dense"),
+        rows,
+        title="one token, predicted",
+        left=(),
+    )
+    print_lines(
         *([_on_board(report["board"])] if "board" in report else []),
         f"firing: {report['activity_source']}",
         f"KV cache: {report['memory']['kv_cache_bytes']:,} bytes, {report['context']:,} positions",
         f"report: {directory / 'report.html'}, report.json, trace.json",
-        sep="\n",
-        highlight=False,
-        soft_wrap=True,
     )
 
 

@@ -1,22 +1,27 @@
 """The one table of all commands: figures to the right, with separators, within 80 columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_lines", "print_table", "table"]
+__all__ = ["print_lines", "print_table"]
+
+_GAP = 2  # between two columns: a padding and an unseen line
 
 
-def table(
+def print_table(
     headings: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
     title: str | None = None,
     left: Iterable[int] = (0,),
-) -> Table:
-    """Return a table; headings wrap between words, and no figure is ever cut.
+) -> None:
+    """Print a table; headings wrap between words, and no figure is ever cut.
+
+    What is wider than the terminal (80 columns in a pipe) becomes several tables, each of which
+    begins with the first column.
 
     Parameters
     ----------
@@ -30,36 +35,46 @@ def table(
         The columns whose cells are words.
     """
     cells = [[_shown(value) for value in row] for row in rows]
-    made = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
-    )
-    words = set(left)
-    for index, heading in enumerate(headings):
-        longest = [*heading.split(), *(row[index] for row in cells)]
-        made.add_column(
-            heading,
-            justify="left" if index in words else "right",
-            min_width=max(map(len, longest), default=0),
-        )
-    for row in cells:
-        made.add_row(*row)
-    return made
-
-
-def print_table(
-    headings: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    title: str | None = None,
-    left: Iterable[int] = (0,),
-) -> None:
-    """Print `table` of the same."""
-    Console(highlight=False, markup=False).print(table(headings, rows, title=title, left=left))
+    longest = [max((len(row[i]) for row in cells), default=0) for i in range(len(headings))]
+    wide = [max(len(heading), cell) for heading, cell in zip(headings, longest, strict=True)]
+    least = [
+        max(*map(len, heading.split()), cell)
+        for heading, cell in zip(headings, longest, strict=True)
+    ]
+    console, words = Console(highlight=False, markup=False), {*left}
+    widths = wide if _taken(wide) <= console.width else least
+    if title is not None:
+        print(title)
+    for number, part in enumerate(_parts(widths, console.width)):
+        table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+        for index in part:
+            justify = "left" if index in words else "right"
+            table.add_column(headings[index], justify=justify, width=widths[index])
+        for row in cells:
+            table.add_row(*(row[index] for index in part))
+        if number:
+            print()
+        console.print(table)
 
 
 def print_lines(*lines: str) -> None:
     """Print lines as they are; none is broken, so that a search finds what it looks for."""
-    Console(highlight=False, markup=False).print(*lines, sep="\n", soft_wrap=True)
+    print(*lines, sep="\n")
+
+
+def _taken(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _parts(widths: Sequence[int], room: int) -> Iterator[list[int]]:
+    """Yield the columns of each table, all with the first and at least one more."""
+    part = [0]
+    for index in range(1, len(widths)):
+        if len(part) > 1 and _taken([widths[i] for i in (*part, index)]) > room:
+            yield part
+            part = [0]
+        part.append(index)
+    yield part
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,47 @@
+"""`python -m compiler boards`."""
+
+import argparse
+import json
+
+from compiler.boards.board import board_called
+from compiler.boards.report import boards_report
+from compiler.commands.token import asked
+from compiler.predict.activity import CODING
+from compiler.programs.layers import check_coding
+from golden.console.progress import Work
+from golden.console.tables import print_lines, print_table
+
+__all__ = ["run"]
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print what fits each board, and what is predicted of it."""
+    coding = options.coding or CODING
+    if options.board is not None:
+        board_called(options.board)
+    check_coding(coding)
+    with Work("fitting accelerators to boards"):
+        of = asked(options)
+        of_token = (of.position, of.prompt, of.profile, options.board, coding)
+        report = boards_report(of.config, of.recipe, *of_token)
+    if options.json:
+        print(json.dumps(report, indent=1))
+        return
+    rows = []
+    for row in report["boards"]:
+        if "params" in row:
+            params = row["params"]
+            cells = [row["cores"]]
+            cells += [params[key] for key in ("tokens", "lanes", "banks", "axi_data_width")]
+            cells += [f"{row['tokens_per_second']:.3g}", row["bound"]]
+            cells += [f"{row[key]:.3g}" for key in ("prompt_seconds", "joules_per_token")]
+            rows.append([row["key"], *cells])
+    headings = ("board", "cores", "tokens", "lanes", "banks", "port", "tokens/s", "limited by")
+    print_table(
+        (*headings, f"{of.prompt:,} tokens, s", "J a token"),
+        rows,
+        title=f"{of.config.name}, {of.recipe.name}: predicted, see docs/boards.md",
+        left=(0, 7),
+    )
+    print_lines(*(f"{row['key']}: {row['reason']}" for row in report["boards"]))
+    print_lines(f"firing: {report['firing']}")

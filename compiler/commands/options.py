@@ -1,0 +1,36 @@
+"""Options that commands of compiler and simulators take: one name, one meaning, everywhere."""
+
+from compiler.boards.board import boards
+from golden.checkpoint.names import MATRICES
+from golden.console.parser import Command
+from hw.contract.isa import Coding
+from hw.contract.presets import PRESETS
+
+__all__ = ["LAYERS", "add_board", "add_coding", "add_preset"]
+
+LAYERS = f"mlpN, attnN, one of {' '.join(f'{name}N' for name in MATRICES)}, or lm_head"
+"""What layers are called, N from 0."""
+
+
+def add_preset(command: Command, default: str) -> None:
+    """Add the option --preset; help says what it will be where it is left out."""
+    command.group("hardware").add_argument(
+        "--preset",
+        metavar="PRESET",
+        help=f"hardware: {', '.join(sorted(PRESETS))} (default: {default})",
+    )
+
+
+def add_coding(command: Command, default: str = "csd") -> None:
+    """Add the option --coding; help says what it will be where it is left out."""
+    codings = ", ".join(coding.name.lower() for coding in Coding)
+    command.group("hardware").add_argument(
+        "--coding", metavar="CODING", help=f"of spike trains: {codings} (default: {default})"
+    )
+
+
+def add_board(command: Command, help: str) -> None:
+    """Add the option --board; `help` goes on after the boards' names."""
+    command.group("hardware").add_argument(
+        "--board", metavar="BOARD", help=f"{', '.join(boards())}: {help}"
+    )
