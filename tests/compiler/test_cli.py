@@ -118,7 +118,7 @@ def test_a_missing_model_to_build_is_one_sentence(capsys):
     assert run(capsys, "build") == (
         2,
         "",
-        ("python -m compiler build: the following arguments are required: model (see --help)\n"),
+        "python -m compiler build: MODEL must be given, first or as --model (see --help)\n",
     )
 
 
