@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bench.workload import Workload, run_checked
 from hw.contract.presets import preset
+from sim.device import Timing
 from sim.rtl.builds import build_bench
-from sim.rtl.device import RtlResult, Timing
+from sim.rtl.device import RtlResult
 
 __all__ = ["HARDWARE", "measure"]
 

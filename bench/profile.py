@@ -26,9 +26,9 @@ from hw.contract.isa import Opcode
 from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.cycle.device import Cycle
-from sim.device import Registers
+from sim.device import Registers, Timing
 from sim.functional.device import Functional
-from sim.rtl.device import Rtl, Timing
+from sim.rtl.device import Rtl
 
 __all__ = ["RECIPES", "measure"]
 

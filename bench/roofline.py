@@ -9,8 +9,9 @@ import numpy as np
 
 from bench.workload import Program, Workload, run_checked
 from hw.contract.presets import preset
+from sim.device import Timing
 from sim.rtl.builds import build_bench
-from sim.rtl.device import RtlResult, Timing
+from sim.rtl.device import RtlResult
 
 __all__ = ["ALL", "KINDS", "measure"]
 

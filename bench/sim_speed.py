@@ -13,9 +13,10 @@ from bench.verilated import build_loop, run_loop
 from bench.workload import Program, Workload
 from hw.contract.presets import PRESETS, preset
 from hw.generate.emit import emit
+from sim.device import Timing
 from sim.rtl.bench.job import JOBS_VARIABLE, Job, read_outcomes, write_jobs
 from sim.rtl.builds import build_bench
-from sim.rtl.device import Timing, cycle_limit
+from sim.rtl.limits import cycle_limit
 from sim.rtl.simulator import cocotb_run
 from sim.rtl.verilog import Build, wave_format
 

@@ -14,10 +14,10 @@ from golden.console.places import SOURCES
 from golden.recipe.recipe import load_recipe, recipes_of
 from hw.contract.presets import preset
 from hw.contract.regs import Error
-from sim.device import Finished, Registers
+from sim.device import Registers, Result, Timing
 from sim.functional.device import Functional
 from sim.rtl.builds import build_bench
-from sim.rtl.device import Rtl, Timing
+from sim.rtl.device import Rtl
 
 __all__ = ["measure"]
 
@@ -132,7 +132,7 @@ def _token(compiled: Compiled, memory: np.ndarray, position: int, latency: int) 
     }
 
 
-def _run(device, compiled: Compiled, memory: np.ndarray, registers: Registers) -> Finished:
+def _run(device, compiled: Compiled, memory: np.ndarray, registers: Registers) -> Result:
     finished = device.execute(
         memory, compiled.program_address, compiled.params, registers, lambda *_: None
     )

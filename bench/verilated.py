@@ -14,8 +14,9 @@ from golden.console.places import SOURCES
 from hw.contract import regs
 from hw.contract.params import HwParams
 from hw.generate.emit import emit
+from sim.device import Timing
 from sim.errors import failure
-from sim.rtl.device import Timing, cycle_limit
+from sim.rtl.limits import cycle_limit
 from sim.rtl.verilog import verilator
 
 __all__ = ["build_loop", "run_loop"]

@@ -17,8 +17,9 @@ from hw.contract.params import HwParams
 from sim.check.activations import default_prompt, prompt_vectors
 from sim.check.compare import judge
 from sim.check.expected import Expected, expect
+from sim.device import Timing
 from sim.functional.device import Functional
-from sim.rtl.device import Rtl, RtlResult, Run, Timing
+from sim.rtl.device import Rtl, RtlResult, Run
 from sim.rtl.verilog import Build
 
 __all__ = ["Program", "Workload", "run_checked"]

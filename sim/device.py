@@ -1,8 +1,8 @@
 """What every device offers: a compiled program and inputs go in, outputs and counters come out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,52 +10,38 @@ from compiler.artifact.program import Compiled
 from hw.contract.params import HwParams
 from hw.contract.regs import COUNTERS, Error
 
-__all__ = ["NO_TOKEN", "Device", "Finished", "Registers", "Result", "WholeDevice", "no_counts"]
+__all__ = ["NO_TOKEN", "Device", "OnToken", "Registers", "Result", "Timing", "no_counts"]
 
 NO_TOKEN = (1 << 32) - 1
 """A stop token that no vocabulary has."""
 
+OnToken = Callable[[int, int], None]
+"""Is given each position and the token that ARGMAX puts there, as it comes."""
+
+_UNWRITTEN = 0xA5  # what outputs hold before the start
+
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """What a run left behind.
+class Timing:
+    """How the memory behaves: see `sim.rtl.bench.memory.configure`.
 
-    Attributes
-    ----------
-    outputs : dict of str to ndarray
-        By output region, (tokens, channels) in int32 (Q15.16); after an error, whatever is there.
-    counters : dict of str to int or None
-        By name of `hw.contract.regs.COUNTERS`; None where the device has no notion of it.
-    error : Error
-        The first error, `Error.NONE` after a good run.
+    Raises
+    ------
+    ValueError
+        Naming the first value out of its range.
     """
 
-    outputs: dict[str, np.ndarray]
-    counters: dict[str, int | None]
-    error: Error
+    latency: int = 60
+    stalls: float = 0.0
+    seed: int = 0
 
-
-class Device(Protocol):
-    """Something that executes compiled programs."""
-
-    name: str
-
-    def run(self, compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> Result:
-        """Execute the program once, from a fresh memory.
-
-        Parameters
-        ----------
-        compiled : Compiled
-            The program and its weights.
-        inputs : mapping of str to ndarray
-            For each input region its vectors, (tokens, channels) in int32 (Q15.16).
-
-        Raises
-        ------
-        ValueError
-            Where `inputs` are not those of `compiled`.
-        """
-        ...
+    def __post_init__(self) -> None:
+        if not 1 <= self.latency <= 100_000:
+            raise ValueError(f"latency must be 1 to 100000 cycles, not {self.latency}")
+        if not 0 <= self.stalls <= 0.9:
+            raise ValueError(f"stalls must be a probability from 0 to 0.9, not {self.stalls}")
+        if not 0 <= self.seed < 1 << 63:
+            raise ValueError(f"seed must be 0 to 2^63 - 1, not {self.seed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +58,8 @@ class Registers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
-    """What the host finds when a program has ended, besides memory.
+class Result:
+    """What the host finds when a program has ended.
 
     Attributes
     ----------
@@ -83,27 +69,44 @@ class Finished:
         The first error, `Error.NONE` after a good run.
     position : int
         Register POSITION.
+    outputs : dict of str to ndarray
+        Of layers, by output region, (tokens, channels) in int32 (Q15.16); after an error, whatever
+        is there.
     """
 
     counters: dict[str, int | None]
     error: Error
-    position: int
+    position: int = 0
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-class WholeDevice(Protocol):
-    """Something that executes the program of a whole model."""
+class Device(ABC):
+    """Something that executes programs; `sim.devices.open_device` returns one by its name.
+
+    Attributes
+    ----------
+    name : str
+        As commands call it.
+    cycles : int or None
+        Those that the program under way has taken so far; None where the device cannot tell.
+    observes : bool
+        Whether it tells an observer of each instruction.
+    """
 
     name: str
+    cycles: int | None = None
+    observes: bool = True
 
+    @abstractmethod
     def execute(
         self,
         memory: np.ndarray,
         program: int,
         params: HwParams,
-        registers: Registers,
-        on_token: Callable[[int, int], None],
-    ) -> Finished:
-        """Execute the program once.
+        registers: Registers | None = None,
+        on_token: OnToken = lambda _position, _token: None,
+    ) -> Result:
+        """Execute a program once: of layers, of a whole model, or a segment of one.
 
         Parameters
         ----------
@@ -113,13 +116,50 @@ class WholeDevice(Protocol):
             Byte address of the program's header.
         params : HwParams
             The hardware.
-        registers : Registers
-            What is set before the start.
+        registers : Registers, optional
+            What is set before the start; by default nothing is.
         on_token : callable
-            Is given each position and the token that ARGMAX puts there: as it comes, or after the
-            end where the device cannot tell earlier.
+            Is given each position and the token that ARGMAX puts there, as it comes.
+
+        Raises
+        ------
+        HardwareFault
+            Where the hardware breaks the bus's protocol, or does not come to an end.
         """
-        ...
+
+    def run(self, compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> Result:
+        """Execute compiled layers once, from a fresh memory.
+
+        Parameters
+        ----------
+        compiled : Compiled
+            The program and its weights.
+        inputs : mapping of str to ndarray
+            For each input region its vectors, (tokens, channels) in int32 (Q15.16).
+
+        Raises
+        ------
+        ValueError
+            Where `inputs` are not those of `compiled`.
+        HardwareFault
+            As of `execute`.
+        """
+        memory = memory_before(compiled, inputs)
+        found = self.execute(memory, compiled.program_address, compiled.params)
+        return replace(found, outputs=outputs_in(compiled, memory))
+
+
+def memory_before(compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return a memory image with inputs, in which no output is right by chance."""
+    memory = compiled.image(inputs)
+    for region in compiled.outputs.values():
+        memory[region.address : region.address + region.bytes] = _UNWRITTEN
+    return memory
+
+
+def outputs_in(compiled: Compiled, memory: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the outputs that a memory image holds, by region."""
+    return {name: compiled.read(memory, name) for name in compiled.outputs}
 
 
 def no_counts() -> dict[str, int | None]:

@@ -18,8 +18,8 @@ from bench.tables import TABLES
 from bench.workload import Workload, run_checked
 from hw.contract.presets import preset
 from hw.generate import yosys
+from sim.device import Timing
 from sim.rtl.builds import build_bench
-from sim.rtl.device import Timing
 
 TEST = preset("test")
 

@@ -22,16 +22,12 @@ from hw.contract.presets import PRESETS, preset
 from sim.check import cases, report
 from sim.check.cases import Case
 from sim.check.compare import judge
-from sim.cycle.device import Cycle
-from sim.device import Result, no_counts
+from sim.device import Result, Timing, no_counts
+from sim.devices import Options, open_device, require_device
 from sim.errors import HardwareFault
-from sim.functional.device import Functional
-from sim.rtl.builds import build_bench
-from sim.rtl.device import Rtl, Run, Timing
 from sim.rtl.verilog import tool_versions, wave_format
 
 __all__ = [
-    "DEVICES",
     "LOCK",
     "OUTPUT_ROOT",
     "Clock",
@@ -41,9 +37,6 @@ __all__ = [
     "preset_name",
     "run",
 ]
-
-DEVICES = ("rtl", "cycle", "functional")
-"""What a program can be run on."""
 
 OUTPUT_ROOT = outputs("sim")
 """Where reports go, by model and layer."""
@@ -72,7 +65,7 @@ class Request:
     tokens : int or None
         Vectors of each input.
     device : str
-        One of `DEVICES`.
+        One of `sim.devices.DEVICES`.
     timing : Timing
         Of the memory behind the rtl and cycle devices, and the seed.
     waves : bool
@@ -160,8 +153,7 @@ def run(
         Where a tool is missing or fails.
     """
     forget(request)
-    if request.device not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {request.device!r}")
+    require_device(request.device)
     if request.waves and request.device != "rtl":
         raise ValueError(f"waves are recorded on the rtl device only, not on {request.device}")
     with ExitStack() as until_the_end:
@@ -182,29 +174,24 @@ def _run(
     path.unlink(missing_ok=True)  # an older run's report must not stand for this one
     say("functional device")
     with clock.part("functional"):
-        result = functional = Functional().run(case.compiled, case.inputs)
+        reference = open_device("functional", case.compiled.params)
+        result = functional = reference.run(case.compiled, case.inputs)
     total = functional.counters["dram_bytes_read"]
-    if request.device == "cycle":
-        say("cycle model")
-        cycle = Cycle(timing=request.timing, progress=lambda done: progress(done, total))
-        with clock.part("simulate"):
-            try:
-                result = cycle.run(case.compiled, case.inputs)
-            except HardwareFault as fault:
-                result = fault
-    elif request.device == "rtl":
-        say("building the simulator, once for this hardware")
-        with clock.part("build"):
-            build = build_bench(case.compiled.params, waves=request.waves)
-        say("simulating")
-        rtl = Rtl(
-            build,
+    if request.device != "functional":
+        options = Options(
+            timing=request.timing,
             waves=directory / f"waves.{wave_format()}" if request.waves else None,
             progress=lambda done: progress(done, total),
+            say=say,
         )
-        of_case = Run(compiled=case.compiled, inputs=case.inputs, timing=request.timing)
+        with clock.part("build"):
+            device = open_device(request.device, case.compiled.params, options)
+        say(f"{request.device} device")
         with clock.part("simulate"):
-            (result,) = rtl.run_all([of_case])
+            try:
+                result = device.run(case.compiled, case.inputs)
+            except HardwareFault as fault:
+                result = fault
     verdict = judge(case.compiled, case.expected, functional, result, request.device)
     finished = report.assemble(
         case,

@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
             raise ValueError(
                 "--link-bytes and --link-latency must be left out: one device has no link"
             )
-        generate = alone.generate
+        generate = alone
     shows = not options.json
 
     def write(text: str) -> None:

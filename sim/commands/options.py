@@ -60,7 +60,7 @@ def work_bar(*columns: ProgressColumn) -> Progress:
 
 def timing(options: argparse.Namespace):
     """Return how the memory behaves, a `sim.rtl.device.Timing`."""
-    from sim.rtl.device import Timing  # imports of seconds
+    from sim.device import Timing  # imports of seconds
 
     return Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
 

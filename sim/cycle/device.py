@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compiler.artifact.program import Compiled
 from hw.contract import isa
 from hw.contract.isa import Opcode
 from hw.contract.params import HwParams
 from hw.contract.regs import Error
 from sim.cycle import library as c
-from sim.cycle.run import ModelRun
-from sim.device import Finished, Registers, Result
+from sim.cycle.model_run import ModelRun
+from sim.device import Device, OnToken, Registers, Result, Timing
 from sim.functional.device import Functional, Observation
-from sim.rtl.device import Timing
 
 __all__ = ["Batch", "Cycle", "predict"]
 
@@ -28,8 +26,8 @@ _IDLE_CYCLES_WITH_REGISTERS = 32
 random numbers have moved on by then."""
 
 
-class Cycle:
-    """The cycle device; see `sim.device.Device` and `sim.device.WholeDevice`.
+class Cycle(Device):
+    """The cycle device.
 
     Parameters
     ----------
@@ -48,64 +46,43 @@ class Cycle:
         *,
         timing: Timing = Timing(),  # noqa: B008 - frozen
         progress: Callable[[int], None] = lambda _bytes_read: None,
-        observe: Callable[[Observation], None] = lambda _seen: None,
+        observe: Callable[[Observation], None] | None = None,
     ) -> None:
-        self._timing, self._progress, self._observe = timing, progress, observe
-
-    def run(self, compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> Result:
-        """Execute the program once; see `sim.device.Device.run`.
-
-        Raises
-        ------
-        HardwareFault
-            Where the modelled hardware breaks the bus's protocol, or does not come to an end.
-        """
-        memory, host = _memory(compiled.memory_bytes, self._timing), c.Host()
-        host.program, host.slots = compiled.program_address, len(compiled.instructions())
-        with ModelRun(compiled.params, memory, host, self._progress) as model:
-            result = Functional(self._both(model)).run(compiled, inputs)
-            return replace(result, counters=_counted(result, model))
+        self._timing, self._progress = timing, progress
+        self._observe = observe or (lambda _seen: None)
 
     def execute(
         self,
         memory: np.ndarray,
         program: int,
         params: HwParams,
-        registers: Registers,
-        on_token: Callable[[int, int], None] = lambda _position, _token: None,
-    ) -> Finished:
-        """Execute a whole model's program once; see `sim.device.WholeDevice.execute`.
-
-        Raises
-        ------
-        HardwareFault
-            Where the modelled hardware breaks the bus's protocol, or does not come to an end.
-        """
+        registers: Registers | None = None,
+        on_token: OnToken = lambda _position, _token: None,
+    ) -> Result:
+        """Execute a program once; see `sim.device.Device.execute`."""
         header = memory[program : program + isa.HEADER.size // 8].tobytes()
-        host = c.Host(
-            program=program,
-            slots=isa.unpack(isa.HEADER, header)["slots"],
-            first_position=registers.first_position,
-            prompt_end=registers.prompt_end,
-            end_position=registers.end_position,
-        )
-        timing = _memory(memory.size, self._timing, _IDLE_CYCLES_WITH_REGISTERS)
+        host = c.Host(program=program, slots=isa.unpack(isa.HEADER, header)["slots"])
+        idle_cycles = _IDLE_CYCLES
+        if registers is not None:
+            idle_cycles = _IDLE_CYCLES_WITH_REGISTERS
+            host.first_position = registers.first_position
+            host.prompt_end = registers.prompt_end
+            host.end_position = registers.end_position
+        timing = _memory(memory.size, self._timing, idle_cycles)
         with ModelRun(params, timing, host, self._progress) as model:
-            functional = Functional(self._both(model))
-            finished = functional.execute(memory, program, params, registers, on_token)
-            return replace(finished, counters=_counted(finished, model))
 
-    def _both(self, model: ModelRun) -> Callable[[Observation], None]:
-        def tell(seen: Observation) -> None:
-            self._observe(seen)
-            model.add(seen)
+            def both(seen: Observation) -> None:
+                self._observe(seen)
+                model.add(seen)
 
-        return tell
+            def told(position: int, token: int) -> None:
+                self.cycles = model.counters()["cycles"]
+                on_token(position, token)
 
-
-def _counted(end: Result | Finished, model: ModelRun) -> dict[str, int | None]:
-    """Return a run's counters: the model knows the way to an END only."""
-    return model.counters() if end.error is Error.NONE else end.counters
+            found = Functional(both).execute(memory, program, params, registers, told)
+            if found.error is not Error.NONE:
+                return found  # the model knows the way to an END only
+            return replace(found, counters=dict(model.counters()))
 
 
 def _memory(memory_bytes: int, timing: Timing, idle_cycles: int = _IDLE_CYCLES) -> c.Timing:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hw.contract.params import HwParams
 from hw.spike.buffer import batch_layout, spike_write_layout
-from sim.device import Finished
+from sim.device import Result
 from sim.diverge.steps import Step
 from sim.rtl.bench.trace import Kind, read_trace, stored_bytes
 
@@ -35,7 +35,7 @@ class Record:
     end: str
 
 
-def ending(finished: Finished) -> str:
+def ending(finished: Result) -> str:
     """Return how a run ended, as a phrase."""
     return f"ended at position {finished.position} with error {finished.error.name}"
 
@@ -64,7 +64,7 @@ class Recorder:
                 self._addresses.append(addresses)
                 self._values.append(self._memory[addresses])
 
-    def record(self, finished: Finished) -> Record:
+    def record(self, finished: Result) -> Record:
         """Return the whole run."""
         return Record(
             addresses=np.concatenate(self._addresses),

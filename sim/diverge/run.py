@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sim.check import report
-from sim.check.run import DEVICES
-from sim.cycle.device import Cycle
-from sim.device import Finished
+from sim.device import Timing
+from sim.devices import DEVICES, Options, open_device
 from sim.diverge import saved
 from sim.diverge.explain import explain
 from sim.diverge.locate import Outcome, compare
@@ -19,11 +18,8 @@ from sim.diverge.record import Record, Recorder, ending, record_of_trace
 from sim.diverge.sources import Dump, Replay, Source
 from sim.diverge.steps import Step, Stepper
 from sim.errors import HardwareFault
-from sim.functional.device import Functional
 from sim.functional.machine import Observation
 from sim.generate.whole import GenerateRequest
-from sim.rtl.builds import build_bench
-from sim.rtl.device import Rtl, Timing
 
 __all__ = ["diverge", "execute", "outcome_of"]
 
@@ -39,7 +35,7 @@ def execute(
     Parameters
     ----------
     device : str
-        One of `sim.check.run.DEVICES`.
+        One of `sim.devices.DEVICES`.
     program : Program
         What is run.
     timing : Timing
@@ -58,19 +54,6 @@ def execute(
     def told(position: int, _token: int) -> None:
         say(f"{device} device: position {position}")
 
-    say(f"{device} device")
-    if device == "rtl":
-        say("building the simulator, once for this hardware")
-        build = build_bench(compiled.params)
-        say("rtl device")
-        with tempfile.TemporaryDirectory(prefix="spikeloom-") as directory:
-            trace = Path(directory) / "trace"
-            rtl = Rtl(build, timing=timing, trace=trace)
-            try:
-                end = ending(rtl.execute(memory, *start, told))
-            except HardwareFault as fault:
-                end = f"came to no end ({fault})"
-            return record_of_trace(trace, compiled.params, end), []
     recorder, stepper, steps = Recorder(memory), Stepper(compiled), []
 
     def observe(seen: Observation) -> None:
@@ -78,11 +61,18 @@ def execute(
         steps.append(step)
         recorder.add(step, seen.counts)
 
-    runner = Functional(observe)
-    if device == "cycle":
-        runner = Cycle(timing=timing, observe=observe)
-    finished: Finished = runner.execute(memory, *start, told)
-    return recorder.record(finished), steps
+    with tempfile.TemporaryDirectory(prefix="spikeloom-") as directory:
+        trace = Path(directory) / "trace"
+        options = Options(timing=timing, trace=trace, observe=observe, say=say)
+        runner = open_device(device, compiled.params, options)
+        say(f"{device} device")
+        if runner.observes:
+            return recorder.record(runner.execute(memory, *start, told)), steps
+        try:
+            end = ending(runner.execute(memory, *start, told))
+        except HardwareFault as fault:
+            end = f"came to no end ({fault})"
+        return record_of_trace(trace, compiled.params, end), []
 
 
 def outcome_of(

@@ -3,21 +3,19 @@
 It has no notion of time: counters of cycles are None.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from compiler.artifact.program import Compiled
 from hw.contract.params import HwParams
-from hw.contract.regs import Error
-from sim.device import Finished, Registers, Result
+from sim.device import Device, OnToken, Registers, Result
 from sim.functional.machine import Machine, Observation
 
-__all__ = ["Functional", "Observation", "execute"]
+__all__ = ["Functional", "Observation"]
 
 
-class Functional:
-    """The functional device; see `sim.device.Device` and `sim.device.WholeDevice`.
+class Functional(Device):
+    """The functional device.
 
     Parameters
     ----------
@@ -30,31 +28,14 @@ class Functional:
     def __init__(self, observe: Callable[[Observation], None] | None = None) -> None:
         self._observe = observe
 
-    def run(self, compiled: Compiled, inputs: Mapping[str, np.ndarray]) -> Result:
-        """Execute the program once, from a fresh memory; see `sim.device.Device.run`."""
-        memory = compiled.image(inputs)
-        counters, error = execute(memory, compiled.program_address, compiled.params, self._observe)
-        outputs = {name: compiled.read(memory, name) for name in compiled.outputs}
-        return Result(outputs=outputs, counters=counters, error=error)
-
     def execute(
         self,
         memory: np.ndarray,
         program: int,
         params: HwParams,
-        registers: Registers,
-        on_token: Callable[[int, int], None] = lambda _position, _token: None,
-    ) -> Finished:
-        """Execute a program in place; see `sim.device.WholeDevice.execute`."""
-        return Machine(memory, params, registers, self._observe, on_token).run(program)
-
-
-def execute(
-    memory: np.ndarray,
-    program: int,
-    params: HwParams,
-    observe: Callable[[Observation], None] | None = None,
-) -> tuple[dict[str, int | None], Error]:
-    """Execute a program that needs no registers in place; returns counters and error."""
-    finished = Functional(observe).execute(memory, program, params, Registers())
-    return finished.counters, finished.error
+        registers: Registers | None = None,
+        on_token: OnToken = lambda _position, _token: None,
+    ) -> Result:
+        """Execute a program in place; see `sim.device.Device.execute`."""
+        set_first = registers or Registers()
+        return Machine(memory, params, set_first, self._observe, on_token).run(program)

@@ -9,7 +9,7 @@ from hw.contract import isa
 from hw.contract.isa import VECTOR_PASSES, VECTOR_UNARY, Opcode, VectorOp
 from hw.contract.params import HwParams
 from hw.contract.regs import Error
-from sim.device import Finished, Registers, no_counts
+from sim.device import OnToken, Registers, Result, no_counts
 from sim.functional import vector
 from sim.functional.arithmetic import (
     accumulate,
@@ -75,7 +75,7 @@ class Observation:
 class Machine:
     """State of one run: what ENCODE left for MATMUL, and the counters.
 
-    Parameters are those of `sim.device.WholeDevice.execute` and of
+    Parameters are those of `sim.device.Device.execute` and of
     `sim.functional.device.Functional`.
     """
 
@@ -85,7 +85,7 @@ class Machine:
         params: HwParams,
         registers: Registers,
         observe: Callable[[Observation], None] | None,
-        on_token: Callable[[int, int], None],
+        on_token: OnToken,
     ) -> None:
         self.params, self.registers = params, registers
         self.observe, self.on_token = observe, on_token
@@ -94,7 +94,7 @@ class Machine:
         self.thresholds: list[int] = []
         self.counts = np.zeros((0, 0), np.int64)  # (tokens, channels)
 
-    def run(self, program: int) -> Finished:
+    def run(self, program: int) -> Result:
         """Run the program at an address to its end, or to its first error."""
         self.flow = Flow(self.image, program, self.params, self.registers)
         units = {
@@ -115,7 +115,7 @@ class Machine:
         if not self.flow.jumped:
             counters["dram_bytes_read"] = self.image.bytes_read
         counters["dram_bytes_written"] = self.image.bytes_written
-        return Finished(counters=counters, error=error, position=self.flow.position)
+        return Result(counters=counters, error=error, position=self.flow.position)
 
     def _observation(
         self, index: int, opcode: Opcode, fields: dict[str, int], found: dict[str, object]

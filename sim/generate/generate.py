@@ -16,15 +16,12 @@ from hw.contract.regs import Error
 from sim.check import report
 from sim.check.activations import default_prompt
 from sim.check.recipe import recipe_of
-from sim.check.run import DEVICES, Clock, preset_name
-from sim.cycle.device import Cycle
-from sim.device import Finished, Registers, WholeDevice, no_counts
+from sim.check.run import Clock, preset_name
+from sim.device import Device, Registers, Result, no_counts
+from sim.devices import Options, open_device, require_device
 from sim.errors import HardwareFault
-from sim.functional.device import Functional
 from sim.generate.text import Text, decoded, difference, made_tokens, registers_of, text_ids
 from sim.generate.whole import GenerateRequest, compiled_model
-from sim.rtl.builds import build_bench
-from sim.rtl.device import Rtl
 from sim.rtl.verilog import tool_versions
 
 __all__ = ["generate", "report_of"]
@@ -71,7 +68,8 @@ def generate(
         path = directory / "report.json"
         path.unlink(missing_ok=True)  # an older run's report must not stand for this one
         with clock.part("build"):
-            device = _device(request, compiled, say)
+            options = Options(timing=request.timing, say=say)
+            device = open_device(request.device, compiled.params, options)
         say(f"{request.device} device")
         text = Text(checkpoint=checkpoint, write=write, ids=list(ids), prompt_end=len(ids))
         text.begin()
@@ -111,30 +109,18 @@ def generate(
 
 
 def _check(request: GenerateRequest) -> None:
-    if request.device not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {request.device!r}")
+    require_device(request.device)
     if request.tokens < 1:
         raise ValueError(f"tokens must be at least 1, not {request.tokens}")
 
 
-def _device(
-    request: GenerateRequest, compiled: Compiled, say: Callable[[str], None]
-) -> WholeDevice:
-    if request.device == "functional":
-        return Functional()
-    if request.device == "cycle":
-        return Cycle(timing=request.timing)
-    say("building the simulator, once for this hardware")
-    return Rtl(build_bench(compiled.params), timing=request.timing)
-
-
 def _execute(
-    device: WholeDevice,
+    device: Device,
     compiled: Compiled,
     memory: numpy.ndarray,
     registers: Registers,
     text: Text,
-) -> Finished | HardwareFault:
+) -> Result | HardwareFault:
     try:
         return device.execute(
             memory, compiled.program_address, compiled.params, registers, text.take
@@ -147,14 +133,15 @@ def _other(
     compiled: Compiled,
     ids: list[int],
     registers: Registers,
-    finished: Finished,
+    finished: Result,
     memory: numpy.ndarray,
     device: str,
 ) -> list[str]:
     """Return what a device leaves or counts other than the functional one, a sentence each."""
     expected = compiled.image({})
     compiled.token_words(expected)[: len(ids)] = ids
-    reference = Functional().execute(expected, compiled.program_address, compiled.params, registers)
+    functional = open_device("functional", compiled.params)
+    reference = functional.execute(expected, compiled.program_address, compiled.params, registers)
     differing = numpy.flatnonzero(memory != expected)
     left = []
     if differing.size:
@@ -177,7 +164,7 @@ def report_of(
     prompt: str,
     ids: list[int],
     made: list[int],
-    finished: Finished | None,
+    finished: Result | None,
     failures: list[str],
     seconds: dict[str, float],
 ) -> dict[str, object]:

@@ -8,7 +8,7 @@ import numpy
 
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.prompt import prompt_ids
-from sim.device import NO_TOKEN, Finished, Registers
+from sim.device import NO_TOKEN, Registers, Result
 
 __all__ = ["Text", "decoded", "difference", "made_tokens", "registers_of", "text_ids"]
 
@@ -70,7 +70,7 @@ def registers_of(ids: list[int], checkpoint: Checkpoint, tokens: int) -> Registe
 
 
 def made_tokens(
-    tokens: numpy.ndarray, ids: list[int], finished: Finished, checkpoint: Checkpoint
+    tokens: numpy.ndarray, ids: list[int], finished: Result, checkpoint: Checkpoint
 ) -> list[int]:
     """Return the tokens after the prompt, up to the first that ends a text."""
     made = tokens[len(ids) : finished.position + 1].tolist()

@@ -19,7 +19,7 @@ from hw.contract.fingerprint import fingerprint
 from hw.contract.presets import preset
 from sim.check import cases
 from sim.check.run import OUTPUT_ROOT, alone, preset_name
-from sim.rtl.device import Timing
+from sim.device import Timing
 from sim.scale.link import Link
 
 __all__ = ["GenerateRequest", "compiled_devices", "compiled_model"]

@@ -59,10 +59,17 @@ def _hardware(params: HwParams) -> tuple[Callable[[Path], Iterable[Path]], dict[
     return emit, {"params": params.as_dict(), "hw": sources("hw")}
 
 
-def build_bench(params: HwParams, *, waves: bool = False, root: Path = BUILD_ROOT) -> Build:
+def build_bench(
+    params: HwParams,
+    *,
+    waves: bool = False,
+    root: Path = BUILD_ROOT,
+    say: Callable[[str], None] = lambda _doing: None,
+) -> Build:
     """Return the accelerator with the memory of ``sim/rtl/bench`` on its bus.
 
-    `waves` asks for a build that can record them. Raises as `sim.rtl.verilog.build` does.
+    `waves` asks for a build that can record them; `say` is told of a build under way. Raises as
+    `sim.rtl.verilog.build` does.
     """
     emit, content = _hardware(params)
     bench = [_BENCH / "bench.sv", *_MEMORY_SOURCES]
@@ -78,7 +85,7 @@ def build_bench(params: HwParams, *, waves: bool = False, root: Path = BUILD_ROO
         },
         waves=waves,
     )
-    return build(design, root)
+    return build(design, root, say)
 
 
 def build_accelerator(params: HwParams, *, root: Path = BUILD_ROOT) -> Build:

@@ -95,7 +95,7 @@ def simulate(
     jobs: Sequence[Job],
     *,
     waves: Path | None = None,
-    progress: Callable[[int], None] = lambda _bytes_read: None,
+    progress: Callable[[int, int], None] = lambda _bytes_read, _cycles: None,
     look: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
     """Run `jobs`, one after the other, in one process.
@@ -109,7 +109,7 @@ def simulate(
     waves : Path, optional
         File for the recorded waves; the build must be able to.
     progress : callable
-        Is given the bytes that the current job has read, now and then.
+        Is given the bytes that the current job has read and the cycles it has taken, now and then.
     look : callable
         Called now and then, and at the end.
 
@@ -123,9 +123,10 @@ def simulate(
         write_jobs(path, list(jobs))
 
         def look_around() -> None:
-            look()
             if progress_path(path).exists() and (text := progress_path(path).read_text()):
-                progress(json.loads(text)["bytes_read"])
+                told = json.loads(text)
+                progress(told["bytes_read"], told["cycles"])
+            look()
 
         cocotb_run(
             build,

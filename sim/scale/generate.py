@@ -16,16 +16,16 @@ from golden.checkpoint.checkpoint import Checkpoint
 from golden.model.integer import IntegerModel
 from golden.recipe.prepare import prepare
 from golden.recipe.recipe import load_recipe
+from hw.contract.params import HwParams
 from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.check import cases, report
 from sim.check.activations import default_prompt
 from sim.check.recipe import recipe_of
 from sim.check.run import OUTPUT_ROOT, Clock, preset_name
-from sim.cycle.device import Cycle
-from sim.device import Finished, Registers, WholeDevice, no_counts
+from sim.device import Device, Registers, Result, no_counts
+from sim.devices import Options, open_device, require_device
 from sim.errors import HardwareFault
-from sim.functional.device import Functional
 from sim.generate.generate import report_of
 from sim.generate.text import Text, difference, made_tokens, registers_of, text_ids
 from sim.generate.whole import GenerateRequest, compiled_devices, compiled_model
@@ -57,7 +57,7 @@ class _One:
     """What one device did."""
 
     memory: np.ndarray
-    finished: Finished
+    finished: Result
 
 
 def wanted(request: GenerateRequest) -> bool:
@@ -104,7 +104,7 @@ def generate(
                     memories,
                     registers,
                     interconnect,
-                    lambda start: _device(request, start),
+                    lambda start: _device(request, shards_[0].params, start),
                     text.take,
                 )
             if compiled.one is not None:
@@ -140,11 +140,12 @@ def generate(
 
 
 def _check(request: GenerateRequest) -> None:
-    if request.device not in DEVICES:
-        raise ValueError(
-            f"device must be one of {', '.join(DEVICES)} where several share a model, not "
-            f"{request.device!r}: there is no RTL of what connects them"
-        )
+    require_device(
+        request.device,
+        DEVICES,
+        where=" where several share a model",
+        why=": there is no RTL of what connects them",
+    )
     if request.tokens < 1:
         raise ValueError(f"tokens must be at least 1, not {request.tokens}")
 
@@ -179,31 +180,30 @@ def _memory(compiled: Compiled, ids: list[int]) -> np.ndarray:
     return memory
 
 
-def _device(request: GenerateRequest, start: int) -> WholeDevice:
+def _device(request: GenerateRequest, params: HwParams, start: int) -> Device:
     """Return a device for one start; random stalls are others in each."""
-    if request.device == "functional":
-        return Functional()
-    return Cycle(timing=replace(request.timing, seed=request.timing.seed + start))
+    timing = replace(request.timing, seed=request.timing.seed + start)
+    return open_device(request.device, params, Options(timing=timing))
 
 
 def _run_one(
     request: GenerateRequest, compiled: Compiled, ids: list[int], registers: Registers
 ) -> _One:
     memory = _memory(compiled, ids)
-    finished = _device(request, 0).execute(
+    finished = _device(request, compiled.params, 0).execute(
         memory, compiled.program_address, compiled.params, registers, lambda _at, _token: None
     )
     return _One(memory=memory, finished=finished)
 
 
-def _finished(progress: Progress) -> Finished:
+def _finished(progress: Progress) -> Result:
     """Return the devices' end as one device's, with the sums of their counters."""
     counters = no_counts()
     for own in progress.counters:
         for name, value in own.items():
             if value is not None:
                 counters[name] = (counters[name] or 0) + value
-    return Finished(counters=counters, error=progress.error, position=progress.position)
+    return Result(counters=counters, error=progress.error, position=progress.position)
 
 
 def _scale_out(

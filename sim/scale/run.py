@@ -7,7 +7,7 @@ import numpy as np
 
 from compiler.artifact.program import Compiled
 from hw.contract.regs import Error
-from sim.device import Registers, WholeDevice, no_counts
+from sim.device import Device, Registers, no_counts
 from sim.scale.link import Interconnect
 
 __all__ = ["Progress", "execute"]
@@ -46,7 +46,7 @@ def execute(
     memories: Sequence[np.ndarray],
     registers: Registers,
     interconnect: Interconnect,
-    device: Callable[[int], WholeDevice],
+    device: Callable[[int], Device],
     on_token: Callable[[int, int], None] = lambda _position, _token: None,
 ) -> Progress:
     """Run a whole model on several devices, as one device runs it from one start.

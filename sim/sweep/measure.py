@@ -18,7 +18,7 @@ from hw.contract.isa import Coding, Opcode
 from hw.contract.params import HwParams
 from hw.contract.presets import PRESETS
 from sim.cycle.device import Batch, predict
-from sim.rtl.device import Timing
+from sim.device import Timing
 from sim.sweep.firing import Firing
 from sim.sweep.grid import Configuration
 

@@ -9,7 +9,7 @@ from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.prompt import prompt_ids
 from hw.contract.presets import preset
 from sim.check.activations import default_prompt
-from sim.rtl.device import Timing
+from sim.device import Timing
 from sim.sweep import grid
 from sim.sweep.grid import Configuration
 

@@ -11,8 +11,9 @@ from hw.contract.isa import Coding, Opcode
 from hw.contract.regs import Error
 from sim.check.activations import random_vectors
 from sim.cycle.device import Batch, predict
-from sim.functional.device import execute
-from sim.rtl.device import Run, Timing
+from sim.device import Timing
+from sim.functional.device import Functional
+from sim.rtl.device import Run
 from tests.compiler.models import compiled
 
 LATENCIES = (1, 2, 3, 5, 20, 60, 100, 150)
@@ -128,8 +129,8 @@ def predicted(trial: Trial) -> dict[str, int]:
         if seen.opcode is Opcode.ENCODE:
             batches.append(Batch(counts=seen.counts, thresholds=seen.thresholds))
 
-    counted, error = execute(image, program.program_address, program.params, observe)
-    assert error is Error.NONE
+    found = Functional(observe).execute(image, program.program_address, program.params)
+    assert found.error is Error.NONE
     counters = predict(
         program.params,
         trial.instructions,
@@ -138,7 +139,7 @@ def predicted(trial: Trial) -> dict[str, int]:
         program_address=program.program_address,
         memory_bytes=program.memory_bytes,
     )
-    known = {name: value for name, value in counted.items() if value is not None}
+    known = {name: value for name, value in found.counters.items() if value is not None}
     assert {name: counters[name] for name in known} == known, trial.name
     return counters
 

@@ -11,9 +11,8 @@ from hw.contract.isa import SLOT_BYTES, Cache, Coding, Opcode, Rule, VectorOp
 from hw.contract.params import HwParams
 from hw.contract.regs import Error
 from sim.cycle.device import Cycle
-from sim.device import NO_TOKEN, Finished, Registers
+from sim.device import NO_TOKEN, Registers, Result, Timing
 from sim.rtl.bench.job import Job, Outcome
-from sim.rtl.device import Timing
 from sim.rtl.simulator import simulate
 from sim.rtl.verilog import Build
 
@@ -319,7 +318,7 @@ def outcomes(build: Build, wholes: list[Whole], directory: Path) -> list[Outcome
     return simulate(build, jobs)
 
 
-def predicted(whole: Whole) -> Finished:
+def predicted(whole: Whole) -> Result:
     """Return what the cycle device finds."""
     return Cycle(timing=whole.timing).execute(whole.memory.copy(), 0, whole.params, whole.registers)
 

@@ -11,8 +11,9 @@ from golden.numerics.quant import QuantizedWeight
 from sim.check.activations import random_vectors
 from sim.check.compare import judge
 from sim.check.expected import expect
+from sim.device import Timing
 from sim.functional.device import Functional
-from sim.rtl.device import Run, Timing
+from sim.rtl.device import Run
 
 CODINGS = ("unary", "bitwise", "csd")
 

@@ -11,8 +11,9 @@ from golden.checkpoint.checkpoint import load
 from golden.model.spiking import SpikingLinear
 from hw.contract.presets import preset
 from sim.cycle.device import Cycle
+from sim.device import Timing
 from sim.rtl.builds import build_bench
-from sim.rtl.device import Rtl, Run, Timing
+from sim.rtl.device import Rtl, Run
 from tests.compiler.models import recipe
 from tests.e2e.cycle_checks import differences, random_trial
 from tests.e2e.rtl_checks import CODINGS, random_inputs

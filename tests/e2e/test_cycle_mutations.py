@@ -9,9 +9,9 @@ import pytest
 from golden.console.places import SOURCES
 from hw.contract.presets import preset
 from sim.cycle import library
+from sim.device import Timing
 from sim.errors import HardwareFault
 from sim.rtl.builds import build_bench
-from sim.rtl.device import Timing
 from tests.e2e import cycle_checks, cycle_programs
 
 # By file of sim/cycle/model: text that occurs once in it, and what takes its place.

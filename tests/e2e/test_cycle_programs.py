@@ -9,9 +9,9 @@ from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.cycle.device import Cycle
-from sim.device import Registers
+from sim.device import Registers, Timing
 from sim.rtl.builds import build_bench
-from sim.rtl.device import Rtl, Timing
+from sim.rtl.device import Rtl
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.e2e.cycle_programs import differences, outcomes, random_whole
 from tests.e2e.test_cycle import HARDWARE

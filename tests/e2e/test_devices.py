@@ -14,9 +14,8 @@ from golden.recipe.settings import SiteSettings
 from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.cycle.device import Cycle
-from sim.device import NO_TOKEN, Registers
+from sim.device import NO_TOKEN, Registers, Timing
 from sim.functional.device import Functional
-from sim.rtl.device import Timing
 from sim.scale.compare import differences
 from sim.scale.link import Interconnect, Link
 from sim.scale.run import execute

@@ -6,8 +6,7 @@ from compiler.programs.devices import build_devices
 from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.cycle.device import Cycle
-from sim.device import Registers
-from sim.rtl.device import Timing
+from sim.device import Registers, Timing
 from sim.scale.link import Interconnect, Link
 from sim.scale.run import execute
 from tests.compiler.models import RandomCheckpoint, recipe

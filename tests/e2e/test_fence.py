@@ -7,9 +7,10 @@ from compiler.passes.lower import Matrix, Stage
 from hw.contract.isa import Opcode
 from hw.contract.presets import preset
 from hw.contract.regs import Error
+from sim.device import Timing
 from sim.errors import HardwareFault
-from sim.functional.device import execute
-from sim.rtl.device import Run, Timing
+from sim.functional.device import Functional
+from sim.rtl.device import Run
 from tests.compiler.models import SITE, compiled
 from tests.e2e.cycle_checks import Trial, differences, patch, predicted
 
@@ -67,8 +68,8 @@ def test_each_layer_takes_what_the_one_before_wrote(rtl, tmp_path, rng):
         assert differences(trial, result) == []
         program, image = trial.run.compiled, trial.run.compiled.image(trial.run.inputs)
         trial.run.edit(image)
-        _, error = execute(image, program.program_address, program.params)
-        assert error is Error.NONE
+        found = Functional().execute(image, program.program_address, program.params)
+        assert found.error is Error.NONE
         for name in program.outputs:
             expected = program.read(image, name)
             assert expected.any(), name

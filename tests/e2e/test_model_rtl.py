@@ -10,9 +10,9 @@ from golden.recipe.recipe import Recipe, load_recipe
 from golden.recipe.settings import SiteSettings
 from hw.contract.presets import preset
 from hw.contract.regs import Error
-from sim.device import Registers
+from sim.device import Registers, Timing
 from sim.functional.device import Functional
-from sim.rtl.device import Rtl, Timing
+from sim.rtl.device import Rtl
 from tests.compiler.models import RandomCheckpoint, recipe
 
 PARAMS = preset("test")

@@ -9,8 +9,9 @@ from compiler.programs.layers import build
 from golden.model.spiking import SpikingLinear
 from hw.contract.presets import preset
 from sim.check.expected import expect
+from sim.device import Timing
 from sim.rtl.builds import build_accelerator
-from sim.rtl.device import Timing, cycle_limit
+from sim.rtl.limits import cycle_limit
 from sim.rtl.simulator import cocotb_run
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.e2e.rtl_checks import random_inputs

@@ -8,7 +8,8 @@ from golden.model.spiking import SpikingLinear
 from hw.contract import isa
 from hw.contract.presets import preset
 from hw.contract.regs import Error
-from sim.rtl.device import Run, Timing
+from sim.device import Timing
+from sim.rtl.device import Run
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.e2e.rtl_checks import Trial, failures_of, random_inputs
 

@@ -8,7 +8,8 @@ from golden.model.spiking import SpikingLinear
 from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
 from sim.check.activations import default_prompt, prompt_vectors
-from sim.rtl.device import Run, Timing
+from sim.device import Timing
+from sim.rtl.device import Run
 from tests.compiler.models import recipe
 from tests.e2e.rtl_checks import CODINGS, Trial, random_inputs, verify
 

@@ -7,7 +7,8 @@ from compiler.passes.emit import Weights
 from compiler.passes.lower import Matrix, Stage
 from compiler.programs.layers import build_stages
 from hw.contract.presets import preset
-from sim.rtl.device import Run, Timing
+from sim.device import Timing
+from sim.rtl.device import Run
 from tests.compiler.models import SITE
 from tests.e2e.rtl_checks import OneMatrix, Trial, verify
 

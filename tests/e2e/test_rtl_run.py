@@ -13,9 +13,10 @@ from golden.model.spiking import SpikingLinear
 from hw.contract import isa
 from hw.contract.presets import preset
 from sim.__main__ import main
+from sim.device import Timing
 from sim.errors import HardwareFault
 from sim.rtl.builds import build_bench
-from sim.rtl.device import Run, Timing
+from sim.rtl.device import Run
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.e2e.rtl_checks import Trial, failures_of
 

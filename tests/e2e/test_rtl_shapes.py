@@ -10,8 +10,9 @@ from compiler.programs.layers import build, build_stages
 from golden.model.spiking import SpikingLinear
 from golden.numerics.neuron import Site
 from hw.contract.presets import preset
+from sim.device import Timing
 from sim.rtl.builds import build_bench
-from sim.rtl.device import Rtl, Run, Timing
+from sim.rtl.device import Rtl, Run
 from tests.compiler.models import SITE, RandomCheckpoint, one_matrix, recipe
 from tests.e2e.rtl_checks import CODINGS, OneMatrix, Trial, random_inputs, timings, verify
 

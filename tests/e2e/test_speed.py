@@ -9,7 +9,7 @@ import pytest
 from compiler.passes.lower import Matrix, Stage
 from hw.contract.presets import preset
 from sim.cycle.device import Cycle
-from sim.rtl.device import Timing
+from sim.device import Timing
 from tests.compiler.models import SITE, compiled
 
 EDGE = preset("edge")

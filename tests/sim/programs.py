@@ -60,7 +60,7 @@ class Bench:
     ----------
     params : HwParams
         The hardware.
-    device : WholeDevice
+    device : Device
         What runs it.
     """
 

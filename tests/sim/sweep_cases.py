@@ -5,7 +5,7 @@ import numpy as np
 from compiler.passes.lower import Matrix, Stage
 from golden.numerics.neuron import Site
 from sim.__main__ import main
-from sim.rtl.device import Timing
+from sim.device import Timing
 from sim.sweep.firing import Firing
 from sim.sweep.grid import Configuration
 from sim.sweep.measure import Conditions

@@ -233,7 +233,7 @@ def test_a_wrong_word_exits_with_1_and_says_where(stories, capsys, monkeypatch, 
         result.outputs["layers.0.up.output"][1, 17] += 1
         return result
 
-    monkeypatch.setattr("sim.check.run.Functional", wrong(change))
+    monkeypatch.setattr("sim.devices.Functional", wrong(change))
     assert run(*stories, "--layer", "mlp0", "--seed", "31") == 1
     sentence = capsys.readouterr().err
     assert sentence.startswith(
@@ -250,7 +250,7 @@ def test_a_wrong_counter_exits_with_1_and_is_named(stories, capsys, monkeypatch)
         events = result.counters["events"] + 1
         return replace(result, counters={**result.counters, "events": events})
 
-    monkeypatch.setattr("sim.check.run.Functional", wrong(change))
+    monkeypatch.setattr("sim.devices.Functional", wrong(change))
     assert run(*stories, "--layer", "mlp0") == 1
     assert capsys.readouterr().err.startswith("python -m sim: counter events: golden says ")
 
@@ -261,7 +261,7 @@ def test_a_run_that_breaks_off_leaves_no_older_report(stories, capsys, monkeypat
 
     assert run(*stories, "--layer", "mlp0") == 0
     capsys.readouterr()
-    monkeypatch.setattr("sim.check.run.build_bench", broken)
+    monkeypatch.setattr("sim.devices.build_bench", broken)
     sentence = refusal(capsys, *stories, "--layer", "mlp0", "--device", "rtl")
     assert sentence == "make failed with status 2: the disk is full"
     assert not (tmp_path / "out" / "report.json").exists()

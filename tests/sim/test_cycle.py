@@ -13,9 +13,9 @@ from hw.contract.presets import preset
 from hw.contract.regs import COUNTERS, Error
 from sim.cycle import library
 from sim.cycle.device import Batch, Cycle, predict
+from sim.device import Timing
 from sim.errors import HardwareFault, ToolError
 from sim.functional.device import Functional
-from sim.rtl.device import Timing
 from tests.compiler.models import compiled, one_matrix
 from tests.sim.programs import Bench, differs, slot
 
@@ -131,7 +131,7 @@ def test_events_with_few_spikes_make_up_for_those_with_many():
 
 
 def test_progress_is_told(program, rng, monkeypatch):
-    monkeypatch.setattr("sim.cycle.run.CYCLES_AT_ONCE", 100)
+    monkeypatch.setattr("sim.cycle.model_run.CYCLES_AT_ONCE", 100)
     told = []
     result = Cycle(progress=told.append).run(program, vectors(rng))
     assert len(told) == result.counters["cycles"] // 100
@@ -162,7 +162,7 @@ def test_a_breach_of_the_protocol_is_a_fault(rng):
 
 
 def test_a_model_that_does_nothing_is_a_fault(program, rng, monkeypatch):
-    monkeypatch.setattr("sim.cycle.run.CYCLES_AT_ONCE", 50)  # fewer than memory takes
+    monkeypatch.setattr("sim.cycle.model_run.CYCLES_AT_ONCE", 50)  # fewer than memory takes
     with pytest.raises(HardwareFault, match="the cycle model did nothing for 50 cycles"):
         Cycle(timing=Timing(latency=5000)).run(program, vectors(rng))
 

@@ -15,6 +15,7 @@ from golden.recipe.recipe import load_recipe
 from hw.contract.isa import Opcode, VectorOp
 from hw.contract.presets import preset
 from sim.__main__ import main
+from sim.device import Timing
 from sim.diverge.explain import explain
 from sim.diverge.locate import compare
 from sim.diverge.names import region_at
@@ -23,7 +24,6 @@ from sim.diverge.run import execute, outcome_of
 from sim.diverge.sources import Replay
 from sim.functional import arithmetic, vector
 from sim.functional.device import Functional
-from sim.rtl.device import Timing
 from tests.compiler.models import RandomCheckpoint, recipe
 
 PARAMS = preset("test")

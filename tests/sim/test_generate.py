@@ -10,6 +10,7 @@ from golden.checkpoint.checkpoint import load
 from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
 from hw.contract.regs import Error
+from sim import devices
 from sim.__main__ import main
 from sim.functional.device import Functional
 from sim.generate.generate import generate
@@ -161,7 +162,7 @@ def test_another_token_exits_with_1_and_says_where(stories, tmp_path, capsys, mo
         memory[address : address + 4 * 513].view("<u4")[8] += 1
         return finished
 
-    monkeypatch.setattr("sim.generate.generate.Functional", broken(change))
+    monkeypatch.setattr("sim.devices.Functional", broken(change))
     assert run(*stories, "--tokens", 6, "--check", "golden", "--seed", 31) == 1
     said = capsys.readouterr().err
     made = report_of(tmp_path)
@@ -175,7 +176,7 @@ def test_another_token_exits_with_1_and_says_where(stories, tmp_path, capsys, mo
 
 def test_an_error_of_the_device_exits_with_1(stories, capsys, monkeypatch):
     change = broken(lambda finished, _: replace(finished, error=Error.BAD_TOKEN, position=7))
-    monkeypatch.setattr("sim.generate.generate.Functional", change)
+    monkeypatch.setattr("sim.devices.Functional", change)
     assert run(*stories, "--tokens", 6) == 1
     assert "the program ended on functional at position 7 with error BAD_TOKEN" in (
         capsys.readouterr().err
@@ -187,7 +188,7 @@ def test_a_device_that_counts_otherwise_exits_with_1(stories, capsys, monkeypatc
         events = finished.counters["events"] + 1
         return replace(finished, counters={**finished.counters, "events": events})
 
-    monkeypatch.setattr("sim.generate.generate._device", lambda *_: broken(change)())
+    monkeypatch.setitem(devices.OPENERS, "rtl", lambda *_: broken(change)())
     assert run(*stories, "--tokens", 2, "--device", "rtl", "--check", "golden") == 1
     assert capsys.readouterr().err.startswith(
         "python -m sim: counter events: the functional device says "
@@ -202,7 +203,7 @@ def test_a_device_that_leaves_another_byte_exits_with_1(stories, tmp_path, capsy
         memory[region["address"] + 3] ^= 1
         return finished
 
-    monkeypatch.setattr("sim.generate.generate._device", lambda *_: broken(change)())
+    monkeypatch.setitem(devices.OPENERS, "rtl", lambda *_: broken(change)())
     assert run(*stories, "--tokens", 2, "--device", "rtl", "--check", "golden") == 1
     assert capsys.readouterr().err.startswith("python -m sim: 1 bytes of memory, the first at ")
 
@@ -214,7 +215,7 @@ def test_a_token_beyond_the_vocabulary_is_told(stories, tmp_path, capsys, monkey
         memory[address : address + 4 * 513].view("<u4")[8] = 512
         return finished
 
-    monkeypatch.setattr("sim.generate.generate.Functional", broken(change))
+    monkeypatch.setattr("sim.devices.Functional", broken(change))
     assert run(*stories, "--tokens", 6, "--check", "golden") == 1
     assert "functional says token 512 (" in capsys.readouterr().err
 

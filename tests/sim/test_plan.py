@@ -15,9 +15,8 @@ from golden.recipe.recipe import load_recipe
 from hw.contract.isa import Opcode
 from hw.contract.presets import preset
 from sim.cycle.device import Cycle
-from sim.device import Registers
+from sim.device import Registers, Timing
 from sim.functional.device import Functional
-from sim.rtl.device import Timing
 
 POSITION = 60
 

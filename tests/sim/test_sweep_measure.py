@@ -13,7 +13,7 @@ from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
 from hw.contract.regs import COUNTERS
 from sim.__main__ import main
-from sim.rtl.device import Timing
+from sim.device import Timing
 from sim.sweep.firing import fire
 from sim.sweep.measure import Conditions, measure
 from sim.sweep.table import SCHEMA

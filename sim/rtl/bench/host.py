@@ -121,8 +121,9 @@ async def _wait(dut, job: Job, progress: Path) -> None:
         if job.abandon_after_cycles:
             return
         counts = memory.counts()
-        progress.write_text(json.dumps({"name": job.name, "bytes_read": counts.bytes_read}))
         waited += look
+        told = {"name": job.name, "bytes_read": counts.bytes_read, "cycles": waited}
+        progress.write_text(json.dumps(told))
         idle = idle + look if counts.transfers == transfers else 0
         transfers = counts.transfers
         if idle >= _PATIENCE_CYCLES:

@@ -112,7 +112,7 @@ def outcomes_path(jobs: Path) -> Path:
 
 
 def progress_path(jobs: Path) -> Path:
-    """Return the file with the bytes that the current job has read so far."""
+    """Return the file that says how far the current job has come: bytes read, cycles."""
     return jobs.with_suffix(".progress")
 
 
