@@ -12,8 +12,7 @@ import torch
 from golden.checkpoint.checkpoint import load
 from golden.measure.perplexity import read_text, windows
 from golden.model.integer import IntegerModel
-from golden.model.spiking import Encoded
-from golden.numerics.neuron import MAX_COUNT
+from golden.numerics.neuron import MAX_COUNT, Encoded
 from golden.recipe.recipe import load_recipe
 
 __all__ = ["SPANS", "measure"]

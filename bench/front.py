@@ -8,7 +8,7 @@ import torch
 
 from bench.pages import NAME, pages
 from golden.calibration.calibrate import Calibration
-from golden.calibration.parts import split
+from golden.calibration.split import split
 from golden.checkpoint.checkpoint import load
 from golden.measure.perplexity import read_text
 from golden.recipe.adapter import Adapter

@@ -34,7 +34,7 @@ class Lanes(wiring.Component):
 
     Timing:      latency 2 cycles; one beat a cycle.
     Arithmetic:  exact, modulo 2^acc_width.
-    Golden:      golden.numerics.ops.accumulate
+    Golden:      golden.numerics.accumulation.accumulate
     """
 
     def __init__(self, kind: str, weight_width: int, acc_width: int, lanes: int) -> None:

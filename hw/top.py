@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from hw.contract.fingerprint import fingerprint
-from hw.contract.isa import CACHE_COUNT, Rule
-from hw.contract.params import HwParams
+from hw.contract.isa import Rule
+from hw.contract.params import CACHE_COUNT, HwParams
 from hw.control.controller import Controller
 from hw.control.csr import AXIL_PORTS, Csr
 from hw.matmul.matmul import MatrixPath

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from golden.checkpoint.config import ModelConfig
-from golden.checkpoint.last import Last
+from golden.checkpoint.derived import LatestTensor
 from golden.checkpoint.names import tensor_shapes
 
 __all__ = ["SyntheticCheckpoint"]
 
 
 class SyntheticCheckpoint:
-    """Used as `golden.checkpoint.checkpoint.Checkpoint` is; no tensor is kept.
+    """Drawn `golden.checkpoint.interface.Weights`; no tensor is kept.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class SyntheticCheckpoint:
     def __init__(self, config: ModelConfig, seed: int) -> None:
         self.config, self.seed = config, seed
         self._shapes = tensor_shapes(config)
-        self._last = Last()
+        self._latest = LatestTensor()
 
     @property
     def stamp(self) -> list[str | int]:
@@ -36,7 +36,7 @@ class SyntheticCheckpoint:
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Return rows of a tensor, which is kept until the same thread asks for another."""
-        return self._last.get(name, self.tensor)[start:stop]
+        return self._latest.get(name, self.tensor)[start:stop]
 
     def names(self) -> list[str]:
         """Return the canonical names of the tensors."""

@@ -11,12 +11,11 @@ from compiler.programs.lower import Layer, WholeModel
 from compiler.programs.place import cache_layout
 from golden.numerics.neuron import Site
 from hw.contract.isa import Cache, Coding, Opcode, VectorOp
-from hw.contract.params import HwParams
+from hw.contract.params import CACHE_WIDTH, HwParams
 
 __all__ = ["Steps"]
 
 _ELEMENT_BYTES = 4
-_CACHE_WIDTH = 8
 
 
 class Steps:
@@ -96,7 +95,7 @@ class Steps:
     ) -> Instruction:
         """Return a MATMUL whose weights are keys or values."""
         coding = self.coding_of(site).value
-        fields |= {"coding": coding, "weight_width": _CACHE_WIDTH, "has_bias": 0}
+        fields |= {"coding": coding, "weight_width": CACHE_WIDTH, "has_bias": 0}
         return Instruction(opcode=Opcode.MATMUL, fields=fields, reads=reads, writes=(writes,))
 
     def coding_of(self, site: str) -> Coding:

@@ -21,7 +21,7 @@ from compiler.storage.journal import Journal
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.names import bias_of
 from golden.numerics.fixed import to_fixed
-from golden.numerics.quant import quantize_rows
+from golden.numerics.weights import quantize_rows
 from hw.contract.params import HwParams
 
 __all__ = ["emit", "with_contents"]

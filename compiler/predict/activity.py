@@ -10,7 +10,7 @@ import torch
 from compiler.predict.workload import Activities, Activity
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from golden.numerics.neuron import MAX_COUNT
 from golden.recipe.recipe import Recipe
 from golden.recipe.settings import SiteSettings

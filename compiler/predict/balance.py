@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import torch
 
 from compiler.artifact.program import Compiled
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from golden.numerics.neuron import Site
 from hw.contract.params import HwParams
 

@@ -9,7 +9,7 @@ from compiler.passes.schedule import Instruction
 from compiler.predict.counts import vector_reads
 from compiler.predict.workload import Activities, Activity
 from compiler.programs.lower import WholeModel
-from golden.numerics.encoding import time_steps_for
+from golden.numerics.codings import time_steps_for
 from golden.numerics.neuron import MAX_COUNT
 from hw.contract import isa
 from hw.contract.isa import Cache, Coding, Opcode, VectorOp

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from compiler.predict.workload import Product
 from golden.checkpoint.config import ModelConfig
-from golden.numerics.encoding import time_steps_for
+from golden.numerics.codings import time_steps_for
 from golden.numerics.neuron import MAX_COUNT
 from hw.contract.isa import SLOT_BYTES, VECTOR_PASSES, VECTOR_UNARY, VectorOp
 from hw.contract.params import HwParams

@@ -10,11 +10,10 @@ from compiler.predict.costs import costs
 from compiler.predict.cycles import LATENCY, predict
 from compiler.programs.lower import WholeModel
 from golden.measure.profile import Profile
-from hw.contract.params import HwParams
+from hw.contract.params import CACHE_WIDTH, HwParams
 
 __all__ = ["Measured", "measured", "predicted_cycles", "told"]
 
-_CACHE_WIDTH = 8
 _NO_CHOICE = {
     "tile": "{lanes} lanes x {banks} banks: the hardware's, its instructions have no other",
     "batch": "one token a pass: the program of a whole model has no other",
@@ -66,7 +65,7 @@ def measured(
     codings = {}
     for name, site in profile.sites.items():
         size = 1 if name in widths else vectors_at_once(params, sharing)
-        best = best_coding(site, widths.get(name, _CACHE_WIDTH), params, size)
+        best = best_coding(site, widths.get(name, CACHE_WIDTH), params, size)
         codings[name] = coding or best
     of = profile.identity
     position = min(of.tokens // of.windows // 2, model.context - 1)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import MATRICES, tensor_shapes
 from golden.recipe.recipe import Recipe
+from hw.contract.params import CACHE_WIDTH
 
 __all__ = ["Activities", "Activity", "Product", "products"]
-
-_CACHE_WIDTH = 8  # bits of the codes of keys and values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +125,7 @@ def products(
             outputs=shape[1],
             times=config.kv_heads,
             sharing=config.heads // config.kv_heads,
-            weight_width=_CACHE_WIDTH,
+            weight_width=CACHE_WIDTH,
             activity=activities(layer, site),
         )
 

@@ -22,7 +22,7 @@ from compiler.storage.directory import device_name
 from compiler.storage.journal import Journal
 from compiler.storage.partial import resuming
 from golden.checkpoint.checkpoint import Checkpoint
-from golden.recipe.prepare import prepare
+from golden.model.prepare import prepare
 from golden.recipe.recipe import Recipe
 from hw.contract import isa
 from hw.contract.fingerprint import fingerprint

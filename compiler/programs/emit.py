@@ -12,13 +12,12 @@ from compiler.programs.place import gains
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.rope import angles_table, pair_order
 from golden.numerics.fixed import to_fixed
-from hw.contract.params import HwParams
+from hw.contract.params import OUTPUT_EXPONENT, OUTPUT_MANTISSA, HwParams
 
 __all__ = ["constants", "row_order"]
 
 _ROWS_AT_ONCE = 1024
 _FIXED_AT_ONCE = 1 << 13  # elements: what to_fixed makes on its way stays in the cache
-_OUTPUT_MANTISSA, _OUTPUT_EXPONENT = 1 << 15, 27  # numerics, section 9
 
 
 def constants(
@@ -31,7 +30,7 @@ def constants(
     config = model.config
     order = _head_order(model)
     ones = np.ones(config.head_dim, np.int64)
-    words = pack_channel_words(ones * _OUTPUT_MANTISSA, ones * _OUTPUT_EXPONENT, None, params)
+    words = pack_channel_words(ones * OUTPUT_MANTISSA, ones * OUTPUT_EXPONENT, None, params)
     made: dict[str, Iterable[np.ndarray]] = {
         "embed": _embeddings(model, checkpoint, params),
         "rope": _rotations(model, params),

@@ -15,11 +15,11 @@ from compiler.passes.tile import check
 from compiler.storage.directory import replacing
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.names import bias_of
+from golden.model.prepare import prepare
 from golden.numerics.fixed import to_fixed
-from golden.numerics.quant import quantize_rows
+from golden.numerics.weights import quantize_rows
 from golden.recipe.adapter import adapter_entry
 from golden.recipe.fold_file import fold_entry
-from golden.recipe.prepare import prepare
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.isa import Coding

@@ -9,12 +9,10 @@ from compiler.programs.shard import Shard, sharded_stage, whole
 from golden.checkpoint.config import ModelConfig
 from golden.numerics.neuron import Site
 from golden.recipe.recipe import Recipe
-from hw.contract.isa import CACHE_COUNT, INSTRUCTIONS, Opcode
-from hw.contract.params import VECTOR_WIDTH, HwParams
+from hw.contract.isa import INSTRUCTIONS, Opcode
+from hw.contract.params import CACHE_COUNT, CACHE_WIDTH, VECTOR_WIDTH, HwParams
 
 __all__ = ["Layer", "WholeModel", "lower", "sharded"]
-
-_CACHE_WIDTH = 8  # bits of the codes of keys and values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +140,9 @@ def _check(config: ModelConfig, params: HwParams) -> None:
             f"keys and values count to {CACHE_COUNT}, but this hardware only to "
             f"{params.max_count} (max_count): choose another preset"
         )
-    if _CACHE_WIDTH not in params.weight_widths:
+    if CACHE_WIDTH not in params.weight_widths:
         raise ValueError(
-            f"keys and values have {_CACHE_WIDTH} bits, which this hardware does not take as "
+            f"keys and values have {CACHE_WIDTH} bits, which this hardware does not take as "
             "weights (weight_widths): choose another preset"
         )
     if head_dim > params.tile_outputs:

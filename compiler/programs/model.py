@@ -24,7 +24,7 @@ from compiler.programs.schedule import schedule
 from compiler.storage.partial import resuming
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.measure.profile import Profile
-from golden.recipe.prepare import prepare
+from golden.model.prepare import prepare
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.isa import Coding

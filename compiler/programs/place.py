@@ -6,11 +6,9 @@ from compiler.passes.place import Region, Wanted, lay_out, matrix_regions
 from compiler.programs.lower import WholeModel
 from golden.checkpoint.config import ModelConfig
 from hw.contract import isa
-from hw.contract.params import HwParams
+from hw.contract.params import CACHE_WIDTH, HwParams
 
 __all__ = ["CacheLayout", "cache_layout", "gains", "place", "require_memory"]
-
-_CACHE_WIDTH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +25,8 @@ def cache_layout(model: WholeModel, params: HwParams) -> CacheLayout:
     head_dim = model.config.head_dim
     tiles = len(params.tiles(model.context))
     return CacheLayout(
-        keys=tiles * head_dim * params.row_bytes(params.tile_outputs, _CACHE_WIDTH),
-        values=model.context * params.row_bytes(head_dim, _CACHE_WIDTH),
+        keys=tiles * head_dim * params.row_bytes(params.tile_outputs, CACHE_WIDTH),
+        values=model.context * params.row_bytes(head_dim, CACHE_WIDTH),
         scales=params.vector_bytes(model.context),
     )
 

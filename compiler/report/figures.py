@@ -12,7 +12,7 @@ from compiler.predict.cycles import CAUSES
 from compiler.programs.plan import Plan
 from compiler.report.style import INK, PALETTE, SETTINGS
 from compiler.report.trace import UNITS, unit_of
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from golden.numerics.neuron import MAX_COUNT
 from golden.recipe.recipe import SITES
 from hw.contract.isa import Opcode

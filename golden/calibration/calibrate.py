@@ -22,14 +22,16 @@ from torch import Tensor
 
 from golden.calibration.curve import Curve, curve
 from golden.calibration.distil import distil
-from golden.calibration.sensitivity import reached
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.names import matrices, site_of
 from golden.measure.perplexity import Loss
+from golden.model.gradients import reached
 from golden.model.llama import Model
-from golden.model.spiking import Encoded, SpikingLinear
+from golden.model.prepare import fold
+from golden.model.spiking import SpikingLinear
+from golden.numerics.neuron import Encoded
 from golden.recipe.adapter import Adapter, adapt, pack_adapter, unpack_adapter
-from golden.recipe.fold import Fold, fold
+from golden.recipe.fold import Fold
 from golden.recipe.recipe import Recipe
 from golden.recipe.settings import SiteSettings
 
@@ -67,7 +69,7 @@ class Calibration:
     checkpoint : Checkpoint
         The model.
     source : str, Fold or None
-        What `golden.recipe.fold.fold` takes.
+        What `golden.model.prepare.fold` takes.
     slopes, checks : sequence of windows
         Tokens on which curves are found, and those on which a recipe is run.
     step : callable

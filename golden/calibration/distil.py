@@ -18,7 +18,6 @@ from torch.nn.functional import kl_div
 from torch.nn.functional import linear as matmul
 
 from golden.checkpoint.checkpoint import Checkpoint
-from golden.checkpoint.derived import DerivedCheckpoint
 from golden.checkpoint.names import bias_of, matrices
 from golden.model.llama import FloatLinear, Model, Span, rms_norm
 from golden.numerics.neuron import MAX_COUNT
@@ -79,7 +78,7 @@ class _Student(FloatLinear):
 
 def distil(
     teacher: Checkpoint,
-    student: Checkpoint | DerivedCheckpoint,
+    student: Checkpoint,
     dead_zones: Sequence[Mapping[str, float]],
     windows: Sequence[Sequence[int]],
     rank: int,
@@ -92,7 +91,7 @@ def distil(
     ----------
     teacher : Checkpoint
         The model as it was trained.
-    student : Checkpoint or DerivedCheckpoint
+    student : Checkpoint
         The same, folded: what the adapter is for.
     dead_zones : sequence of mappings of str to float
         By site, in the units of the student's vectors; the windows take them in turn.

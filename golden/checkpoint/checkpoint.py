@@ -9,6 +9,7 @@ from torch import Tensor
 
 from golden.checkpoint import fetch
 from golden.checkpoint.config import ModelConfig
+from golden.checkpoint.interface import Checkpoint
 from golden.checkpoint.names import tensor_shapes
 from golden.checkpoint.readers import Contents, gguf, hf, llama2c, memory
 from golden.checkpoint.readers.file_bytes import require_file
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-class Checkpoint:
+class LoadedCheckpoint:
     """A checkpoint: its configuration at once, its tensors one by one when asked for.
 
     Parameters
@@ -216,7 +217,7 @@ def of_model(
 
 
 def _opened(path: Path, contents: Contents) -> Checkpoint:
-    checkpoint = Checkpoint(path, contents)
+    checkpoint = LoadedCheckpoint(path, contents)
     _try_rotation(checkpoint.config)
     return checkpoint
 

@@ -1,38 +1,55 @@
-"""Checkpoints made of another's tensors."""
+"""Checkpoints whose tensors are made rather than read: of another checkpoint's, or drawn."""
 
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor
 
-from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.config import ModelConfig
-from golden.checkpoint.last import Last
+from golden.checkpoint.interface import Checkpoint
 from golden.checkpoint.names import tensor_shapes
+from golden.checkpoint.tokenizer import Tokenizer
 
-__all__ = ["DerivedCheckpoint"]
+__all__ = ["DerivedCheckpoint", "LatestTensor"]
+
+
+class LatestTensor(threading.local):
+    """Keeps the tensor that a thread asked for last, since tensors are made as a whole."""
+
+    def __init__(self) -> None:
+        self._name: str | None = None
+        self._tensor: Tensor | None = None
+
+    def get(self, name: str, make: Callable[[str], Tensor]) -> Tensor:
+        """Return a tensor by its name; it is made unless it was the last."""
+        if self._tensor is None or self._name != name:
+            self._tensor = None  # not two at once
+            self._name, self._tensor = name, make(name)
+        return self._tensor
 
 
 class DerivedCheckpoint(ABC):
-    """A checkpoint whose tensors are made of another's; it is used as `Checkpoint` is.
+    """A checkpoint whose tensors are made of another's.
 
     A class that derives from it says what `tensor` returns. A tensor is made whenever it is read.
 
     Parameters
     ----------
-    checkpoint : Checkpoint or DerivedCheckpoint
+    checkpoint : Checkpoint
         What the tensors are made of.
     config : ModelConfig
         What they are the tensors of.
     """
 
-    def __init__(self, checkpoint: "Checkpoint | DerivedCheckpoint", config: ModelConfig) -> None:
+    def __init__(self, checkpoint: Checkpoint, config: ModelConfig) -> None:
         self._checkpoint, self.config = checkpoint, config
         self.path = checkpoint.path
         self._shapes = tensor_shapes(config)
-        self._last = Last()
+        self._latest = LatestTensor()
 
     @property
-    def tokenizer(self):
+    def tokenizer(self) -> Tokenizer:
         """The checkpoint's tokenizer."""
         return self._checkpoint.tokenizer
 
@@ -56,8 +73,8 @@ class DerivedCheckpoint(ABC):
 
         It is kept until the same thread asks for another.
         """
-        return self._last.get(name, self.tensor)[start:stop]
+        return self._latest.get(name, self.tensor)[start:stop]
 
     @abstractmethod
     def tensor(self, name: str) -> Tensor:
-        """Return a tensor, float32; errors are those of `Checkpoint.tensor`."""
+        """Return a tensor, float32; errors are those of `LoadedCheckpoint.tensor`."""

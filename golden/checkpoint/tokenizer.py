@@ -9,8 +9,8 @@ from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers.models import BPE
 
-from golden.checkpoint.pieces import Pieces
 from golden.checkpoint.readers.file_bytes import require_file
+from golden.checkpoint.sentencepiece import SentencePiece
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 
 __all__ = ["Tokenizer", "from_gguf", "from_hf", "of_fast", "of_ids"]
@@ -192,7 +192,7 @@ def _scored(path: Path, fields: dict[str, Any]) -> Tokenizer:
         )
     bos_id, eos_ids = _ends(fields)
     named = {tokens[i]: i for i, t in enumerate(types) if t in (_CONTROL, _USER_DEFINED)}
-    pieces = Pieces(
+    pieces = SentencePiece(
         texts=tokens,
         scores=scores,
         byte_ids=[i for i, kind in enumerate(types) if kind == _BYTE],

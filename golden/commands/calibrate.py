@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from golden.calibration import calibrate
-from golden.calibration.parts import split
+from golden.calibration.split import split
 from golden.checkpoint.checkpoint import load
 from golden.commands.options import require_place
 from golden.console.progress import Work
 from golden.measure.perplexity import read_text
+from golden.model.find_fold import find_fold
 from golden.recipe.adapter import unpack_adapter
-from golden.recipe.fold import find_fold
 from golden.recipe.fold_file import StoredFold, pack_fold, unpack_fold
-from golden.recipe.recipe_file import to_toml
+from golden.recipe.recipe import to_toml
 
 __all__ = ["run"]
 

@@ -7,7 +7,7 @@ from golden.checkpoint.checkpoint import load
 from golden.checkpoint.prompt import prompt_ids
 from golden.console.progress import Work
 from golden.model.integer import IntegerModel
-from golden.recipe.prepare import prepare
+from golden.model.prepare import prepare
 from golden.recipe.recipe import load_recipe
 
 __all__ = ["run"]

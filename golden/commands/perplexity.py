@@ -8,7 +8,7 @@ from golden.console.progress import Work
 from golden.console.tables import print_lines, print_table
 from golden.measure.firing import FiringStatistics
 from golden.measure.perplexity import Measurement, measure
-from golden.numerics.encoding import CODINGS
+from golden.numerics.codings import CODINGS
 
 __all__ = ["run"]
 

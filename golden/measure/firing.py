@@ -6,9 +6,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from golden.model.spiking import Encoded
-from golden.numerics.encoding import CODINGS, encode, time_steps_for
-from golden.numerics.neuron import spike_potential
+from golden.numerics.codings import CODINGS, encode, time_steps_for
+from golden.numerics.neuron import Encoded, spike_potential
 
 __all__ = ["FiringStatistics"]
 

@@ -14,10 +14,11 @@ from golden.checkpoint.names import matrices, site_of
 from golden.measure.firing import FiringStatistics
 from golden.model.integer import IntegerModel
 from golden.model.llama import Model
-from golden.model.spiking import Encoded, SpikingLinear
-from golden.numerics.encoding import CODINGS
+from golden.model.prepare import prepare
+from golden.model.spiking import SpikingLinear
+from golden.numerics.codings import CODINGS
 from golden.numerics.fixed import from_fixed
-from golden.recipe.prepare import prepare
+from golden.numerics.neuron import Encoded
 from golden.recipe.recipe import Recipe
 from hw.contract.params import FRACTION_BITS
 

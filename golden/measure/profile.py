@@ -15,7 +15,7 @@ from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.names import tensor_shapes
 from golden.console.errors import ProfileError
 from golden.measure.firing import FiringStatistics
-from golden.numerics.encoding import CODINGS
+from golden.numerics.codings import CODINGS
 from golden.recipe.adapter import adapter_entry
 from golden.recipe.fold_file import fold_entry
 from golden.recipe.recipe import Recipe

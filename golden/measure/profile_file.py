@@ -16,7 +16,7 @@ import numpy as np
 from golden.console.archive import read_archive
 from golden.console.errors import ProfileError
 from golden.measure.profile import BATCHES, SPIKE_CODINGS, Identity, Profile, SiteProfile
-from golden.numerics.encoding import MAX_COUNT
+from golden.numerics.codings import MAX_COUNT
 
 __all__ = ["FORMAT", "load_profile", "save_profile"]
 

@@ -21,10 +21,10 @@ from golden.measure.profile import (
     shapes_of,
 )
 from golden.model.integer import IntegerModel
-from golden.model.spiking import Encoded
+from golden.model.prepare import prepare
 from golden.model.spiking import encode as encode_vectors
-from golden.numerics.encoding import encode, time_steps_for
-from golden.recipe.prepare import prepare
+from golden.numerics.codings import encode, time_steps_for
+from golden.numerics.neuron import Encoded
 from golden.recipe.recipe import Recipe
 
 __all__ = ["KEPT_TOKENS", "record"]

@@ -1,40 +1,10 @@
-"""Attention in float, with the keys and values it remembers."""
+"""Attention in float, and which positions a token sees."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from golden.checkpoint.config import ModelConfig
-
-__all__ = ["KVCache", "attend", "visible"]
-
-
-class KVCache:
-    """Keys and values of the tokens so far, by layer.
-
-    Parameters
-    ----------
-    config : ModelConfig
-        The model.
-    positions : int
-        How many tokens it holds, at most `config.max_positions`.
-    """
-
-    def __init__(self, config: ModelConfig, positions: int) -> None:
-        if not 1 <= positions <= config.max_positions:
-            raise ValueError(f"positions must be in [1, {config.max_positions}], not {positions}")
-        shape = (config.layers, positions, config.kv_heads, config.head_dim)
-        self.positions = positions
-        self.keys, self.values = torch.zeros(shape), torch.zeros(shape)
-
-    def extend(self, layer: int, start: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Put in the keys and values of tokens `start` and on; return all up to the last one.
-
-        All four are (tokens, kv_heads, head_dim).
-        """
-        end = start + len(k)
-        self.keys[layer, start:end], self.values[layer, start:end] = k, v
-        return self.keys[layer, :end], self.values[layer, :end]
+__all__ = ["attend", "visible"]
 
 
 def visible(tokens: int, positions: int, window: int | None) -> Tensor:

@@ -9,11 +9,13 @@ from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.names import site_of
 from golden.checkpoint.rope import angles_table
 from golden.model.attention import visible
-from golden.model.kv import IntegerCache, Rows, attend, encode_rows
+from golden.model.kv_cache import IntegerCache
 from golden.model.llama import Model, Span
-from golden.model.spiking import Encoded, SpikingLinear
+from golden.model.spiking import SpikingLinear
 from golden.numerics import vector
 from golden.numerics.fixed import to_fixed
+from golden.numerics.kv import Rows, attend, encode_rows
+from golden.numerics.neuron import Encoded
 from golden.recipe.recipe import Recipe
 
 __all__ = ["IntegerModel"]

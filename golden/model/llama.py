@@ -16,9 +16,10 @@ from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import bias_of, site_of
 from golden.checkpoint.rope import rope_table, rotate
-from golden.model.attention import KVCache, attend, visible
+from golden.model.attention import attend, visible
+from golden.model.kv_cache import FloatCache, KVCache
 
-__all__ = ["FloatLinear", "KVCache", "Linear", "Model", "rms_norm"]
+__all__ = ["FloatLinear", "Linear", "Model", "Span", "rms_norm"]
 
 
 class Linear(Protocol):
@@ -121,7 +122,7 @@ class Model:
 
     def cache(self, positions: int) -> KVCache:
         """Return an empty cache for so many tokens."""
-        return KVCache(self.config, positions)
+        return FloatCache(self.config, positions)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the rows of tokens in the embedding table, (tokens, hidden_size)."""

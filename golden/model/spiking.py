@@ -8,47 +8,16 @@ from torch import Tensor
 
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import bias_of
+from golden.numerics.accumulation import accumulate
 from golden.numerics.fixed import from_fixed, to_fixed
-from golden.numerics.neuron import Site, fire, quantile_dead_zone, threshold
-from golden.numerics.ops import accumulate, requantize
-from golden.numerics.quant import QuantizedWeight, quantize_rows
+from golden.numerics.neuron import Encoded, Site, encode_vectors
+from golden.numerics.requantization import requantize
+from golden.numerics.weights import QuantizedWeight, quantize_rows
 from golden.recipe.recipe import Recipe, locate
 
-__all__ = ["Encoded", "SpikingLinear", "SpikingMatrix", "encode"]
+__all__ = ["SpikingLinear", "SpikingMatrix"]
 
 _BLOCK_ELEMENTS = 1 << 20  # accumulators worked on at once: some 10 MB a temporary
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A batch of tokens' vectors as a site encodes them.
-
-    Attributes
-    ----------
-    x : Tensor
-        Q15.16, int32, (tokens, K).
-    v : Tensor
-        Thresholds, int64, (tokens,).
-    counts : Tensor
-        Spike counts, int8, (tokens, K).
-    site : Site
-        What encoded them.
-    """
-
-    x: Tensor
-    v: Tensor
-    counts: Tensor
-    site: Site
-
-
-def encode(x: Tensor, site: Site, dead_quantile: float = 0.0) -> Encoded:
-    """Encode Q15.16 vectors, int32, (tokens, K), as a site does.
-
-    `dead_quantile` is the share of each token's channels silenced at run time.
-    """
-    v = threshold(x, site)
-    dead_zone = quantile_dead_zone(x, dead_quantile) if dead_quantile else None
-    return Encoded(x, v, fire(x, v, site, dead_zone), site)
 
 
 @dataclass(frozen=True)
@@ -77,7 +46,7 @@ class SpikingMatrix:
 
     def encode(self, x: Tensor) -> Encoded:
         """Encode Q15.16 vectors, int32, (tokens, K)."""
-        return encode(x, self.site, self.dead_quantile)
+        return encode_vectors(x, self.site, self.dead_quantile)
 
     def accumulate(self, encoded: Encoded) -> Tensor:
         """Return the accumulators Y, int64, (tokens, N)."""

@@ -8,9 +8,11 @@ from hw.contract.params import FRACTION_BITS
 __all__ = [
     "INT32_MAX",
     "INT32_MIN",
+    "bit_length",
     "first_index",
     "from_fixed",
     "is_integer",
+    "largest_magnitude",
     "round_half_away",
     "to_fixed",
 ]
@@ -64,3 +66,19 @@ def is_integer(value: object) -> bool:
 def first_index(mask: Tensor) -> tuple[int, ...]:
     """Index of the first element of `mask` that is set, as plain integers."""
     return tuple(int(i) for i in mask.nonzero()[0])
+
+
+def bit_length(v: Tensor) -> Tensor:
+    """Return the bits of positive integers below 2^62."""
+    # A float64 may round v up to the next power of two, a bit too many: v tells.
+    _, length = torch.frexp(v.double())
+    length = length.long()
+    return length - (v < (1 << (length - 1))).long()
+
+
+def largest_magnitude(x: Tensor) -> int:
+    """Return the largest magnitude of integers; 0 where there are none."""
+    if x.numel() == 0:
+        return 0
+    low, high = x.aminmax()
+    return max(-int(low), int(high))

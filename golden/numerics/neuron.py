@@ -1,4 +1,4 @@
-"""Thresholds and firing: from a vector to its signed spike counts (numerics, section 2)."""
+"""Encoding a token: thresholds and firing, from a vector to its spike counts (section 2)."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,11 @@ from golden.numerics.fixed import is_integer
 from hw.contract.params import THRESHOLD_FRACTION_BITS
 
 __all__ = [
+    "Encoded",
     "MAX_COUNT",
     "RULES",
     "Site",
+    "encode_vectors",
     "fire",
     "fire_neuron",
     "quantile_dead_zone",
@@ -79,6 +81,28 @@ class Site:
                 f"divisor must be max_count = {self.max_count} for the {self.rule} rule, "
                 f"not {self.divisor}"
             )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch of tokens' vectors as a site encodes them.
+
+    Attributes
+    ----------
+    x : Tensor
+        Q15.16, int32, (tokens, K).
+    v : Tensor
+        Thresholds, int64, (tokens,).
+    counts : Tensor
+        Spike counts, int8, (tokens, K).
+    site : Site
+        What encoded them.
+    """
+
+    x: Tensor
+    v: Tensor
+    counts: Tensor
+    site: Site
 
 
 def threshold(x: Tensor, site: Site) -> Tensor:
@@ -176,6 +200,16 @@ def fire_neuron(x: Tensor, v: Tensor, site: Site) -> Tensor:
     counts = counts.clamp(max=site.max_count)
     counts[_magnitude(x) < site.dead_zone] = 0
     return torch.where(x < 0, -counts, counts).to(torch.int8)
+
+
+def encode_vectors(x: Tensor, site: Site, dead_quantile: float = 0.0) -> Encoded:
+    """Encode Q15.16 vectors, int32, (tokens, K), as a site does.
+
+    `dead_quantile` is the share of each token's channels silenced at run time.
+    """
+    v = threshold(x, site)
+    dead_zone = quantile_dead_zone(x, dead_quantile) if dead_quantile else None
+    return Encoded(x, v, fire(x, v, site, dead_zone), site)
 
 
 def quantile_dead_zone(x: Tensor, quantile: float) -> Tensor:

@@ -82,7 +82,7 @@ def signs(name: str, rank: int, inputs: int) -> Tensor:
 class AdaptedCheckpoint(DerivedCheckpoint):
     """A checkpoint with an adapter in its matrices; a tied output head becomes its own."""
 
-    def __init__(self, checkpoint: Checkpoint | DerivedCheckpoint, adapter: Adapter) -> None:
+    def __init__(self, checkpoint: Checkpoint, adapter: Adapter) -> None:
         super().__init__(checkpoint, replace(checkpoint.config, tied_head=False))
         self._ups = adapter.ups
 
@@ -99,9 +99,7 @@ class AdaptedCheckpoint(DerivedCheckpoint):
         return (t.double() + row[:, None] * low * column).float()
 
 
-def adapt(
-    checkpoint: Checkpoint | DerivedCheckpoint, adapter: Adapter | None
-) -> Checkpoint | DerivedCheckpoint:
+def adapt(checkpoint: Checkpoint, adapter: Adapter | None) -> Checkpoint:
     """Return a checkpoint with an adapter in its matrices, or itself where there is none.
 
     Raises

@@ -36,8 +36,9 @@ times the scale of their value row times 2^12, which is what a `peak` or `dead_z
 measured in; what depends on their number, the rule mean and `dead_quantile`, they cannot have.
 """
 
+import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
@@ -57,6 +58,7 @@ __all__ = [
     "load_recipe",
     "locate",
     "recipes_of",
+    "to_toml",
 ]
 
 _ATTENTION_SITES = ("query", "probabilities")
@@ -93,9 +95,9 @@ class Recipe:
     layer_sites : dict
         Settings by (layer, site).
     fold : str, StoredFold or None
-        What `golden.recipe.fold.fold` takes.
+        What `golden.model.prepare.fold` takes.
     adapter : Adapter or None
-        What is then added to the matrices: the settings are for what `golden.recipe.prepare`
+        What is then added to the matrices: the settings are for what `golden.model.prepare`
         returns.
     """
 
@@ -280,3 +282,34 @@ def _settings(name: str, where: str, table: dict, site: str | None = None) -> Si
         return SiteSettings(**table)
     except ValueError as error:
         raise RecipeError(f"{place}: {error}") from None
+
+
+def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] = {}) -> str:
+    """Return the file of a calibrated recipe; `head` are its comments.
+
+    `files` names what holds its fold and adapter, where they are in files.
+    """
+    lines = [f"# {_escaped(line)}".rstrip() for line in head]
+    default = recipe.default
+    lines += [f"weight_bits = {default.weight_bits}", f"max_count = {default.max_count}"]
+    lines += [f'rule = "{default.rule}"']
+    for site, settings in recipe.sites.items():
+        lines += ["", f"[site.{site}]", f"dead_zone = {settings.dead_zone}"]
+    last = None
+    for (layer, site), settings in sorted(recipe.layer_sites.items(), key=lambda item: item[0][0]):
+        if layer != last:
+            lines += ["", f"[layer.{layer}]"]
+            last = layer
+        lines.append(f"{site}.dead_zone = {settings.dead_zone}")
+    if isinstance(recipe.fold, str):
+        text = "\n".join(map(_escaped, recipe.fold.split("\n")))
+        lines += ["", "[fold]", f'text = """\n{text}"""']
+    for kind, name in files.items():
+        lines += ["", f"[{kind}]", f'file = "{_escaped(name)}"']
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Return what stands for a text within quotation marks."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return re.sub(r"[\x00-\x08\x0a-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", text)

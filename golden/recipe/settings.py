@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from golden.numerics.fixed import is_integer
 from golden.numerics.neuron import MAX_COUNT, RULES, Site
-from golden.numerics.quant import LARGEST_CODE
+from golden.numerics.weights import LARGEST_CODE
 from hw.contract.params import FRACTION_BITS
 
 __all__ = ["SiteSettings"]

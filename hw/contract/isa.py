@@ -12,7 +12,6 @@ from amaranth.lib import data, enum
 from hw.contract.params import VECTOR_WIDTH
 
 __all__ = [
-    "CACHE_COUNT",
     "CHANNEL_WORDS",
     "Cache",
     "Coding",
@@ -37,8 +36,6 @@ __all__ = [
 ]
 
 SLOT_BYTES = 32
-CACHE_COUNT = 127
-"""Largest code of a key or value: the largest spike count that STORE makes."""
 POSITION_WIDTH = 16
 """Bits of a position that addresses are made of (STORE, VECTOR with b_by_position)."""
 STEEPNESS_WIDTH = 25

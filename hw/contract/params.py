@@ -3,7 +3,16 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["FRACTION_BITS", "HwParams", "THRESHOLD_FRACTION_BITS", "VECTOR_WIDTH"]
+__all__ = [
+    "CACHE_COUNT",
+    "CACHE_WIDTH",
+    "FRACTION_BITS",
+    "HwParams",
+    "OUTPUT_EXPONENT",
+    "OUTPUT_MANTISSA",
+    "THRESHOLD_FRACTION_BITS",
+    "VECTOR_WIDTH",
+]
 
 VECTOR_WIDTH = 32
 """Bits of a vector element (Q15.16)."""
@@ -11,6 +20,12 @@ FRACTION_BITS = 16
 """Fraction bits of a vector element."""
 THRESHOLD_FRACTION_BITS = 24
 """Fraction bits of a threshold below one lsb of a vector element."""
+CACHE_COUNT = 127
+"""Largest code of a key or value: the largest spike count that STORE makes."""
+CACHE_WIDTH = 8
+"""Bits of such a code."""
+OUTPUT_MANTISSA, OUTPUT_EXPONENT = 1 << 15, 27
+"""Scale word of attention's outputs: 2^-12, by which SOFTMAX raised the probabilities."""
 
 
 def _is_power_of_two(value: int) -> bool:

@@ -61,7 +61,7 @@ class Csr(wiring.Component):
 
     Timing:      a write and a read a cycle.
     Arithmetic:  counters wrap at 64 bits.
-    Golden:      golden.numerics.counts
+    Golden:      golden.numerics.costs
     """
 
     def __init__(self, fingerprint: int, increment_widths: dict[str, int]) -> None:

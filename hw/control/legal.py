@@ -3,7 +3,6 @@
 from amaranth import Cat, Module, Signal
 
 from hw.contract.isa import (
-    CACHE_COUNT,
     POSITION_WIDTH,
     STEEPNESS_WIDTH,
     Coding,
@@ -11,7 +10,7 @@ from hw.contract.isa import (
     Rule,
     VectorOp,
 )
-from hw.contract.params import HwParams
+from hw.contract.params import CACHE_COUNT, HwParams
 from hw.control.slots import Slots
 from hw.memory.port import log2
 

@@ -40,7 +40,7 @@ class PEArray(wiring.Component):
     Timing:      latency 3 cycles from an operation to the stored accumulators; one operation a
                  cycle.
     Arithmetic:  exact; acc_width cannot overflow up to max_count x 127 x max_channels.
-    Golden:      golden.numerics.ops.accumulate
+    Golden:      golden.numerics.accumulation.accumulate
     """
 
     def __init__(self, params: HwParams) -> None:

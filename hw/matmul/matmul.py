@@ -65,7 +65,7 @@ class MatrixPath(wiring.Component):
 
     Timing:      see the blocks.
     Arithmetic:  exact.
-    Golden:      golden.numerics.ops
+    Golden:      golden.numerics.accumulation
     """
 
     def __init__(self, params: HwParams) -> None:

@@ -41,7 +41,7 @@ class Requantizer(wiring.Component):
 
     Timing:      latency 5 cycles; one element a cycle; stalls only while o waits.
     Arithmetic:  exact up to the one rounding; two multipliers.
-    Golden:      golden.numerics.ops.requantize
+    Golden:      golden.numerics.requantization.requantize
     """
 
     def __init__(self, params: HwParams) -> None:

@@ -73,7 +73,7 @@ class Sequencer(wiring.Component):
     Timing:      latency 0 from beat to operation; one step a cycle; stalls only for weights or
                  a half that drains.
     Arithmetic:  none.
-    Golden:      golden.numerics.counts
+    Golden:      golden.numerics.costs
     """
 
     def __init__(self, params: HwParams) -> None:

@@ -60,7 +60,7 @@ class Encoder(wiring.Component):
     Timing:      per token: the vector's words twice, `Threshold.latency`, and one cycle; at the
                  end 13 more, with short vectors up to 42.
     Arithmetic:  exact.
-    Golden:      golden.numerics.encoding.fire
+    Golden:      golden.numerics.neuron.fire
     """
 
     def __init__(self, params: HwParams) -> None:

@@ -54,7 +54,7 @@ class EventQueue(wiring.Component):
 
     Timing:      latency 4 cycles from the start; `scan_width` silent channels or an event a cycle.
     Arithmetic:  none.
-    Golden:      golden.numerics.counts
+    Golden:      golden.numerics.costs
     """
 
     def __init__(self, params: HwParams) -> None:

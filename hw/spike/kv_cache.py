@@ -43,7 +43,7 @@ class CacheWriter(wiring.Component):
     Timing:      a head's codes are written once all have come: 3 cycles, and 2 a key or a word of
                  values.
     Arithmetic:  addresses only, with two multiplications.
-    Golden:      golden.model.kv
+    Golden:      golden.numerics.kv
     """
 
     def __init__(self, params: HwParams) -> None:

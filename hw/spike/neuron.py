@@ -32,7 +32,7 @@ class Neuron(wiring.Component):
 
     Timing:      latency `Neuron.latency(params)` cycles; one input a cycle; never stalls.
     Arithmetic:  exact; membrane of 58 bits.
-    Golden:      golden.numerics.encoding.fire
+    Golden:      golden.numerics.neuron.fire
     """
 
     @staticmethod

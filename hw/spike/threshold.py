@@ -39,7 +39,7 @@ class Threshold(wiring.Component):
 
     Timing:      latency `Threshold.latency(params)` cycles; one token at a time.
     Arithmetic:  restoring division, rounded down; no multiplier.
-    Golden:      golden.numerics.encoding.threshold
+    Golden:      golden.numerics.neuron.threshold
     """
 
     @staticmethod

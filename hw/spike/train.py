@@ -47,7 +47,7 @@ class SpikeTrain(wiring.Component):
 
     Timing:      latency 1 cycle; one event a cycle.
     Arithmetic:  exact.
-    Golden:      golden.numerics.encoding.encode
+    Golden:      golden.numerics.codings.encode
     """
 
     def __init__(self, params: HwParams) -> None:

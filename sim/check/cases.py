@@ -14,8 +14,9 @@ from compiler.programs import layers as build
 from golden.checkpoint import checkpoint as checkpoints
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.prompt import prompt_ids
-from golden.model.spiking import Encoded, SpikingLinear
-from golden.recipe.prepare import prepare
+from golden.model.prepare import prepare
+from golden.model.spiking import SpikingLinear
+from golden.numerics.neuron import Encoded
 from golden.recipe.recipe import Recipe, load_recipe
 from hw.contract.params import HwParams
 from sim.check.activations import default_prompt, prompt_vectors

@@ -8,8 +8,8 @@ import torch
 
 from compiler.artifact.program import Compiled
 from golden.model.spiking import SpikingLinear
-from golden.numerics.counts import MatrixCost, matrix_cost
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
+from golden.numerics.costs import MatrixCost, matrix_cost
 from hw.contract.params import HwParams
 
 __all__ = ["Expected", "MatrixCycles", "SiteValues", "expect"]

@@ -7,7 +7,7 @@ import torch
 from compiler.artifact.listing import line
 from compiler.artifact.program import Compiled
 from golden.checkpoint.config import ModelConfig
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from hw.contract.isa import Opcode
 from sim.diverge.golden import channels_at, kind_of
 from sim.diverge.locate import Difference

@@ -14,7 +14,7 @@ from compiler.artifact.program import Compiled, load
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.prompt import prompt_ids
 from golden.model.integer import IntegerModel
-from golden.recipe.prepare import prepare
+from golden.model.prepare import prepare
 from hw.contract.presets import preset
 from sim.check import cases
 from sim.check.activations import default_prompt

@@ -2,7 +2,7 @@
 
 from hw.contract import isa
 from hw.contract.isa import Opcode, VectorOp
-from hw.contract.params import HwParams
+from hw.contract.params import CACHE_COUNT, HwParams
 from hw.contract.regs import Error
 from sim.functional.image import Fault
 
@@ -58,7 +58,7 @@ def decode(slot: bytes, params: HwParams, position: int) -> tuple[Opcode, dict[s
         legal &= fields["operation"] != VectorOp.ROTATE.value or fields["elements"] % 2 == 0
         legal &= not fields["b_by_position"] or position < _POSITION_END
     elif opcode is Opcode.STORE:
-        legal &= params.max_count == isa.CACHE_COUNT and position < _POSITION_END
+        legal &= params.max_count == CACHE_COUNT and position < _POSITION_END
     if not legal:
         raise Fault(Error.BAD_INSTRUCTION)
     return opcode, fields

@@ -7,7 +7,7 @@ import numpy as np
 
 from hw.contract import isa
 from hw.contract.isa import VECTOR_PASSES, VECTOR_UNARY, Opcode, VectorOp
-from hw.contract.params import HwParams
+from hw.contract.params import CACHE_COUNT, HwParams
 from hw.contract.regs import Error
 from sim.device import OnToken, Registers, Result, no_counts
 from sim.functional import vector
@@ -266,9 +266,9 @@ class Machine:
         tile, column = divmod(position, params.tile_outputs)
         for head in range(heads):
             x = self._read_vector(source + head * source_stride, channels)
-            v = threshold(x, isa.Rule.ABSMAX, 256, isa.CACHE_COUNT, 0)
+            v = threshold(x, isa.Rule.ABSMAX, 256, CACHE_COUNT, 0)
             thresholds.append(v)
-            n = fire(x, v, isa.CACHE_COUNT, 0).astype(np.int8)
+            n = fire(x, v, CACHE_COUNT, 0).astype(np.int8)
             scale = np.array([scale_word(v)], "<u4")
             self.image.write(scales + head * scales_stride + 4 * position, scale)
             base = codes + head * codes_stride

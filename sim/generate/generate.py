@@ -11,7 +11,7 @@ import torch
 from compiler.artifact.program import Compiled
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.model.integer import IntegerModel
-from golden.recipe.prepare import prepare
+from golden.model.prepare import prepare
 from hw.contract.regs import Error
 from sim.check import report
 from sim.check.activations import default_prompt

@@ -14,7 +14,7 @@ from compiler.programs.lower import lower
 from compiler.programs.shard import shards
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.model.integer import IntegerModel
-from golden.recipe.prepare import prepare
+from golden.model.prepare import prepare
 from golden.recipe.recipe import load_recipe
 from hw.contract.params import HwParams
 from hw.contract.presets import preset

@@ -13,8 +13,9 @@ import torch
 
 from compiler.passes.lower import Stage, lower
 from golden.checkpoint.checkpoint import Checkpoint
-from golden.model.spiking import SpikingLinear, encode
-from golden.recipe.prepare import prepare
+from golden.model.prepare import prepare
+from golden.model.spiking import SpikingLinear
+from golden.numerics.neuron import encode_vectors
 from golden.recipe.recipe import Recipe
 from sim.check.activations import prompt_vectors
 
@@ -92,7 +93,9 @@ def fire(
     )
     sites = [stage.name for stage in stages]
     vectors = prompt_vectors(folded, linear, sites, prompt, prompt_tokens)
-    encoded = [encode(torch.from_numpy(vectors[stage.name]), stage.site) for stage in stages]
+    encoded = [
+        encode_vectors(torch.from_numpy(vectors[stage.name]), stage.site) for stage in stages
+    ]
     return Firing(
         stages=stages,
         counts=tuple(found.counts.numpy() for found in encoded),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from compiler.predict.balance import balance, firing_steps
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from golden.numerics.neuron import Site, fire, threshold
 from hw.contract.presets import preset
 from tests.compiler.models import SITE, compiled, one_matrix

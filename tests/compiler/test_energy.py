@@ -21,7 +21,7 @@ from compiler.predict.workload import Activity, products
 from compiler.programs.lower import lower
 from compiler.programs.model import build_model, program_of
 from golden.checkpoint.checkpoint import load
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from golden.recipe.recipe import load_recipe
 from hw.contract.isa import Opcode
 from hw.contract.presets import preset

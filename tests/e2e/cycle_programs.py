@@ -8,7 +8,7 @@ import numpy as np
 from hw.contract import isa
 from hw.contract.fingerprint import fingerprint
 from hw.contract.isa import SLOT_BYTES, Cache, Coding, Opcode, Rule, VectorOp
-from hw.contract.params import HwParams
+from hw.contract.params import CACHE_COUNT, HwParams
 from hw.contract.regs import Error
 from sim.cycle.device import Cycle
 from sim.device import NO_TOKEN, Registers, Result, Timing
@@ -23,7 +23,6 @@ _RECORDS, _TOKENS, _VECTORS, _SCALES, _WEIGHTS, _WRITTEN = (
     0x6000, 0x1_0000, 0x1_2000, 0x4_0000, 0x5_0000, 0x10_0000,
 )  # fmt: skip
 _VOCABULARY = 50
-_CACHE_COUNT = 127  # what STORE counts to
 _UNITS = (Opcode.ENCODE, Opcode.MATMUL, Opcode.MATMUL, Opcode.VECTOR, Opcode.VECTOR, Opcode.STORE)
 
 
@@ -89,7 +88,7 @@ class _Author:
         """Return a random instruction that a unit executes."""
         fence = self.flag() if fence is None else fence
         opcode = self.any_of(*_UNITS)
-        if opcode is Opcode.STORE and self.params.max_count < _CACHE_COUNT:
+        if opcode is Opcode.STORE and self.params.max_count < CACHE_COUNT:
             opcode = Opcode.VECTOR
         make = getattr(self, opcode.name.lower())
         return opcode, {"fence": fence, **make(fence)}

@@ -7,7 +7,7 @@ import torch
 
 from compiler.passes.emit import Weights
 from golden.model.spiking import SpikingMatrix
-from golden.numerics.quant import QuantizedWeight
+from golden.numerics.weights import QuantizedWeight
 from sim.check.activations import random_vectors
 from sim.check.compare import judge
 from sim.check.expected import expect

@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from hw.contract.isa import Coding, Rule
 from sim.functional.arithmetic import (
     accumulate,

@@ -10,7 +10,7 @@ import torch
 from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
 from golden.measure.profiling import record
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from golden.recipe.recipe import load_recipe
 from hw.contract.isa import Opcode, VectorOp
 from hw.contract.presets import preset

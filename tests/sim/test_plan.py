@@ -10,7 +10,7 @@ from compiler.predict.workload import Activity
 from compiler.programs.model import build_model
 from compiler.programs.plan import make_plan
 from golden.checkpoint.checkpoint import load
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from golden.recipe.recipe import load_recipe
 from hw.contract.isa import Opcode
 from hw.contract.presets import preset

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from golden.checkpoint.config import ModelConfig
-from golden.checkpoint.pieces import Pieces
 from golden.checkpoint.readers import Contents, StoredTensor
 from golden.checkpoint.readers.file_bytes import FileBytes, require_file
+from golden.checkpoint.sentencepiece import SentencePiece
 from golden.checkpoint.tokenizer import Tokenizer
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 
@@ -152,7 +152,7 @@ def _tokenizer(path: Path, vocab_size: int) -> Tokenizer:
         texts.append(data[at + 8 : at + 8 + length].decode(errors="surrogateescape"))
         scores.append(score)
         at += 8 + length
-    pieces = Pieces(
+    pieces = SentencePiece(
         texts=texts,
         scores=scores,
         byte_ids=range(FIRST_BYTE, FIRST_BYTE + 256),

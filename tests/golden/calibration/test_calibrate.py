@@ -8,14 +8,13 @@ import torch
 from golden.__main__ import main
 from golden.calibration.calibrate import Calibration, Point, best
 from golden.calibration.curve import curve as curve_of
-from golden.calibration.parts import split
+from golden.calibration.split import split
 from golden.checkpoint.checkpoint import load
 from golden.checkpoint.names import matrices
 from golden.measure.perplexity import measure, read_text, windows
 from golden.numerics.fixed import to_fixed
 from golden.numerics.neuron import fire, threshold
-from golden.recipe.recipe import load_recipe
-from golden.recipe.recipe_file import to_toml
+from golden.recipe.recipe import load_recipe, to_toml
 from golden.recipe.settings import SiteSettings
 from tests.golden.measure.test_perplexity import text
 

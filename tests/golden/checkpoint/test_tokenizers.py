@@ -10,7 +10,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, Qwen2Tokenizer
 
 from golden.checkpoint.checkpoint import CheckpointError, load
-from golden.checkpoint.pieces import Pieces
+from golden.checkpoint.sentencepiece import SentencePiece
 from tests.golden.make_checkpoints import gguf_parts, random_model, write_gguf
 
 TEXTS = [
@@ -84,7 +84,7 @@ def test_llama2c_known_ids(stories260k):
 
 def test_equal_scores_merge_the_leftmost_pair():
     bytes_ = [f"<0x{b:02X}>" for b in range(256)]
-    pieces = Pieces(
+    pieces = SentencePiece(
         texts=[*bytes_, "a", "b", "aa", "ab"],
         scores=[0.0] * 256 + [0, 0, -1, -1],
         byte_ids=range(256),
@@ -101,7 +101,7 @@ def test_equal_scores_merge_the_leftmost_pair():
 
 def test_pieces_need_all_byte_tokens():
     with pytest.raises(ValueError) as error:
-        Pieces(
+        SentencePiece(
             texts=["a"],
             scores=[0.0],
             byte_ids=[0],

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from golden.measure.firing import FiringStatistics
-from golden.model.spiking import Encoded
-from golden.numerics.encoding import CODINGS, encode, time_steps_for
-from golden.numerics.neuron import Site, fire, threshold
+from golden.numerics.codings import CODINGS, encode, time_steps_for
+from golden.numerics.neuron import Encoded, Site, fire, threshold
 
 CLIPPING = Site("absmax", 15, 64, 15)  # a quarter of the range: most of it is clipped
 

@@ -14,7 +14,7 @@ from golden.measure.profile import BATCHES, SPIKE_CODINGS
 from golden.measure.profile_file import load_profile, save_profile
 from golden.measure.profiling import record
 from golden.model.integer import IntegerModel
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.codings import encode, time_steps_for
 from tests.compiler.models import RandomCheckpoint, recipe
 
 WINDOWS = [[3, 1, 4, 1, 5, 9, 2, 6, 5], [3, 5, 8, 9, 7]]

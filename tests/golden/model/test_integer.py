@@ -12,7 +12,7 @@ from golden.checkpoint.names import tensor_shapes
 from golden.checkpoint.rope import FactorScaling, YarnScaling, angles_table, pair_order
 from golden.model.integer import IntegerModel
 from golden.model.llama import Model
-from golden.numerics.quant import quantize_weight
+from golden.numerics.weights import quantize_weight
 from golden.recipe.recipe import Recipe, RecipeError, load_recipe
 from golden.recipe.settings import SiteSettings
 from tests.golden import reference

@@ -10,7 +10,7 @@ from golden.checkpoint.checkpoint import load
 from golden.checkpoint.names import MATRICES, matrices, site_of
 from golden.checkpoint.rope import FactorScaling
 from golden.console import places
-from golden.model.attention import KVCache
+from golden.model.kv_cache import FloatCache
 from golden.model.llama import Model
 from tests.golden.make_checkpoints import (
     SHAPE,
@@ -154,7 +154,7 @@ def checkpoint(tmp_path, seed):
 
 def test_pieces_through_the_cache_equal_the_whole(checkpoint, seed):
     ids, model = prompt(seed), Model(checkpoint)
-    cache, logits, start = KVCache(checkpoint.config, len(ids)), [], 0
+    cache, logits, start = FloatCache(checkpoint.config, len(ids)), [], 0
     for count in (1, 5, 17, len(ids) - 23):
         logits.append(model.forward(ids[start : start + count], cache, start))
         start += count
@@ -227,7 +227,7 @@ def test_wrong_arguments_are_named(call, message, checkpoint):
 
 def test_a_cache_takes_no_more_than_it_holds(checkpoint):
     with pytest.raises(ValueError) as error:
-        Model(checkpoint).forward([1, 2, 3], KVCache(checkpoint.config, 4), start=2)
+        Model(checkpoint).forward([1, 2, 3], FloatCache(checkpoint.config, 4), start=2)
     assert str(error.value) == "positions must be in [0, 4), not [2, 5)"
 
 

@@ -11,9 +11,9 @@ from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import tensor_shapes
 from golden.model.llama import Model
 from golden.model.spiking import SpikingLinear
-from golden.numerics.encoding import encode, time_steps_for
+from golden.numerics.accumulation import accumulate_spikes
+from golden.numerics.codings import encode, time_steps_for
 from golden.numerics.fixed import to_fixed
-from golden.numerics.ops import accumulate_spikes
 from golden.recipe.recipe import Recipe, RecipeError, load_recipe
 from golden.recipe.settings import SiteSettings
 

@@ -10,6 +10,7 @@ import torch
 from golden.checkpoint.checkpoint import load
 from golden.checkpoint.names import matrices
 from golden.measure.profile import recipe_digest
+from golden.model.prepare import prepare
 from golden.recipe.adapter import (
     adapt,
     adapter_entry,
@@ -19,7 +20,6 @@ from golden.recipe.adapter import (
     units,
     unpack_adapter,
 )
-from golden.recipe.prepare import prepare
 from golden.recipe.recipe import RecipeError, load_recipe
 from tests.golden.make_checkpoints import random_model
 

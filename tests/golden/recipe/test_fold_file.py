@@ -8,8 +8,9 @@ import torch
 
 from golden.checkpoint.checkpoint import load
 from golden.measure.profile import recipe_digest
+from golden.model.find_fold import find_fold
 from golden.model.llama import Model
-from golden.recipe.fold import find_fold, fold
+from golden.model.prepare import fold
 from golden.recipe.fold_file import fold_entry, fold_of, pack_fold, unpack_fold
 from golden.recipe.recipe import RecipeError, load_recipe
 from tests.golden.make_checkpoints import SHAPE, random_model

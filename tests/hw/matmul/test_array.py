@@ -10,8 +10,8 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect
 
-from golden.numerics.encoding import encode
-from golden.numerics.ops import accumulate
+from golden.numerics.accumulation import accumulate
+from golden.numerics.codings import encode
 from hw.contract.isa import Coding
 from hw.contract.presets import preset
 from hw.matmul.array import PEArray

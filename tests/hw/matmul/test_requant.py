@@ -5,8 +5,8 @@ import random
 import pytest
 import torch
 
-from golden.numerics.ops import requantize
-from golden.numerics.quant import QuantizedWeight
+from golden.numerics.requantization import requantize
+from golden.numerics.weights import QuantizedWeight
 from hw.contract.presets import preset
 from hw.matmul.requant import Requantizer
 from tests.harness.streams import collect, feed, simulate

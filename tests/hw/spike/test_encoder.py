@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from golden.numerics.encoding import Site, fire, threshold
+from golden.numerics.neuron import Site, fire, threshold
 from hw.contract.isa import Opcode, Rule
 from hw.contract.presets import preset
 from hw.spike.buffer import batch_layout

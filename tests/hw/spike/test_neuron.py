@@ -4,7 +4,7 @@ import random
 
 import torch
 
-from golden.numerics.encoding import Site, fire
+from golden.numerics.neuron import Site, fire
 from hw.contract.presets import preset
 from hw.spike.neuron import Neuron
 from tests.harness.streams import simulate

@@ -4,7 +4,7 @@ import random
 
 import torch
 
-from golden.numerics.encoding import Site, threshold
+from golden.numerics.neuron import Site, threshold
 from hw.contract.presets import preset
 from hw.spike.threshold import Threshold
 from tests.harness.streams import collect, feed, simulate

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from golden.numerics.encoding import encode
+from golden.numerics.codings import encode
 from hw.contract.isa import Coding
 from hw.contract.presets import preset
 from hw.spike.train import SpikeTrain, train_layout

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-__all__ = ["Pieces"]
+__all__ = ["SentencePiece"]
 
 
-class Pieces:
+class SentencePiece:
     """Merges the adjacent pair of the best score, the leftmost of equals, until none is left.
 
     Parameters

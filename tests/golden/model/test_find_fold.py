@@ -3,11 +3,13 @@
 import pytest
 import torch
 
-from golden.calibration.sensitivity import reached
 from golden.checkpoint.checkpoint import load
 from golden.checkpoint.names import matrices
+from golden.model.find_fold import find_fold
+from golden.model.gradients import reached
 from golden.model.llama import Model
-from golden.recipe.fold import FoldedCheckpoint, find_fold, fold
+from golden.model.prepare import fold
+from golden.recipe.fold import FoldedCheckpoint
 from tests.golden.make_checkpoints import SHAPE, random_model
 
 IDS = [(7 * i * i + 3 * i) % SHAPE["vocab_size"] for i in range(100)]

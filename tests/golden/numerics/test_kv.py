@@ -1,4 +1,4 @@
-"""Keys, values and attention by spikes, against section 9; the cache."""
+"""Keys, values and attention by spikes, against section 9."""
 
 import numpy as np
 import pytest
@@ -6,26 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.checkpoint.config import ModelConfig
-from golden.model.kv import IntegerCache, attend, encode_rows
+from golden.numerics.kv import attend, encode_rows
 from golden.numerics.neuron import Site
 from tests.golden import reference
 from tests.golden.reference import HIGH, LOW
 
-CONFIG = ModelConfig(
-    name="small",
-    vocab_size=9,
-    hidden_size=8,
-    ffn_size=8,
-    layers=2,
-    heads=4,
-    kv_heads=2,
-    head_dim=6,
-    max_positions=16,
-    norm_eps=1e-5,
-    rope_theta=1e4,
-    rope_interleaved=True,
-)
 ABSMAX = Site("absmax", 127, 256, 127)
 INT32 = st.integers(LOW, HIGH) | st.sampled_from([0, 1, -1, LOW, HIGH])
 
@@ -92,28 +77,3 @@ def test_attention_comes_near_the_float_one(rng):
     want = torch.einsum("thp,phd->thd", p, v).flatten(1)
     error = float((got - want).norm() / want.norm())
     assert 0.001 < error < 0.1  # most counts are below 10
-
-
-def test_a_cache_gives_back_what_it_took(rng):
-    cache = IntegerCache(CONFIG, 16)
-    rows = [encode_rows(normal(rng, (7, 2, 6), 6e4)) for _ in range(4)]
-    for layer in (0, 1):
-        whole = rows[2 * layer], rows[2 * layer + 1]
-        for start, stop in ((0, 4), (4, 5), (5, 7)):
-            parts = (encode_part(r, start, stop) for r in whole)
-            found = cache.extend(layer, start, *parts)
-            for held, given_rows in zip(found, whole, strict=True):
-                first = given_rows.first(stop)
-                assert torch.equal(held.codes, first.codes)
-                assert torch.equal(held.mantissa, first.mantissa)
-                assert torch.equal(held.exponent, first.exponent)
-
-
-def encode_part(rows, start: int, stop: int):
-    part = slice(start, stop)
-    return type(rows)(rows.codes[part], rows.mantissa[part], rows.exponent[part])
-
-
-def test_a_cache_holds_what_the_model_does():
-    with pytest.raises(ValueError, match=r"^positions must be in \[1, 16\], not 17$"):
-        IntegerCache(CONFIG, 17)

@@ -1,8 +1,4 @@
-"""From spike counts to spike trains and back: the codings (numerics, section 3).
-
-What comes before, from a vector to its counts, is `golden.numerics.neuron`; its names are offered
-here too.
-"""
+"""From spike counts to spike trains and back: the codings (numerics, section 3)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,22 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golden.numerics.fixed import first_index, from_fixed, is_integer, to_fixed
-from golden.numerics.neuron import MAX_COUNT, Site, fire, fire_neuron, quantile_dead_zone, threshold
+from golden.numerics.fixed import first_index, is_integer
+from golden.numerics.neuron import MAX_COUNT
 
 __all__ = [
     "CODINGS",
-    "Site",
     "decode",
     "encode",
-    "fire",
-    "fire_neuron",
-    "from_fixed",
-    "quantile_dead_zone",
     "step_weights",
-    "threshold",
     "time_steps_for",
-    "to_fixed",
     "zero_point",
 ]
 

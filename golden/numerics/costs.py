@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from golden.numerics.encoding import encode
+from golden.numerics.codings import encode
 
 __all__ = ["MatrixCost", "matrix_cost", "row_segment_bytes", "synaptic_operations"]
 
@@ -55,7 +55,7 @@ def matrix_cost(
     outputs : int
         Output channels N.
     coding, time_steps
-        How the counts become spikes (`golden.numerics.encoding.encode`).
+        How the counts become spikes (`golden.numerics.codings.encode`).
     weight_width : int
         Bits of a weight.
     tile_outputs, lanes, word_bytes : int

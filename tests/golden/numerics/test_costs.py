@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.numerics.counts import matrix_cost, row_segment_bytes, synaptic_operations
-from golden.numerics.encoding import CODINGS, encode, time_steps_for
+from golden.numerics.codings import CODINGS, encode, time_steps_for
+from golden.numerics.costs import matrix_cost, row_segment_bytes, synaptic_operations
 from hw.contract.presets import PRESETS
 
 

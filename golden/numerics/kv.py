@@ -1,21 +1,21 @@
-"""Attention by spikes: keys and values as codes, and the cache that holds them (section 9)."""
+"""Keys and values as codes, and attention by spikes over them (numerics, section 9)."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from golden.checkpoint.config import ModelConfig
-from golden.model.spiking import Encoded, encode
 from golden.numerics import vector
-from golden.numerics.neuron import Site, fire, threshold
-from golden.numerics.ops import accumulate, bit_length, requantize
-from golden.numerics.quant import QuantizedWeight
+from golden.numerics.accumulation import accumulate
+from golden.numerics.fixed import bit_length
+from golden.numerics.neuron import Encoded, Site, encode_vectors, fire, threshold
+from golden.numerics.requantization import requantize
+from golden.numerics.weights import QuantizedWeight
+from hw.contract.params import CACHE_COUNT, CACHE_WIDTH, OUTPUT_EXPONENT, OUTPUT_MANTISSA
 
-__all__ = ["Attention", "IntegerCache", "Rows", "attend", "encode_rows"]
+__all__ = ["Attention", "Rows", "attend", "encode_rows"]
 
-_ROW = Site(rule="absmax", max_count=127, multiplier=256, divisor=127)
-_OUTPUT_MANTISSA, _OUTPUT_EXPONENT = 1 << 15, 27  # takes back the 2^12 of the softmax's result
+_ROW = Site(rule="absmax", max_count=CACHE_COUNT, multiplier=256, divisor=CACHE_COUNT)
 
 
 @dataclass(frozen=True)
@@ -48,43 +48,6 @@ def encode_rows(x: Tensor) -> Rows:
     mantissa, exponent = (v >> e).to(torch.int32), (40 - e).to(torch.int32)
     codes = fire(flat, v, _ROW)
     return Rows(codes.view(x.shape), mantissa.view(shape), exponent.view(shape))
-
-
-class IntegerCache:
-    """Encoded keys and values of the tokens so far, by layer.
-
-    Parameters
-    ----------
-    config : ModelConfig
-        The model.
-    positions : int
-        How many tokens it holds, at most `config.max_positions`.
-    """
-
-    def __init__(self, config: ModelConfig, positions: int) -> None:
-        if not 1 <= positions <= config.max_positions:
-            raise ValueError(f"positions must be in [1, {config.max_positions}], not {positions}")
-        self.positions = positions
-        self._layers: dict[int, tuple[Rows, Rows]] = {}
-        self._shape = (positions, config.kv_heads, config.head_dim)
-
-    def extend(self, layer: int, start: int, k: Rows, v: Rows) -> tuple[Rows, Rows]:
-        """Put in the rows of tokens `start` and on; return all up to the last one."""
-        if layer not in self._layers:
-            self._layers[layer] = self._empty(), self._empty()
-        end = start + len(k.codes)
-        held = self._layers[layer]
-        for rows, new in zip(held, (k, v), strict=True):
-            rows.codes[start:end] = new.codes
-            rows.mantissa[start:end], rows.exponent[start:end] = new.mantissa, new.exponent
-        return held[0].first(end), held[1].first(end)
-
-    def _empty(self) -> Rows:
-        return Rows(
-            torch.zeros(self._shape, dtype=torch.int8),
-            torch.zeros(self._shape[:2], dtype=torch.int32),
-            torch.zeros(self._shape[:2], dtype=torch.int32),
-        )
 
 
 @dataclass(frozen=True)
@@ -138,11 +101,13 @@ def attend(
     group = heads // kv_heads
     by_head = (tokens, kv_heads, group, -1)
 
-    encoded = encode(q.flatten(0, 1), query, dead_quantile)
+    encoded = encode_vectors(q.flatten(0, 1), query, dead_quantile)
     counts, v = encoded.counts.view(by_head), encoded.v.view(tokens, kv_heads, group)
     scores = torch.empty(tokens, kv_heads, group, positions, dtype=torch.int32)
     for h in range(kv_heads):  # the keys of a head are a weight matrix
-        key = QuantizedWeight(keys.codes[:, h], keys.mantissa[:, h], keys.exponent[:, h], 8)
+        key = QuantizedWeight(
+            keys.codes[:, h], keys.mantissa[:, h], keys.exponent[:, h], CACHE_WIDTH
+        )
         y = accumulate(counts[:, h].flatten(0, 1), key.codes)
         scaled = requantize(y, v[:, h].flatten(), key, None)
         scores[:, h] = scaled.view(tokens, group, positions)
@@ -154,13 +119,13 @@ def attend(
         values.exponent.T[:, None],
         vector.softmax_multiplier(head_dim),
     )
-    spent = encode(w.view(tokens * heads, positions), probabilities)
+    spent = encode_vectors(w.view(tokens * heads, positions), probabilities)
     counts, v = spent.counts.view(by_head), spent.v.view(tokens, kv_heads, group)
     scale = torch.ones(head_dim, dtype=torch.int32)
     out = torch.empty(tokens, kv_heads, group, head_dim, dtype=torch.int32)
     for h in range(kv_heads):
         value = QuantizedWeight(
-            values.codes[:, h].T, scale * _OUTPUT_MANTISSA, scale * _OUTPUT_EXPONENT, 8
+            values.codes[:, h].T, scale * OUTPUT_MANTISSA, scale * OUTPUT_EXPONENT, CACHE_WIDTH
         )
         y = accumulate(counts[:, h].flatten(0, 1), value.codes)
         scaled = requantize(y, v[:, h].flatten(), value, None)

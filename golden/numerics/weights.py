@@ -148,7 +148,7 @@ def _checked_peak(block: Tensor, start: int, bits: int) -> Tensor:
 
 def _found_scale(block: Tensor, peak: Tensor, bits: int) -> Tensor:
     """Return what `_best_scale` does: a compiled search, and itself where that is in doubt."""
-    from golden.numerics.search import (
+    from golden.numerics.scale_search import (
         search,  # takes a second, which those who quantize nothing save
     )
 
@@ -206,6 +206,6 @@ def _power_of_two(exponent: Tensor) -> Tensor:
 
 def _fill_codes(codes: Tensor, block: Tensor, scale: Tensor, bits: int) -> None:
     """Fill in the codes of a block, int8, (rows, K): round_half_away(w / scale), clamped."""
-    from golden.numerics.search import codes as fill
+    from golden.numerics.scale_search import codes as fill
 
     fill(block.numpy(), scale.numpy(), np.float64(LARGEST_CODE[bits]), codes.numpy())

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["FOLD_CHARACTERS", "Parts", "split"]
+__all__ = ["FOLD_CHARACTERS", "Split", "split"]
 
 FOLD_CHARACTERS = 32768
 """Of a text, that a fold is found on."""
 
 
 @dataclass
-class Parts:
-    """Parts of a text that calibration uses, from its end backwards.
+class Split:
+    """Split of a text that calibration uses, from its end backwards.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ def split(
     context: int,
     tokens: int,
     lessons: int = 0,
-) -> Parts:
+) -> Split:
     """Part the end of a text: `tokens` for slopes and checks, and at most so many for lessons."""
     documents, tail = list(documents), ""
     while documents and len(tail) < FOLD_CHARACTERS:
@@ -61,4 +61,4 @@ def split(
         return [window for window in found if len(window) > 1]
 
     found = windows(tokens)
-    return Parts(tail, found[::2], found[1::2], windows(lessons))
+    return Split(tail, found[::2], found[1::2], windows(lessons))

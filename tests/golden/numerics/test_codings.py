@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.numerics.encoding import (
+from golden.numerics.codings import (
     CODINGS,
     decode,
     encode,

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden.numerics import quant
-from golden.numerics.quant import LARGEST_CODE, dequantize, quantize_weight
+from golden.numerics import weights as module
+from golden.numerics.weights import LARGEST_CODE, dequantize, quantize_weight
 
 BITS = (8, 4, 2)
 weights = st.floats(-8, 8, width=32) | st.sampled_from([0.0, 1.0, -1.0, 1e-7, 30.0])
@@ -129,11 +129,11 @@ def test_a_channel_does_not_depend_on_its_neighbours(bits, seed):
 
 
 def plain_scale(w: torch.Tensor, bits: int) -> torch.Tensor:
-    return quant._best_scale(w, w.abs().amax(dim=1).double(), bits)
+    return module._best_scale(w, w.abs().amax(dim=1).double(), bits)
 
 
 def found_scale(w: torch.Tensor, bits: int) -> torch.Tensor:
-    return quant._found_scale(w, w.abs().amax(dim=1).double(), bits)
+    return module._found_scale(w, w.abs().amax(dim=1).double(), bits)
 
 
 @given(matrices(), st.sampled_from(BITS))
@@ -152,8 +152,8 @@ def test_the_compiled_search_finds_the_same_scales_of_long_channels(bits, inputs
 
 def test_where_two_scales_cost_the_same_the_plain_search_decides(monkeypatch):
     asked = []
-    plain = quant._best_scale
-    monkeypatch.setattr(quant, "_best_scale", lambda w, *a: asked.append(w) or plain(w, *a))
+    plain = module._best_scale
+    monkeypatch.setattr(module, "_best_scale", lambda w, *a: asked.append(w) or plain(w, *a))
     w = torch.tensor([[1.0, 1, 0], [2.0**-60, 0, 0], [0, 0, 0]])  # all scales of the second are one
     quantize_weight(w, 4)
     assert [x.tolist() for x in asked] == [[w[1].tolist()]]
