@@ -22,9 +22,8 @@ from golden.measure.profile import (
 )
 from golden.model.integer import IntegerModel
 from golden.model.prepare import prepare
-from golden.model.spiking import encode as encode_vectors
 from golden.numerics.codings import encode, time_steps_for
-from golden.numerics.neuron import Encoded
+from golden.numerics.neuron import Encoded, encode_vectors
 from golden.recipe.recipe import Recipe
 
 __all__ = ["KEPT_TOKENS", "record"]
