@@ -1,7 +1,6 @@
 """`python -m golden generate`."""
 
 import argparse
-from itertools import chain
 
 from golden.checkpoint.checkpoint import load
 from golden.checkpoint.prompt import prompt_ids
@@ -26,17 +25,19 @@ def run(options: argparse.Namespace) -> None:
             f"--prompt and --tokens must be at most {limit} tokens for this model, not "
             f"{len(ids)} and {options.tokens}"
         )
-    shown, text = len(tokenizer.decode(ids)), tokenizer.decode(ids)
+    text = tokenizer.decode(ids)
+    shown = len(text)
     with Work("preparing the weights") as work:
         model = IntegerModel(prepare(checkpoint, recipe), recipe)
         work.say(f"reading {len(ids):,} tokens of the prompt")
-        tokens = model.stream(ids, options.tokens, tokenizer.eos_ids)
-        first = next(tokens, None)
-    print(options.prompt, end="", flush=True)
-    for token in () if first is None else chain([first], tokens):
-        ids.append(token)
-        text = tokenizer.decode(ids)
-        if not text.endswith("\ufffd"):  # the beginning of a character of several tokens
-            print(text[shown:], end="", flush=True)
-            shown = len(text)
-    print(text[shown:])
+        for count, token in enumerate(model.stream(ids, options.tokens, tokenizer.eos_ids), 1):
+            if count == 1:
+                work.begin("tokens", options.tokens)
+                work.write(options.prompt)
+            work.reach(count)
+            ids.append(token)
+            text = tokenizer.decode(ids)
+            if not text.endswith("\ufffd"):  # the beginning of a character of several tokens
+                work.write(text[shown:])
+                shown = len(text)
+        work.write(f"{text[shown:]}\n")

@@ -3,16 +3,33 @@
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 __all__ = ["Work"]
 
 SECONDS = 10.0
 """Between two lines where stderr is no terminal."""
+
+
+_SHOWN = 600  # characters of a text above the bar: more would push it off the terminal
+
+
+class _Bar(Progress):
+    """A bar below the end of a text that grows."""
+
+    text = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield text and bar."""
+        if self.text:
+            yield Text(self.text[-_SHOWN:])
+        yield from super().get_renderables()
 
 
 class Work:
@@ -33,7 +50,7 @@ class Work:
     def __init__(self, doing: str = "starting", total: int | None = None, *, unit: str = ""):
         console = Console(stderr=True)
         self._unit = unit
-        self._bar = Progress(
+        self._bar = _Bar(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[amount]}"),
@@ -71,10 +88,20 @@ class Work:
         self.doing = self.doing if doing is None else doing
         self._show()
 
+    def write(self, text: str) -> None:
+        """Print on stdout what a device says; on a terminal it grows above the bar first."""
+        if not self._lines and sys.stdout.isatty():
+            self._bar.text += text
+            self._bar.refresh()
+        else:
+            print(text, end="", flush=True)
+
     def stop(self) -> None:
         """Show no more: what the command prints follows."""
         self._ended.set()
         self._bar.stop()
+        print(self._bar.text, end="", flush=True)
+        self._bar.text = ""
 
     def line(self) -> str:
         """Return what is shown, as a line."""

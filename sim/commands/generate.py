@@ -3,75 +3,24 @@
 import argparse
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from golden.console.progress import Work
+from sim.commands.options import given, refuse_fixed, tell_failures, timing
+from sim.generate.generate import generate as alone
+from sim.generate.whole import GenerateRequest
+from sim.scale import generate as together
+from sim.scale.link import Link
 
-from sim.commands.options import (
-    add_model,
-    add_timing,
-    given,
-    refuse_fixed,
-    tell_failures,
-    timing,
-)
-
-__all__ = ["add"]
-
-_ABOUT = """\
-Compiles a whole model, which is kept for the next time, and lets a device continue a prompt: token
-by token, the likeliest each time, in one program. With --check golden, golden's integer model must
-make the same tokens, and the functional device have the same counters. Exit status: 0 where all of
-that holds, 1 where it does not, 2 where the request is at fault."""
+__all__ = ["run"]
 
 _COMPILED = ("coding", "recipe", "context", "devices")
 _NAMES = (*_COMPILED, "model", "preset", "compiled", "prompt", "tokens", "device", "output")
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Add the command."""
-    command = commands.add_parser(
-        "generate", help="let a whole model continue a prompt", description=_ABOUT
-    )
-    add = command.add_argument
-    add_model(command)
-    add("--context", metavar="N", type=int, help="positions (default: all that there are)")
-    add("--device", metavar="D", default="functional", help="rtl, cycle or functional (default)")
-    add(
-        "--devices",
-        metavar="N",
-        type=int,
-        help="that share the model, functional or cycle; one is run beside them (default: 1)",
-    )
-    add(
-        "--link-bytes",
-        metavar="N",
-        type=int,
-        help="assumed of the simulated link: bytes a cycle into each device (default: 4)",
-    )
-    add(
-        "--link-latency",
-        metavar="N",
-        type=int,
-        help="assumed of it: cycles before the first byte of an exchange (default: 100)",
-    )
-    add("--prompt", metavar="TEXT", help="the text to continue")
-    add("--tokens", metavar="N", type=int, default=64, help="to add at most (default: 64)")
-    add("--compiled", metavar="DIR", type=Path, help="run this compiled directory instead")
-    add("--check", metavar="G", choices=["golden"], help="golden: compare with its integer model")
-    add_timing(command)
-    add("-o", "--output", metavar="DIR", type=Path, help="(default: build/sim/MODEL/all-PRESET)")
-    add("--json", action="store_true", help="print the report instead of the text")
-    command.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Let a device continue a prompt, and print what it says."""
     refuse_fixed(options, _COMPILED)
-    from sim.generate.generate import generate as alone  # imports of seconds
-    from sim.generate.whole import GenerateRequest
-    from sim.scale import generate as together
-
     request = GenerateRequest(
         timing=timing(options),
         link=_link(options),
@@ -85,15 +34,10 @@ def _run(options: argparse.Namespace) -> int:
                 "--link-bytes and --link-latency must be left out: one device has no link"
             )
         generate = alone
-    shows = not options.json
-
-    def write(text: str) -> None:
-        status.stop()
-        if shows:
-            print(text, end="", flush=True)
-
-    with Console(stderr=True).status("starting") as status:
-        finished, path = generate(request, say=lambda doing: status.update(doing), write=write)
+    with Work() as work:
+        finished, path = generate(
+            request, say=work.say, write=_silent if options.json else work.write
+        )
     if options.json:
         print(json.dumps(finished, indent=1))
     else:
@@ -102,9 +46,11 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if finished["passed"] else 1
 
 
-def _link(options: argparse.Namespace):
-    from sim.scale.link import Link
+def _silent(text: str) -> None:
+    """Show no text: the report holds it."""
 
+
+def _link(options: argparse.Namespace) -> Link:
     chosen = {"bytes_per_cycle": options.link_bytes, "latency": options.link_latency}
     return Link(**{name: value for name, value in chosen.items() if value is not None})
 

@@ -1,67 +1,17 @@
-"""What several commands take, and tell."""
+"""What several commands make of their options, and tell."""
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from sim.device import Timing
 
-from hw.contract.presets import PRESETS
-
-__all__ = [
-    "add_model",
-    "add_timing",
-    "given",
-    "refuse_fixed",
-    "tell_failures",
-    "timing",
-    "work_bar",
-]
+__all__ = ["given", "refuse_fixed", "tell_failures", "timing"]
 
 
-def add_model(command: argparse.ArgumentParser) -> None:
-    """Add the options that say what is compiled, and for which hardware."""
-    add = command.add_argument
-    add("--model", metavar="M", help="a known name or a checkpoint (default: smollm2-135m)")
-    add("--preset", metavar="P", help=f"hardware: {', '.join(PRESETS)} (default: edge)")
-    add("--coding", metavar="C", help="unary, bitwise or csd (default: csd)")
-    add("--recipe", metavar="R", help="a known recipe or a TOML file (default: w8)")
-
-
-def add_timing(command: argparse.ArgumentParser) -> None:
-    """Add the options that `timing` reads."""
-    add = command.add_argument
-    add("--seed", metavar="N", type=int, default=0, help="of the random stalls (default: 0)")
-    add("--latency", metavar="N", type=int, default=60, help="of the memory, cycles (default: 60)")
-    add(
-        "--stalls",
-        metavar="P",
-        type=float,
-        default=0.0,
-        help="probability that a channel of the bus is held off in a cycle (default: 0)",
-    )
-
-
-def work_bar(*columns: ProgressColumn) -> Progress:
-    """Return a bar of work on stderr, with columns beside those of all; silent in a pipe."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-
-
-def timing(options: argparse.Namespace):
-    """Return how the memory behaves, a `sim.rtl.device.Timing`."""
-    from sim.device import Timing  # imports of seconds
-
+def timing(options: argparse.Namespace) -> Timing:
+    """Return how the memory behaves."""
     return Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
 
 
