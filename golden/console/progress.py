@@ -100,8 +100,9 @@ class Work:
         """Show no more: what the command prints follows."""
         self._ended.set()
         self._bar.stop()
-        print(self._bar.text, end="", flush=True)
-        self._bar.text = ""
+        if self._bar.text:
+            print(self._bar.text, end="", flush=True)
+            self._bar.text = ""
 
     def line(self) -> str:
         """Return what is shown, as a line."""

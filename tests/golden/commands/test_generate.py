@@ -57,7 +57,7 @@ def test_a_character_of_several_tokens_is_printed_whole(stories, capsys, monkeyp
     monkeypatch.setattr("golden.model.integer.IntegerModel.stream", lambda *_: iter(said))
     monkeypatch.setattr("builtins.print", lambda text, **_: parts.append(text))
     assert main(["generate", *stories, "--prompt", "ab"]) == 0
-    assert parts == ["ab", "\u2581", "x", "\ufffd"]
+    assert parts == ["ab", "\u2581", "x", "\ufffd\n"]
 
 
 @pytest.mark.parametrize(
