@@ -1,8 +1,8 @@
 """An accelerator picked for a board and a model, with what a build on it needs to know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from compiler.boards.board import Board, board_called
+from compiler.boards.board import Board, Value, board_called
 from compiler.boards.fit import Choice, fit, memory_bytes
 from compiler.boards.report import board_row
 from compiler.predict.activity import CODING
@@ -85,6 +85,7 @@ def pick(
     memory: int | None = None,
     profile: Profile | None = None,
     coding: str = CODING,
+    clock_mhz: float | None = None,
 ) -> Picked:
     """Pick an accelerator for a build.
 
@@ -101,6 +102,8 @@ def pick(
         halves: the most positions are halved until they fit.
     memory : int, optional
         Bytes to fit in; by default all that the board has.
+    clock_mhz : float, optional
+        What it is clocked with; by default as the board's file assumes.
 
     Raises
     ------
@@ -108,6 +111,8 @@ def pick(
         Where there is no such board or coding, nothing fits, or it has less memory.
     """
     board = board_called(key)
+    if clock_mhz is not None:
+        board = replace(board, clock_mhz=Value(value=clock_mhz, source="as asked for with --clock"))
     check_coding(coding)
     capacity = int(board.capacity_bytes.value)
     if memory is not None and memory > capacity:

@@ -18,6 +18,7 @@ from compiler.programs.layers import build
 from compiler.programs.model import ALL_LAYERS, build_model
 from compiler.programs.plan import Plan, make_plan, write_plan
 from compiler.storage.partial import telling
+from golden.console import version
 from golden.console.progress import Work
 from golden.measure.profile import Profile
 from golden.measure.profile_file import load_profile
@@ -130,6 +131,7 @@ def _picked(
         memory=options.memory,
         profile=profile,
         coding=options.coding or CODING,
+        clock_mhz=options.clock,
     )
 
 
@@ -145,7 +147,8 @@ def _draw(
     """Write a plan's reports, with a profile of a plan made by what it measured; returns them."""
     from compiler.report.write import write_reports  # matplotlib takes its time
 
-    about: dict[str, object] = {"source": wanted.source, "weights": wanted.weights}
+    about: dict[str, object] = {"command": options.command_line, **version.about()}
+    about |= {"source": wanted.source, "weights": wanted.weights}
     if wanted.seed is not None:
         about["seed"] = wanted.seed
     raster = None
@@ -154,7 +157,9 @@ def _draw(
         raster = profile.raster
         codings = _codings(manifest["schedule"], profile)
         plan = again(coding=codings, activities=profiled(profile))
-    return write_reports(plan, work, about=about, raster=raster, picked=picked)
+    return write_reports(
+        plan, work, about=about, raster=raster, picked=picked, clock_mhz=options.clock
+    )
 
 
 def _codings(schedule: dict, profile: Profile) -> dict[str, str]:
@@ -164,14 +169,16 @@ def _codings(schedule: dict, profile: Profile) -> dict[str, str]:
 
 def _maker(options: argparse.Namespace) -> Callable[..., Compiled]:
     """Return what compiles, with the options that only one of the two kinds has."""
-    only = {"layers": ("tokens", "rows"), "model": ("context", "memory", "profile", "board")}
+    of_model = ("context", "memory", "profile", "board", "clock")
+    only = {"layers": ("tokens", "rows"), "model": of_model}
     kind = "model" if options.layers == ALL_LAYERS else "layers"
     (other,) = only.keys() - {kind}
     for name in only[other]:
         if getattr(options, name) is not None:
             of_all = f"--layers {ALL_LAYERS}" if kind == "model" else options.layers
             raise ValueError(f"--{name} must be left out: {of_all} does not have it")
-    choices = {name: getattr(options, name) for name in only[kind] if name != "board"}
+    takes = [name for name in only[kind] if name not in ("board", "clock")]
+    choices = {name: getattr(options, name) for name in takes}
     if kind == "model":
         if options.profile is not None:
             choices["profile"] = load_profile(Path(options.profile))

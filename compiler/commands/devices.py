@@ -23,7 +23,7 @@ def require_options(options: argparse.Namespace) -> None:
         raise ValueError(
             f"--devices must be left out: they share the whole model, not {options.layers}"
         )
-    for name in ("tokens", "rows", "profile", "position", "board"):
+    for name in ("tokens", "rows", "profile", "position", "board", "clock"):
         if getattr(options, name) is not None:
             raise ValueError(f"--{name} must be left out: several devices do not have it yet")
 

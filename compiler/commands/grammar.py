@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from compiler.commands.options import LAYERS, add_board, add_coding, add_preset
+from compiler.commands.options import LAYERS, add_board, add_clock, add_coding, add_preset
 from compiler.models.known import NAMED
 from golden.commands.options import FORMATS, add_json, add_output, add_recipe
 from golden.console.parser import Command, Parser
@@ -97,6 +97,9 @@ def _add_build(made: Parser) -> None:
         metavar="N",
         type=int,
         help="of the token that its report looks at (default: 1023, or the last)",
+    )
+    add_clock(
+        command, "whole model", "that its report states times at (default: the board's, or 100)"
     )
     add_output(command, "where it goes (default: build/compiled/NAME)")
     add_json(command)

@@ -1,12 +1,15 @@
 """Options that commands of compiler and simulators take: one name, one meaning, everywhere."""
 
+import argparse
+import math
+
 from compiler.boards.board import boards
 from golden.checkpoint.names import MATRICES
 from golden.console.parser import Command
 from hw.contract.isa import Coding
 from hw.contract.presets import PRESETS
 
-__all__ = ["LAYERS", "add_board", "add_coding", "add_preset"]
+__all__ = ["LAYERS", "add_board", "add_clock", "add_coding", "add_preset"]
 
 LAYERS = f"mlpN, attnN, one of {' '.join(f'{name}N' for name in MATRICES)}, or lm_head"
 """What layers are called, N from 0."""
@@ -34,3 +37,18 @@ def add_board(command: Command, help: str) -> None:
     command.group("hardware").add_argument(
         "--board", metavar="BOARD", help=f"{', '.join(boards())}: {help}"
     )
+
+
+def add_clock(command: Command, group: str, help: str) -> None:
+    """Add the option --clock, in megahertz, to a group of options."""
+    command.group(group).add_argument("--clock", metavar="MHZ", type=_megahertz, help=help)
+
+
+def _megahertz(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be megahertz above 0, not {text!r}")
+    return value

@@ -13,10 +13,12 @@ from compiler.predict.costs import Cost
 from hw.contract.isa import Opcode
 from hw.contract.params import HwParams
 
-__all__ = ["CAUSES", "LATENCY", "Prediction", "Timed", "predict"]
+__all__ = ["CAUSES", "CLOCK_MHZ", "LATENCY", "Prediction", "Timed", "predict"]
 
 CAUSES = ("array", "stall", "encode", "vector", "drain", "idle")
 """What a cycle is for, as the counters of `hw.contract.regs` have it."""
+CLOCK_MHZ = 100.0
+"""Where no board and nobody says another: what the preset edge aims at, an assumption."""
 LATENCY = 60
 """Cycles from a read to its first word, and from a write to its acknowledgement."""
 

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from compiler.boards.pick import Picked
 from compiler.passes.place import REGION_ALIGNMENT
-from compiler.predict.cycles import CAUSES, Prediction
+from compiler.predict.cycles import CAUSES, CLOCK_MHZ, Prediction
 from compiler.programs.plan import Plan
-from compiler.report.board import board
 from compiler.report.energy import energy
 from golden.recipe.recipe import SITES
 from hw.contract.fingerprint import fingerprint
@@ -16,9 +16,23 @@ from hw.contract.isa import Opcode
 
 __all__ = ["content"]
 
+_BOARD_NOTE = (
+    "Predicted: nothing has run on this board. Cells are from a model of Yosys' figures, the clock "
+    "is an assumption, energy is the ledger's (45 nm silicon with the board's memory), not an "
+    "FPGA's (docs/boards.md)."
+)
+_CORES = (
+    "{cores} cores that share each matrix are a projection: there is no such top yet. The program "
+    "and all else on this page are for one of them, with the memory to itself."
+)
+_CLOCK_SOURCE = "what the preset edge aims at, not placed and routed"
+
 
 def content(
-    plan: Plan, about: Mapping[str, object], picked: Picked | None = None
+    plan: Plan,
+    about: Mapping[str, object],
+    picked: Picked | None = None,
+    clock_mhz: float | None = None,
 ) -> dict[str, object]:
     """Return a plan's report.
 
@@ -30,8 +44,11 @@ def content(
         Joins it as it is.
     picked : Picked, optional
         The board that the plan is for, where it is for one.
+    clock_mhz : float, optional
+        What the hardware is clocked with; by default as the board is, or `CLOCK_MHZ`.
     """
-    word = plan.params.axi_bytes
+    word, clock = plan.params.axi_bytes, _clock(picked, clock_mhz)
+    hertz = 1e6 * clock["megahertz"]
     first = plan.activities(plan.position)(0, "qkv")
     joules = energy(plan, "dram_ddr4" if picked is None else picked.board.dram)
     return {
@@ -45,19 +62,20 @@ def content(
         "context": plan.model.context,
         "position": plan.position,
         "latency_cycles": plan.latency,
+        "clock": clock,
         "activity_source": first.source,
         "prediction": (
             "cycles are predicted from bytes, steps of the array and latencies "
             "(compiler.predict.cycles), on a memory of fixed latency"
         ),
-        **({} if picked is None else {"board": board(plan, picked)}),
+        **({} if picked is None else {"board": _board(plan, picked)}),
         "program": {
             "slots": len(plan.program.instructions),
             "executed_a_token": len(plan.program.unrolled),
             "records_bytes": len(plan.program.records),
         },
         "memory": _memory(plan),
-        "tokens": [_token(plan.predict(at), at, word) for at in plan.positions],
+        "tokens": [_token(plan.predict(at), at, word, hertz) for at in plan.positions],
         "layers": [
             {"layer": layer, "cycles": _rounded(causes)}
             for layer, causes in plan.prediction.layers.items()
@@ -66,6 +84,28 @@ def content(
         "products": _products(plan),
         "firing": _firing(plan),
         **({} if joules is None else {"energy": joules}),
+    }
+
+
+def _clock(picked: Picked | None, clock_mhz: float | None) -> dict[str, Any]:
+    """Return the clock in megahertz, and where it is from."""
+    if clock_mhz is not None:
+        return {"megahertz": clock_mhz, "source": "as asked for with --clock"}
+    if picked is not None:
+        value = picked.board.clock_mhz
+        return {"megahertz": value.value, "source": f"{picked.board.name}: {value.source}"}
+    return {"megahertz": CLOCK_MHZ, "source": _CLOCK_SOURCE}
+
+
+def _board(plan: Plan, picked: Picked) -> dict[str, object]:
+    """Return what was picked, what its cores would do, and what the program does on one of them."""
+    row = picked.row()
+    cores = picked.choice.cores
+    return {
+        **row,
+        "words_a_cycle": picked.words_a_cycle,
+        "one_core_tokens_per_second": picked.hertz / plan.prediction.cycles,
+        "note": _BOARD_NOTE if cores == 1 else f"{_CORES.format(cores=cores)} {_BOARD_NOTE}",
     }
 
 
@@ -85,11 +125,13 @@ def _memory(plan: Plan) -> dict[str, object]:
     }
 
 
-def _token(found: Prediction, position: int, word: int) -> dict[str, object]:
+def _token(found: Prediction, position: int, word: int, hertz: float) -> dict[str, object]:
     total = lambda name: sum(getattr(step.cost, name) for step in found.steps)  # noqa: E731
     return {
         "position": position,
         "cycles": round(found.cycles),
+        "seconds": found.cycles / hertz,
+        "tokens_per_second": hertz / found.cycles,
         "by_cause": _rounded(found.causes),
         "bytes_read": round(found.words * word),
         "weight_bytes": round(total("weight_words") * word),

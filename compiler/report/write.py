@@ -23,6 +23,7 @@ def write_reports(
     about: Mapping[str, object],
     raster: Mapping[str, np.ndarray] | None = None,
     picked: Picked | None = None,
+    clock_mhz: float | None = None,
 ) -> dict[str, object]:
     """Write ``report.json``, ``report.html`` and ``trace.json``; return what the first one holds.
 
@@ -36,10 +37,10 @@ def write_reports(
         What else the report says of the build, such as where its shapes are from.
     raster : mapping of str to ndarray, optional
         Measured spike counts of one layer, by site, (tokens, channels).
-    picked : Picked, optional
-        The board that the plan is for, where it is for one.
+    picked, clock_mhz
+        As of `compiler.report.content.content`.
     """
-    report = content(plan, about, picked)
+    report = content(plan, about, picked, clock_mhz)
     texts = (
         json.dumps(report, indent=1) + "\n",
         page(plan, report, raster),

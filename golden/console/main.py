@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -24,7 +25,8 @@ def run(
     Parameters
     ----------
     parser : Parser
-        It names the module whose `run` takes the options, and returns a status or nothing.
+        It names the module whose `run` takes the options, and returns a status or nothing; among
+        them `command_line`, all of it, for reports.
     arguments : sequence of str, optional
         In place of those of the process.
     refusals, mismatches : tuple of exception types
@@ -38,6 +40,8 @@ def run(
         request cannot be met; 130 after an interrupt.
     """
     options = parser.parse_args(arguments)
+    told = sys.argv[1:] if arguments is None else arguments
+    options.command_line = shlex.join([*parser.prog.split(), *told])
     try:
         with interrupt.at_once():
             handler = importlib.import_module(options.handler)
