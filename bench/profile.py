@@ -11,9 +11,10 @@ import numpy as np
 from bench.pages import NAME, pages
 from bench.reports import OUTPUT_ROOT
 from compiler.artifact.program import Compiled
+from compiler.passes.model import lower
+from compiler.passes.program import image_of_model
 from compiler.predict.measured import predicted_cycles
-from compiler.programs.lower import lower
-from compiler.programs.model import build_model, program_of
+from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import Checkpoint, load
 from golden.console.errors import ProfileError
 from golden.console.places import SOURCES
@@ -119,7 +120,7 @@ def measure(
         codings = {
             site: schedule["codings"].get(site, schedule["coding"]) for site in profile.sites
         }
-        program, _ = program_of(lowered, params, codings)
+        program = image_of_model(lowered, params, codings).program
         predicted = predicted_cycles(profile, lowered, program, params, position, latency)
         found.append(
             {

@@ -9,7 +9,8 @@ import numpy as np
 
 from compiler.artifact.program import Compiled
 from compiler.passes.lower import lower
-from compiler.programs.layers import build_stages, quantized
+from compiler.passes.quantize import quantized
+from compiler.programs.layers import build_stages
 from golden.checkpoint import checkpoint as checkpoints
 from golden.model.spiking import SpikingLinear
 from golden.recipe.recipe import load_recipe

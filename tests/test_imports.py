@@ -45,6 +45,19 @@ ROOMS = {
         "top",
         "generate",
     ],
+    "compiler": [
+        "models",
+        "storage",
+        "passes",
+        "artifact",
+        "predict",
+        "programs",
+        "energy",
+        "boards",
+        "pages",
+        "report",
+        "commands",
+    ],
 }
 
 

@@ -1,5 +1,6 @@
 """A device's memory: its regions, and the vectors that lie in them."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,12 +48,19 @@ class MemoryMap:
         """Return the regions of a kind."""
         return {name: region for name, region in self.regions.items() if region.kind == kind}
 
+    def region_at(self, address: int) -> Region | None:
+        """Return the region that holds an address."""
+        regions = list(self.regions.values())
+        at = bisect_right(regions, address, key=lambda region: region.address) - 1
+        region = regions[max(at, 0)]
+        return region if 0 <= address - region.address < region.bytes else None
+
     def place_of(self, address: int) -> str:
         """Return an address as a region's name, with an offset unless it is the region's start."""
-        for region in self.regions.values():
-            if 0 <= (offset := address - region.address) < region.bytes:
-                return f"{region.name}+{offset:#x}" if offset else region.name
-        return f"{address:#x}"
+        if (region := self.region_at(address)) is None:
+            return f"{address:#x}"
+        offset = address - region.address
+        return f"{region.name}+{offset:#x}" if offset else region.name
 
     def view(self, memory: np.ndarray, name: str) -> np.ndarray:
         """View the bytes of a region of `memory`."""

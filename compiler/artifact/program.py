@@ -10,6 +10,7 @@ from compiler.artifact import manifest as manifests
 from compiler.artifact.memory_map import MemoryMap
 from compiler.artifact.verify import require_intact
 from compiler.passes.place import Region
+from compiler.passes.program import LOOPED
 from compiler.storage.directory import device_name
 from hw.contract import isa
 from hw.contract.fingerprint import fingerprint
@@ -79,6 +80,24 @@ class Compiled(MemoryMap):
             )
             for entry in self.manifest["segments"]
         ]
+
+    def tensor(self, slot: int, layer: int | None = None) -> tuple[str, int]:
+        """Return which tensor a slot writes, as golden calls it, and its row that comes first.
+
+        Of a slot of the loop, `layer` is the layer that it is at.
+
+        Raises
+        ------
+        ValueError
+            Where an earlier version has compiled the directory, without its tensors' names.
+        """
+        if "tensors" not in self.manifest:
+            raise ValueError(
+                f"{self.directory} does not name its tensors, as an earlier version compiled it: "
+                "build the model again"
+            )
+        found = self.manifest["tensors"][slot] or {"name": "", "row": 0}
+        return found["name"].replace(LOOPED, f"layers.{layer}.", 1), found["row"]
 
     def part(self, name: str) -> range:
         """Return what of a vector (or of ``kv_heads``) one of several devices has or makes."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 from compiler.boards.area import Area, estimate
 from compiler.boards.board import Board
+from compiler.passes.model import lower
+from compiler.passes.place import place_model
 from compiler.predict.activity import CODING, known
 from compiler.predict.counts import count, product_counts
 from compiler.predict.workload import Product, products
-from compiler.programs.lower import lower
-from compiler.programs.place import place
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
 from golden.recipe.recipe import Recipe
@@ -189,5 +189,5 @@ def _cores(area: Area, board: Board) -> int:
 def memory_bytes(config: ModelConfig, recipe: Recipe, params: HwParams, context: int) -> int:
     """Return the bytes that a model takes, but for the records of its layers."""
     model = lower(config, recipe, params, min(context, config.max_positions))
-    last = [*place(model, params, slots=_SLOTS).values()][-1]
+    last = [*place_model(model, params, slots=_SLOTS).values()][-1]
     return last.address + last.bytes

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from compiler.boards.board import Board
 from compiler.boards.fit import Choice, bound
 from compiler.energy.ledger import designs, joules, ledger
+from compiler.passes.model import lower
+from compiler.passes.program import image_of_model
 from compiler.predict.activity import CODING, known
 from compiler.predict.costs import Cost, costs
 from compiler.predict.counts import count
 from compiler.predict.cycles import predict
 from compiler.predict.workload import products
-from compiler.programs.lower import lower
-from compiler.programs.model import program_of
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
 from golden.recipe.recipe import Recipe
@@ -73,7 +73,7 @@ def forecast(
         raise ValueError(choice.reason)
     hertz, words_a_cycle = board.clock_mhz.value * 1e6, board.rate(params, cores)
     model = lower(config, recipe, params, min(max(position + 1, prompt), config.max_positions))
-    program, _ = program_of(model, params, coding)
+    program = image_of_model(model, params, coding).program
 
     activities = known(config, recipe, profile)
 

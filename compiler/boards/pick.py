@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from compiler.boards.board import Board, Value, board_called
 from compiler.boards.fit import Choice, fit, memory_bytes
 from compiler.boards.report import board_row
+from compiler.passes.coding import check_coding
 from compiler.predict.activity import CODING
-from compiler.programs.layers import check_coding
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
 from golden.recipe.recipe import Recipe

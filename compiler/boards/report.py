@@ -4,11 +4,11 @@ from compiler.boards.area import CELLS, estimate
 from compiler.boards.board import Board, board_called, boards
 from compiler.boards.fit import Choice, fit, misfit
 from compiler.boards.forecast import forecast
+from compiler.passes.model import lower
+from compiler.passes.program import image_of_model
 from compiler.predict.activity import CODING, assumed, known
 from compiler.predict.costs import costs
 from compiler.predict.cycles import predict
-from compiler.programs.lower import lower
-from compiler.programs.model import program_of
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
 from golden.recipe.recipe import Recipe
@@ -90,6 +90,6 @@ def board_row(
 def predicted_cycles(config: ModelConfig, recipe: Recipe, params: HwParams, position: int) -> float:
     """Return the cycles of a token on a memory that delivers a word each cycle."""
     model = lower(config, recipe, params, position + 1)
-    program, _ = program_of(model, params, CODING)
+    program = image_of_model(model, params, CODING).program
     activities = assumed(config, recipe, position)
     return predict(costs(model, program, params, activities, position), params).cycles

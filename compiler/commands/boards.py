@@ -6,8 +6,8 @@ import json
 from compiler.boards.board import board_called
 from compiler.boards.report import boards_report
 from compiler.commands.token import asked
+from compiler.passes.coding import check_coding
 from compiler.predict.activity import CODING
-from compiler.programs.layers import check_coding
 from golden.console.progress import Work
 from golden.console.tables import print_lines, print_table
 

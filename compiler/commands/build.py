@@ -13,9 +13,10 @@ from compiler.boards.pick import Picked, pick
 from compiler.commands import devices as devices_cli
 from compiler.commands.summary import summarize, summarize_prediction
 from compiler.models.request import Request, refuse_fold, request
+from compiler.passes.lower import ALL_LAYERS
 from compiler.predict.activity import CODING, profiled
 from compiler.programs.layers import build
-from compiler.programs.model import ALL_LAYERS, build_model
+from compiler.programs.model import build_model
 from compiler.programs.plan import Plan, make_plan, write_plan
 from compiler.storage.partial import telling
 from golden.console import version

@@ -8,8 +8,8 @@ from pathlib import Path
 from compiler.artifact import manifest as manifests
 from compiler.artifact.program import Compiled
 from compiler.models.request import Request
+from compiler.passes.lower import ALL_LAYERS
 from compiler.programs.devices import CompiledDevices, build_devices
-from compiler.programs.model import ALL_LAYERS
 from golden.console.tables import print_lines, print_table
 from golden.recipe.recipe import Recipe
 from hw.contract.params import HwParams

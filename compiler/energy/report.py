@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from compiler.energy.constants import constants
 from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger
+from compiler.passes.model import lower
 from compiler.predict.activity import CODING, known, published
 from compiler.predict.counts import Counts, count
 from compiler.predict.workload import Activities, products
-from compiler.programs.lower import lower
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
 from golden.recipe.recipe import Recipe

@@ -1,46 +1,35 @@
-"""Pass 5, emit: memory images of the weights and of the program, with their checksums."""
+"""Pass 6, emit: weight files and program, with their checksums.
+
+No more of a model is in memory than a tile of a matrix for each thread. A job is a region of
+constants, or a matrix with its channel words; the journal has an entry for each that is done.
+"""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from compiler.passes.lower import Matrix, Stage
+from compiler.passes.constants import row_order
+from compiler.passes.lower import Matrix
 from compiler.passes.place import Region
-from compiler.passes.schedule import Instruction
+from compiler.passes.program import Image
+from compiler.passes.quantize import Source
 from compiler.passes.tile import pack_channel_words, pack_tile, tile
-from compiler.storage.checksums import Checksums
-from compiler.storage.checksums import chunks as read_chunks
+from compiler.storage import parallel
+from compiler.storage.checksums import Checksums, chunks
 from compiler.storage.directory import PROGRAM, shard_name, write_file
-from hw.contract import isa
+from compiler.storage.journal import Entries
 from hw.contract.params import HwParams
 
-__all__ = [
-    "SHARD_BYTES",
-    "Shards",
-    "Weights",
-    "contents_of",
-    "emit_matrix",
-    "emit_program",
-    "emit_programs",
-]
+__all__ = ["SHARD_BYTES", "Contents", "Shards", "emit", "emit_program"]
 
 SHARD_BYTES = 1 << 28
 """A shard takes no further region once it is this long."""
 
-
-class Weights(NamedTuple):
-    """A quantized matrix as arrays: codes (outputs, channels) int8, the others (outputs,).
-
-    `mantissa` and `exponent` are each output channel's scale, `bias` is int32 Q15.16 or None.
-    """
-
-    codes: np.ndarray
-    mantissa: np.ndarray
-    exponent: np.ndarray
-    bias: np.ndarray | None
+Contents = dict[str, object]
+"""Of a region: the ``file`` and ``offset`` where its contents lie, ``sha256`` and ``crc32``."""
 
 
 class Shards:
@@ -57,8 +46,8 @@ class Shards:
 
     Attributes
     ----------
-    contents : dict
-        By region that is written: its ``file``, ``offset``, ``sha256`` and ``crc32``.
+    contents : dict of str to Contents
+        By region that is written.
     """
 
     def __init__(
@@ -66,7 +55,7 @@ class Shards:
     ) -> None:
         self._directory = directory
         self._places: dict[str, tuple[str, int]] = {}
-        self.contents: dict[str, dict[str, object]] = {}
+        self.contents: dict[str, Contents] = {}
         index = length = 0
         for region in regions:
             if length >= shard_bytes:
@@ -74,15 +63,15 @@ class Shards:
             self._places[region.name] = shard_name(index), length
             length += region.bytes
 
-    def write(self, region: Region, chunks: Iterable[np.ndarray]) -> None:
+    def write(self, region: Region, parts: Iterable[np.ndarray]) -> None:
         """Write a region's contents, which are as long as the region; any thread may."""
         name, offset = self._places[region.name]
         path, at = self._directory / name, offset
         checksums = Checksums()
         file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            for chunk in chunks:
-                raw = memoryview(np.ascontiguousarray(chunk).view(np.uint8).reshape(-1))
+            for part in parts:
+                raw = memoryview(np.ascontiguousarray(part).view(np.uint8).reshape(-1))
                 checksums.update(raw)
                 while raw:
                     written = os.pwrite(file, raw, at)
@@ -97,12 +86,12 @@ class Shards:
             raise RuntimeError(f"{region.name} has {at - offset} bytes, not {region.bytes}")
         self.contents[region.name] = {"file": name, "offset": offset, **checksums.entry()}
 
-    def reuse(self, region: Region, contents: dict) -> bool:
+    def reuse(self, region: Region, contents: Contents) -> bool:
         """Take a region as an earlier process wrote it, if it is what `contents` says."""
         name, offset = self._places[region.name]
         checksums = Checksums()
         try:
-            for chunk in read_chunks(self._directory / name, offset, region.bytes):
+            for chunk in chunks(self._directory / name, offset, region.bytes):
                 checksums.update(chunk)
         except FileNotFoundError:
             return False
@@ -112,61 +101,115 @@ class Shards:
         return True
 
 
-def contents_of(stages: Iterable[Stage], regions: dict[str, Region]) -> list[Region]:
-    """Return the regions of the stages' matrices that have contents, in the order of their use."""
-    return [
-        regions[f"{matrix.name}.{kind}"]
-        for stage in stages
-        for matrix in stage.matrices
-        for kind in ("weights", "channel_words")
+def emit(
+    image: Image,
+    directory: Path,
+    fingerprint: str,
+    source: Callable[[Matrix], Source],
+    *,
+    constants: Mapping[str, Iterable[np.ndarray]] | None = None,
+    journal: Entries | None = None,
+    progress: Callable[[str], None] = lambda name: None,
+) -> tuple[dict[str, Contents], list[str | None]]:
+    """Write weight files and program, but for what the journal says is there already.
+
+    Parameters
+    ----------
+    image : Image
+        What is written.
+    directory : Path
+        Where.
+    fingerprint : str
+        Of the hardware, in hex.
+    source : callable
+        Returns where a matrix's contents come from; asked for one after the other, in the order of
+        their use.
+    constants : mapping of str to iterable of ndarray, optional
+        The contents of the regions of constants, part by part.
+    journal : Entries, optional
+        Of a build that may be interrupted.
+    progress : callable
+        Told the name of each constant and matrix when it is written.
+
+    Returns
+    -------
+    contents : dict of str to Contents
+        By region.
+    digests : list of str or None
+        Of the matrices' sources.
+    """
+    regions, shards = image.regions, Shards(directory, image.filled())
+    digests: dict[str, str | None] = {}
+
+    def job(name: str, names: list[str], make: Callable[[], str | None]) -> str:
+        earlier = journal.entries.get(name) if journal else None
+        if earlier and all(shards.reuse(regions[n], earlier["contents"][n]) for n in names):
+            digests[name] = earlier["digest"]
+            return name
+        digests[name] = make()
+        if journal:
+            written = {n: shards.contents[n] for n in names}
+            journal.add(name, digest=digests[name], contents=written)
+        return name
+
+    jobs = [
+        partial(job, name, [name], partial(shards.write, regions[name], parts))
+        for name, parts in (constants or {}).items()
     ]
-
-
-def emit_matrix(
-    matrix: Matrix,
-    weights: Weights,
-    regions: dict[str, Region],
-    params: HwParams,
-    shards: Shards,
-) -> None:
-    """Write a matrix's row segments and channel words into the shards."""
-    segments = (
-        pack_tile(
-            weights.codes[part.first : part.first + part.outputs],
-            matrix.weight_width,
-            part.row_bytes,
+    matrices = [matrix for stage in image.stages for matrix in stage.matrices]
+    for matrix in matrices:
+        names = [f"{matrix.name}.weights", f"{matrix.name}.channel_words"]
+        make = partial(
+            _write_matrix,
+            matrix,
+            source(matrix),
+            None if image.model is None else row_order(matrix, image.model),
+            image.params,
+            shards,
+            *(regions[name] for name in names),
         )
-        for part in tile(matrix, params)
-    )
-    shards.write(regions[f"{matrix.name}.weights"], segments)
-    words = pack_channel_words(weights.mantissa, weights.exponent, weights.bias, params)
-    shards.write(regions[f"{matrix.name}.channel_words"], [words.astype("<u4")])
+        jobs.append(partial(job, matrix.name, names, make))
+    parallel.run(jobs, progress)
+    if image.program.records:
+        shards.write(regions["records"], [np.frombuffer(image.program.records, np.uint8)])
+    program = emit_program(image, directory, fingerprint)
+    return {"program": program, **shards.contents}, [digests[matrix.name] for matrix in matrices]
 
 
-def emit_program(
-    instructions: list[Instruction], fingerprint: str, directory: Path
-) -> dict[str, object]:
-    """Write the program; returns its ``file``, ``offset`` and checksums."""
-    return emit_programs([instructions], fingerprint, directory)
-
-
-def emit_programs(
-    programs: Iterable[list[Instruction]], fingerprint: str, directory: Path
-) -> dict[str, object]:
-    """Write programs one behind the other, each with its header, as `emit_program` does one."""
-    raw = b"".join(_program(instructions, fingerprint) for instructions in programs)
+def emit_program(image: Image, directory: Path, fingerprint: str) -> Contents:
+    """Write the program alone; returns where its contents lie."""
+    raw = image.program.binary(fingerprint)
     write_file(directory / PROGRAM, raw)
     checksums = Checksums()
     checksums.update(raw)
     return {"file": PROGRAM, "offset": 0, **checksums.entry()}
 
 
-def _program(instructions: list[Instruction], fingerprint: str) -> bytes:
-    header = isa.pack(
-        isa.HEADER,
-        magic=isa.MAGIC,
-        slots=len(instructions),
-        reserved=0,
-        fingerprint=int(fingerprint, 16),
-    )
-    return header + b"".join(isa.assemble(step.opcode, **step.fields) for step in instructions)
+def _write_matrix(
+    matrix: Matrix,
+    source: Source,
+    order: np.ndarray | None,
+    params: HwParams,
+    shards: Shards,
+    weights: Region,
+    channel_words: Region,
+) -> str | None:
+    """Write a matrix's row segments and channel words; returns its source's digest."""
+    shards.write(weights, _segments(matrix, source, order, params))
+    scales = source.scales()
+    if order is not None:
+        scales = (None if values is None else values[order] for values in scales)
+    shards.write(channel_words, [pack_channel_words(*scales, params).astype("<u4")])
+    return source.digest()
+
+
+def _segments(
+    matrix: Matrix, source: Source, order: np.ndarray | None, params: HwParams
+) -> Iterator[np.ndarray]:
+    """Yield the row segments of each tile."""
+    # In another order, a tile's rows may come from anywhere.
+    codes = None if order is None else source.codes_of(0, matrix.outputs)[order]
+    for part in tile(matrix, params):
+        end = part.first + part.outputs
+        rows = source.codes_of(part.first, end) if codes is None else codes[part.first : end]
+        yield pack_tile(rows, matrix.weight_width, part.row_bytes)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from compiler.passes.schedule import Instruction
+from compiler.passes.instruction import Instruction
 from hw.contract.isa import Opcode
 
 __all__ = ["fenced"]

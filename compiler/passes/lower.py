@@ -8,7 +8,10 @@ from golden.checkpoint.names import MATRICES, bias_of, site_of, tensor_shapes
 from golden.numerics.neuron import Site
 from golden.recipe.recipe import Recipe, locate
 
-__all__ = ["LAYER_KINDS", "Matrix", "Stage", "lower", "parse_rows"]
+__all__ = ["ALL_LAYERS", "LAYER_KINDS", "Matrix", "Stage", "lower", "parse_rows"]
+
+ALL_LAYERS = "all"
+"""What a whole model is asked for by, in place of layers."""
 
 LAYER_KINDS = {
     "mlp": ("gate", "up", "down"),

@@ -1,22 +1,27 @@
 """Pass 3, place: give the program, every vector, every matrix its own region of memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from compiler.passes.lower import Matrix, Stage
+from compiler.passes.model import WholeModel
 from compiler.passes.tile import tile
+from golden.checkpoint.config import ModelConfig
 from hw.contract import isa
-from hw.contract.params import HwParams
+from hw.contract.params import CACHE_WIDTH, HwParams
 
 __all__ = [
     "REGION_ALIGNMENT",
+    "CacheLayout",
     "Region",
-    "Wanted",
+    "cache_layout",
     "channel_word_bytes",
-    "lay_out",
-    "matrix_regions",
-    "place",
+    "end_of",
+    "gains",
+    "place_layers",
+    "place_model",
+    "require_memory",
     "weight_bytes",
 ]
 
@@ -48,13 +53,22 @@ class Region:
     channels: int = 0
 
 
-class Wanted(NamedTuple):
+class _Wanted(NamedTuple):
     """A region that has no address yet; see `Region`."""
 
     name: str
     kind: str
     bytes: int
     channels: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheLayout:
+    """Bytes of one head's keys, its values, and its scale words of either."""
+
+    keys: int
+    values: int
+    scales: int
 
 
 def weight_bytes(matrix: Matrix, params: HwParams) -> int:
@@ -68,10 +82,33 @@ def channel_word_bytes(matrix: Matrix, params: HwParams) -> int:
     return params.vector_bytes(matrix.outputs) * len(isa.CHANNEL_WORDS[matrix.has_bias])
 
 
-def place(
-    stages: list[Stage], params: HwParams, *, tokens: int, instructions: int
+def cache_layout(model: WholeModel, params: HwParams) -> CacheLayout:
+    """Return how far apart the heads of a layer's cache lie; see ``docs/compiled.md``."""
+    head_dim = model.config.head_dim
+    tiles = len(params.tiles(model.context))
+    return CacheLayout(
+        keys=tiles * head_dim * params.row_bytes(params.tile_outputs, CACHE_WIDTH),
+        values=model.context * params.row_bytes(head_dim, CACHE_WIDTH),
+        scales=params.vector_bytes(model.context),
+    )
+
+
+def gains(config: ModelConfig) -> dict[str, int]:
+    """Return the gains of a model's norms by name, with their elements."""
+    found = {}
+    for i in range(config.layers):
+        found[f"layers.{i}.attn_norm"] = found[f"layers.{i}.ffn_norm"] = config.hidden_size
+        if config.qk_norm:
+            found[f"layers.{i}.q_norm"] = found[f"layers.{i}.k_norm"] = config.head_dim
+    return found | {"final_norm": config.hidden_size}
+
+
+def place_layers(
+    stages: list[Stage], params: HwParams, *, tokens: int, slots: int
 ) -> dict[str, Region]:
-    """Return every region by name, in the order of their addresses.
+    """Return the regions of layers by name, in the order of their addresses.
+
+    The host fills the inputs, and finds the outputs apart from them.
 
     Parameters
     ----------
@@ -81,48 +118,132 @@ def place(
         The hardware.
     tokens : int
         Rows of every vector region.
-    instructions : int
-        Slots of the program after its header.
+    slots : int
+        Of the program, after its header.
 
     Raises
     ------
     ValueError
         Where a region ends beyond what the memory port can address.
     """
-    program = (instructions * isa.SLOT_BYTES) + isa.HEADER.size // 8
-    wanted = [Wanted("program", "program", program)]
+    wanted = [_program(slots)]
     for stage in stages:
         bytes_ = tokens * params.vector_bytes(stage.channels)
-        wanted.append(Wanted(f"{stage.name}.input", "input", bytes_, stage.channels))
+        wanted.append(_Wanted(f"{stage.name}.input", "input", bytes_, stage.channels))
         for matrix in stage.matrices:
             output = tokens * params.vector_bytes(matrix.outputs)
             wanted += [
-                *matrix_regions(matrix, params),
-                Wanted(f"{matrix.name}.output", "output", output, matrix.outputs),
+                *_of_matrix(matrix, params),
+                _Wanted(f"{matrix.name}.output", "output", output, matrix.outputs),
             ]
-    regions, limit = lay_out(wanted), 1 << params.axi_addr_width
-    for region in regions.values():
-        if (end := region.address + region.bytes) > limit:
-            raise ValueError(
-                f"region {region.name} ends at byte {end:,}, but this hardware addresses "
-                f"only {limit:,} (axi_addr_width = {params.axi_addr_width}): compile fewer layers"
-            )
+    regions = _lay_out(wanted)
+    require_memory(regions, params, None, "compile fewer layers")
     return regions
 
 
-def matrix_regions(matrix: Matrix, params: HwParams) -> list[Wanted]:
+def place_model(
+    model: WholeModel, params: HwParams, *, slots: int, memory: int | None = None
+) -> dict[str, Region]:
+    """Return the regions of a whole model by name, as `place_layers`; `records` are last, empty.
+
+    Of several devices each has its own share of what matrices make, and of the embedding's
+    columns; what matrices read is complete everywhere. `memory` is the bytes that there are; by
+    default all that the hardware addresses.
+    """
+    config, context, shard = model.config, model.context, model.shard
+    hidden, head_dim = config.hidden_size, config.head_dim
+    group, kv_heads = config.heads // config.kv_heads, len(shard.kv_heads)
+
+    def vectors(name: str, elements: int, rows: int = 1, kind: str = "vectors") -> _Wanted:
+        return _Wanted(name, kind, rows * params.vector_bytes(elements), elements)
+
+    tokens = params.vector_bytes(context + 1)  # 32-bit words, as elements are
+    batch = min(params.tokens, group)
+    wanted = [
+        _program(slots),
+        _Wanted("tokens", "tokens", tokens),
+        vectors("embed", len(shard.hidden), config.vocab_size, "constants"),
+        vectors("rope", head_dim, context, "constants"),
+        vectors("value_words", head_dim, kind="constants"),
+        vectors("x", hidden),
+        vectors("norm", hidden),
+        vectors("q", group * kv_heads * head_dim),
+        vectors("k", kv_heads * head_dim),
+        *(
+            vectors(f"{stage}_{name}", heads * head_dim)
+            for stage in (("normed", "rotated") if config.qk_norm else ("rotated",))
+            for name, heads in (("q", group * kv_heads), ("k", kv_heads))
+        ),
+        vectors("v", kv_heads * head_dim),
+        *(vectors(f"scores.{i}", context, batch) for i in range(2)),
+        *(vectors(f"w.{i}", context, batch) for i in range(2)),
+        vectors("attention", config.heads * head_dim),
+        vectors("update", len(shard.hidden)),
+        vectors("between", hidden),
+        vectors("gate", len(shard.ffn)),
+        vectors("up", len(shard.ffn)),
+        vectors("act", config.ffn_size),
+        vectors("logits", len(shard.vocabulary)),
+    ]
+    cache = cache_layout(model, params)
+    for layer in model.layers:
+        for name, bytes_ in (
+            ("keys", cache.keys),
+            ("key_scales", cache.scales),
+            ("values", cache.values),
+            ("value_scales", cache.scales),
+        ):
+            wanted.append(_Wanted(f"{layer.name}.{name}", "cache", kv_heads * bytes_))
+    wanted += [vectors(name, elements, 1, "constants") for name, elements in gains(config).items()]
+    for stage in model.stages:
+        for matrix in stage.matrices:
+            wanted += _of_matrix(matrix, params)
+    regions = _lay_out([*wanted, _Wanted("records", "records", 0)])
+    require_memory(regions, params, memory)
+    return regions
+
+
+def require_memory(
+    regions: Mapping[str, Region],
+    params: HwParams,
+    memory: int | None,
+    remedy: str = "give more memory, a shorter context or fewer bits of a weight",
+) -> None:
+    """Raise ValueError naming the first region that memory has no room for, and a remedy."""
+    limit = 1 << params.axi_addr_width
+    if memory is not None:
+        limit = min(limit, memory)
+    for region in regions.values():
+        if region.address + region.bytes > limit:
+            raise ValueError(
+                f"buffer {region.name} needs {region.bytes:,} bytes, but of {limit:,} bytes of "
+                f"memory only {max(0, limit - region.address):,} are left: {remedy}"
+            )
+
+
+def end_of(regions: Mapping[str, Region]) -> int:
+    """Return the first address beyond the last region."""
+    last = [*regions.values()][-1]
+    return last.address + last.bytes
+
+
+def _program(slots: int) -> _Wanted:
+    return _Wanted("program", "program", slots * isa.SLOT_BYTES + isa.HEADER.size // 8)
+
+
+def _of_matrix(matrix: Matrix, params: HwParams) -> list[_Wanted]:
     """Return the regions of a matrix's contents."""
     words = channel_word_bytes(matrix, params)
     return [
-        Wanted(f"{matrix.name}.weights", "weights", weight_bytes(matrix, params)),
-        Wanted(f"{matrix.name}.channel_words", "channel_words", words),
+        _Wanted(f"{matrix.name}.weights", "weights", weight_bytes(matrix, params)),
+        _Wanted(f"{matrix.name}.channel_words", "channel_words", words),
     ]
 
 
-def lay_out(wanted: Iterable[Wanted]) -> dict[str, Region]:
+def _lay_out(wanted: Iterable[_Wanted]) -> dict[str, Region]:
     """Return regions by name, one after the other, each aligned."""
     regions, address = {}, 0
-    for part in wanted:
-        regions[part.name] = Region(**part._asdict(), address=address)
-        address += -(-part.bytes // REGION_ALIGNMENT) * REGION_ALIGNMENT
+    for region in wanted:
+        regions[region.name] = Region(**region._asdict(), address=address)
+        address += -(-region.bytes // REGION_ALIGNMENT) * REGION_ALIGNMENT
     return regions

@@ -1,47 +1,61 @@
-"""Pass 4, schedule: the program's instructions, in the order they take effect."""
+"""Pass 4, schedule: instructions in the order they take effect, for layers or for one token."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from compiler.passes.lower import Matrix, Stage
+from compiler.passes.attention import Attention
+from compiler.passes.fence import fenced
+from compiler.passes.instruction import Instruction
+from compiler.passes.lower import Stage
+from compiler.passes.model import Layer, WholeModel
 from compiler.passes.place import Region
-from golden.numerics.neuron import Site
-from hw.contract.isa import Coding, Opcode, Rule
+from compiler.passes.steps import Codings, Steps
+from hw.contract.isa import Opcode, VectorOp
 from hw.contract.params import HwParams
 
-__all__ = [
-    "Instruction",
-    "encode_fields",
-    "instruction_count",
-    "matmul_fields",
-    "rounds",
-    "schedule",
-]
+__all__ = ["Pass", "Segment", "rounds", "schedule", "schedule_layers", "segments", "slots_of"]
+
+_EXCHANGES = ("attention", "between", "act", "x")
+"""What a layer makes that all devices need whole, in its order: it is cut there."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Instruction:
-    """One instruction, and what it stands for.
+class Pass:
+    """What is done for one token.
 
     Attributes
     ----------
-    opcode : Opcode
-        What it does.
-    fields : dict
-        Its fields by name, for `hw.contract.isa.assemble`.
-    stage : Stage or None
-        Whose it is; None for END.
-    matrix : Matrix or None
-        The matrix of a MATMUL.
-    reads, writes : tuple of str
-        Regions whose contents other instructions of the program make, or need.
+    embed : list of Instruction
+        The token's vector.
+    layers : list of list of Instruction
+        Each layer's, all alike but for what differs between layers.
+    head : list of Instruction
+        The next token, where it is not the host's.
     """
 
-    opcode: Opcode
-    fields: dict[str, int]
-    stage: Stage | None = None
-    matrix: Matrix | None = None
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+    embed: list[Instruction]
+    layers: list[list[Instruction]]
+    head: list[Instruction]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What one of several devices does between two exchanges.
+
+    Attributes
+    ----------
+    name : str
+        ``embed``, ``layers.N.`` and what the segment makes, or ``head``.
+    instructions : list of Instruction
+        To the END.
+    exchange : str
+        The region of which each device then has its own part: a vector, or ``tokens``, where each
+        has put the likeliest of its own.
+    """
+
+    name: str
+    instructions: list[Instruction]
+    exchange: str
 
 
 def rounds(tokens: int, params: HwParams) -> list[tuple[int, int]]:
@@ -50,110 +64,173 @@ def rounds(tokens: int, params: HwParams) -> list[tuple[int, int]]:
     return [(first, min(step, tokens - first)) for first in range(0, tokens, step)]
 
 
-def instruction_count(stages: list[Stage], params: HwParams, tokens: int) -> int:
-    """Return how many instructions `schedule` makes."""
-    each_round = sum(1 + len(stage.matrices) for stage in stages)
-    return each_round * -(-tokens // params.tokens) + 1
+def slots_of(stages: list[Stage], params: HwParams, tokens: int) -> int:
+    """Return how many instructions `schedule_layers` makes."""
+    return sum(1 + len(stage.matrices) for stage in stages) * len(rounds(tokens, params)) + 1
 
 
-def schedule(
+def schedule_layers(
     stages: list[Stage],
-    regions: dict[str, Region],
+    regions: Mapping[str, Region],
     params: HwParams,
-    *,
-    coding: Coding,
+    coding: Codings,
     tokens: int,
 ) -> list[Instruction]:
-    """Return the instructions: ``for stage: for round: ENCODE; for matrix: MATMUL``, then END.
+    """Return ``for stage: for round: ENCODE; for matrix: MATMUL``, then END.
+
+    No fence is needed: the host has filled every input, and each output has a place of its own.
 
     Parameters
     ----------
     stages : list of Stage
         What is computed.
-    regions : dict of str to Region
-        Where everything lies (`compiler.passes.place.place`).
-    params : HwParams
-        The hardware.
-    coding : Coding
-        How counts become spikes.
+    regions : mapping of str to Region
+        Where everything lies (`compiler.passes.place.place_layers`).
+    params, coding
+        As for `schedule`.
     tokens : int
         Rows of every vector region; more than `params.tokens` take several rounds over the weights.
     """
-    instructions = []
+    steps = Steps(regions, params, coding)
+    done = []
     for stage in stages:
+        outputs = [f"{matrix.name}.output" for matrix in stage.matrices]
         for first, count in rounds(tokens, params):
-            instructions.append(_encode(stage, regions, params, first, count))
-            for matrix in stage.matrices:
-                instructions.append(_matmul(stage, matrix, regions, params, coding, first))
-    return [*instructions, Instruction(opcode=Opcode.END, fields={})]
+            done += steps.stage(stage, f"{stage.name}.input", outputs, first=first, tokens=count)
+    return [*done, Instruction(opcode=Opcode.END, fields={})]
 
 
-def _encode(
-    stage: Stage, regions: dict[str, Region], params: HwParams, first: int, count: int
-) -> Instruction:
-    stride = params.vector_bytes(stage.channels)
-    fields = encode_fields(
-        stage.site,
-        tokens=count,
-        channels=stage.channels,
-        source=regions[f"{stage.name}.input"].address + first * stride,
-        source_stride=stride,
-    )  # without a fence: the host has filled every input
-    reads = (f"{stage.name}.input",)
-    return Instruction(opcode=Opcode.ENCODE, fields=fields, stage=stage, reads=reads)
+def schedule(
+    model: WholeModel, regions: Mapping[str, Region], params: HwParams, coding: Codings
+) -> Pass:
+    """Return the instructions of one token.
+
+    Parameters
+    ----------
+    model : WholeModel
+        What is computed.
+    regions : mapping of str to Region
+        Where everything lies (`compiler.passes.place.place_model`).
+    params : HwParams
+        The hardware.
+    coding : Coding or mapping of str to Coding
+        How counts become spikes: everywhere, or by site.
+    """
+    return _Token(model, regions, params, coding).whole()
 
 
-def _matmul(
-    stage: Stage,
-    matrix: Matrix,
-    regions: dict[str, Region],
-    params: HwParams,
-    coding: Coding,
-    first: int,
-) -> Instruction:
-    stride, output = params.vector_bytes(matrix.outputs), f"{matrix.name}.output"
-    fields = matmul_fields(
-        matrix,
-        regions,
-        coding,
-        destination=regions[output].address + first * stride,
-        destination_stride=stride,
-    )
-    return Instruction(
-        opcode=Opcode.MATMUL, fields=fields, stage=stage, matrix=matrix, writes=(output,)
-    )
+def segments(
+    model: WholeModel, regions: Mapping[str, Region], params: HwParams, coding: Codings
+) -> list[Segment]:
+    """Return the same for one of several devices, cut at the exchanges; see `schedule`."""
+    return _Token(model, regions, params, coding).segments()
 
 
-def encode_fields(site: Site, **place: int) -> dict[str, int]:
-    """Return the fields of an ENCODE at a site; `place` are those that the site does not set."""
-    return {
-        "rule": Rule[site.rule.upper()].value,
-        "max_count": site.max_count,
-        "multiplier": site.multiplier,
-        "divisor": site.divisor,
-        "peak": site.peak,
-        "dead_zone": site.dead_zone,
-        **place,
-    }
+class _Token(Attention):
+    """Puts the steps of a token in order."""
 
+    def whole(self) -> Pass:
+        return Pass(
+            embed=self._embed(),
+            layers=[
+                fenced(step for steps in self._layer(layer) for step in steps)
+                for layer in self.model.layers
+            ],
+            head=fenced(self._head()),
+        )
 
-def matmul_fields(
-    matrix: Matrix,
-    regions: dict[str, Region],
-    coding: Coding,
-    *,
-    destination: int,
-    destination_stride: int,
-) -> dict[str, int]:
-    """Return the fields of a MATMUL of a matrix of the model."""
-    return {
-        "coding": coding.value,
-        "weight_width": matrix.weight_width,
-        "has_bias": int(matrix.has_bias),
-        "strided": 0,
-        "outputs": matrix.outputs,
-        "weights": regions[f"{matrix.name}.weights"].address,
-        "channel_words": regions[f"{matrix.name}.channel_words"].address,
-        "destination": destination,
-        "destination_stride": destination_stride,
-    }
+    def segments(self) -> list[Segment]:
+        def segment(name: str, steps: list[Instruction], exchange: str) -> Segment:
+            end = Instruction(opcode=Opcode.END, fields={})
+            return Segment(name=name, instructions=[*steps, end], exchange=exchange)
+
+        token = Instruction(
+            opcode=Opcode.TOKEN,
+            fields={
+                "tokens": self.address("tokens"),
+                "vocabulary": self.model.config.vocab_size,
+            },
+        )
+        done = [segment("embed", [token, *self._embed()], "x")]
+        for layer in self.model.layers:
+            for steps, exchange in zip(self._layer(layer), _EXCHANGES, strict=True):
+                done.append(segment(f"{layer.name}.{exchange}", fenced(steps), exchange))
+        return [*done, segment("head", fenced(self._head()), "tokens")]
+
+    def _embed(self) -> list[Instruction]:
+        return [
+            self.vector(
+                VectorOp.COPY,
+                "embed",
+                "x",
+                "embed",
+                elements=len(self.shard.hidden),
+                destination_first=self.shard.hidden.start,
+                a_by_token=1,
+            )
+        ]
+
+    def _head(self) -> list[Instruction]:
+        rows = len(self.shard.vocabulary)
+        encode, matmul = self.stage(self.model.head, "norm", ["logits"])
+        return [
+            self._norm("final_norm"),
+            encode,
+            replace(matmul, tensor="logits"),
+            self.vector(VectorOp.ARGMAX, "tokens", "tokens", "logits", elements=rows),
+        ]
+
+    def _layer(self, layer: Layer) -> list[list[Instruction]]:
+        """Return a layer, cut where the next part needs the whole of what this one makes."""
+        name, ffn = layer.name, self.shard.ffn
+        attend = [
+            self._norm(f"{name}.attn_norm"),
+            *self.stage(layer.qkv, "norm", ["q", "k", "v"]),
+            *self.queries_and_keys(layer),
+            *self.stores(layer),
+            *self.attend(layer),
+        ]
+        project = [
+            *self.stage(layer.o, "attention", ["update"]),
+            self._add(f"{name}.attn_residual", "between", "x"),
+        ]
+        swiglu = self.vector(
+            VectorOp.SWIGLU,
+            f"{name}.act",
+            "act",
+            "gate",
+            "up",
+            elements=len(ffn),
+            destination_first=ffn.start,
+        )
+        expand = [
+            self._norm(f"{name}.ffn_norm", "between"),
+            *self.stage(layer.gate_up, "norm", ["gate", "up"]),
+            swiglu,
+        ]
+        contract = [
+            *self.stage(layer.down, "act", ["update"]),
+            self._add(f"{name}.residual", "x", "between"),
+        ]
+        return [attend, project, expand, contract]
+
+    def _norm(self, gain: str, source: str = "x") -> Instruction:
+        """Return a NORM of the whole residual stream."""
+        hidden = self.model.config.hidden_size
+        return self.vector(
+            VectorOp.NORM, gain, "norm", source, gain, elements=hidden, constant=self.epsilon
+        )
+
+    def _add(self, tensor: str, total: str, source: str) -> Instruction:
+        """Add the update. Nothing is written where it is read: memory need not keep that order."""
+        own = self.shard.hidden
+        return self.vector(
+            VectorOp.ADD,
+            tensor,
+            total,
+            source,
+            "update",
+            elements=len(own),
+            a_first=own.start,
+            destination_first=own.start,
+        )

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from compiler.passes.loop import Program
-from compiler.passes.lower import Matrix
-from compiler.passes.schedule import Instruction
+from compiler.passes.instruction import Instruction
+from compiler.passes.model import WholeModel
+from compiler.passes.program import Program
 from compiler.predict.counts import vector_reads
 from compiler.predict.workload import Activities, Activity
-from compiler.programs.lower import WholeModel
 from golden.numerics.codings import time_steps_for
 from golden.numerics.neuron import MAX_COUNT
 from hw.contract import isa
@@ -99,7 +98,7 @@ def _by_layer(model: WholeModel, program: Program) -> Iterator[tuple[int, int | 
     (loop,) = (i for i, s in enumerate(program.instructions) if s.opcode is Opcode.LAYERS)
     body = range(loop + 1, loop + 1 + program.instructions[loop].fields["slots"])
     layer = -1
-    for slot, step in program.unrolled:
+    for slot, step in program.executed:
         layer += slot == body.start
         yield slot, layer if slot in body else None, step
 
@@ -132,14 +131,11 @@ class _Costs:
 
     def _encode(self, layer: int | None, step: Instruction, grows: int) -> dict:
         tokens, channels = step.fields["tokens"], step.fields["channels"] + grows
-        if step.stage is not None:
-            site = step.stage.name.rpartition(".")[2]
-        else:
-            site = "probabilities" if step.fields.get("by_position") else "query"
-        self.encoded = tokens, channels, self.activities(layer, site)
+        site = step.tensor.removesuffix(".counts")
+        self.encoded = tokens, channels, self.activities(layer, site.rpartition(".")[2])
         row_words = self.words(channels)
         return {
-            "name": site if layer is None else f"layers.{layer}.{site}",
+            "name": site,
             "tokens": tokens,
             "row_words": row_words,
             "words": tokens * row_words,
@@ -166,7 +162,7 @@ class _Costs:
         channel_words = self.words(outputs) * len(isa.CHANNEL_WORDS[bool(step.fields["has_bias"])])
         per_value = activity.spikes[coding] if p.array == "spike" else 1 - activity.silent
         return {
-            "name": _product(layer, step.matrix, step),
+            "name": step.matrix.name if step.matrix else step.reads[0],
             "tokens": tokens,
             "row_words": row_words,
             "words": events * row_words + channel_words,
@@ -201,9 +197,3 @@ class _Costs:
             "words": heads * self.words(channels),
             "channels": channels,
         }
-
-
-def _product(layer: int | None, matrix: Matrix | None, step: Instruction) -> str:
-    if matrix is not None:
-        return matrix.name
-    return f"layers.{layer}.{'keys' if step.fields['strided'] else 'values'}"

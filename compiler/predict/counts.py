@@ -213,7 +213,7 @@ def vector_reads(operation: VectorOp) -> int:
 
 
 def vector_counts(config: ModelConfig, params: HwParams, position: float) -> Counts:
-    """Count what lies between the matrices, as `compiler.programs.schedule` orders it."""
+    """Count what lies between the matrices, as `compiler.passes.schedule` orders it."""
     hidden, ffn, head = config.hidden_size, config.ffn_size, config.head_dim
     heads, kv = config.heads, config.kv_heads
     queries, keys = heads * head, kv * head

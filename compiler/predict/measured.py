@@ -3,12 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from compiler.passes.loop import Program
+from compiler.passes.model import WholeModel
+from compiler.passes.program import Program
 from compiler.predict.activity import profiled
 from compiler.predict.coding import best_coding, vectors_at_once
 from compiler.predict.costs import costs
 from compiler.predict.cycles import LATENCY, predict
-from compiler.programs.lower import WholeModel
 from golden.measure.profile import Profile
 from hw.contract.params import CACHE_WIDTH, HwParams
 

@@ -1,37 +1,32 @@
 """A whole model for several devices: each one's share, compiled beside the others'."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.artifact import manifest as manifests
-from compiler.artifact.device_entries import disagreement
 from compiler.artifact.identity import identity
-from compiler.artifact.origin import combined
 from compiler.artifact.program import Compiled, load
-from compiler.passes.emit import Shards, emit_programs
-from compiler.passes.place import Region
-from compiler.passes.stream import emit, with_contents
-from compiler.programs.layers import check_coding, recipe_entry
-from compiler.programs.lower import WholeModel, lower, sharded
-from compiler.programs.model import ALL_LAYERS, require_room
-from compiler.programs.place import place
-from compiler.programs.schedule import Segment, segments
-from compiler.programs.shard import shards
+from compiler.artifact.shares import disagreement
+from compiler.models.origin import combined
+from compiler.passes.coding import check_coding
+from compiler.passes.constants import constants
+from compiler.passes.emit import emit
+from compiler.passes.model import WholeModel, lower, sharded
+from compiler.passes.program import image_of_shard
+from compiler.passes.quantize import FromCheckpoint
+from compiler.passes.shard import shards
+from compiler.programs.model import require_room, require_unchanged
 from compiler.storage.directory import device_name
-from compiler.storage.journal import Journal
 from compiler.storage.partial import resuming
 from golden.checkpoint.checkpoint import Checkpoint
+from golden.checkpoint.config import ModelConfig
 from golden.model.prepare import prepare
 from golden.recipe.recipe import Recipe
-from hw.contract import isa
 from hw.contract.fingerprint import fingerprint
-from hw.contract.isa import Coding
 from hw.contract.params import HwParams
 
 __all__ = ["CompiledDevices", "build_devices", "load_devices", "lower_devices"]
-
-_HEADER_BYTES = isa.HEADER.size // 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,36 +48,8 @@ class CompiledDevices:
     shards: list[Compiled]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Device:
-    """One device's share on its way to a directory."""
-
-    model: WholeModel
-    regions: dict[str, Region]
-    programs: list[Segment]
-
-    @property
-    def name(self) -> str:
-        return device_name(self.model.shard.device)
-
-
-class _OwnJournal:
-    """One device's entries of the journal that all share."""
-
-    def __init__(self, journal: Journal, device: str) -> None:
-        self._journal, self._prefix = journal, f"{device}/"
-        self.entries = {
-            name.removeprefix(self._prefix): entry
-            for name, entry in journal.entries.items()
-            if name.startswith(self._prefix)
-        }
-
-    def add(self, name: str, **entry: object) -> None:
-        self._journal.add(f"{self._prefix}{name}", **entry)
-
-
 def lower_devices(
-    config: object, recipe: Recipe, params: HwParams, context: int | None, devices: int
+    config: ModelConfig, recipe: Recipe, params: HwParams, context: int | None, devices: int
 ) -> list[WholeModel]:
     """Return what each device computes; raises ValueError as `lower` and `shards` do."""
     model = lower(config, recipe, params, context)
@@ -119,54 +86,34 @@ def build_devices(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     check_coding(coding)
-    lower_devices(checkpoint.config, recipe, params, context, devices)  # before the fold's time
-    origin, checkpoint = checkpoint, prepare(checkpoint, recipe)
     models = lower_devices(checkpoint.config, recipe, params, context, devices)
-    parts = [_planned(model, params, Coding[coding.upper()], memory) for model in models]
-    about = {
-        "format": manifests.FORMAT,
-        "model": asdict(checkpoint.config),
-        "layers": [ALL_LAYERS],
-        "recipe": recipe_entry(recipe),
-        "coding": coding,
-        "params": params.as_dict(),
-        "fingerprint": fingerprint(params),
-        "context": models[0].context,
-    }
-    target = Path(directory)
-    before = identity(origin, **about, weights=weights, devices=devices)
+    images = [image_of_shard(model, params, coding, memory) for model in models]
+    prepared = prepare(checkpoint, recipe)
+    what = manifests.about(prepared.config, recipe, coding, weights or {"weights": "real"})
+    hardware, target = fingerprint(params), Path(directory)
+    before = identity(
+        checkpoint, **what, fingerprint=hardware, context=models[0].context, devices=devices
+    )
     with resuming(target, before, progress) as (work, journal):
-        filled = [with_contents(part.model, part.regions) for part in parts]
-        require_room(target, work, sum(region.bytes for own in filled for region in own))
+        filled = [region for image in images for region in image.filled()]
+        require_room(target, work, sum(region.bytes for region in filled))
         shares = []
-        for part, own in zip(parts, filled, strict=True):
-            place_ = work / part.name
-            place_.mkdir(exist_ok=True)
-            files = Shards(place_, own)
-            digests = emit(
-                part.model,
-                checkpoint,
-                origin,
-                part.regions,
-                params,
-                files,
-                _OwnJournal(journal, part.name),
-                lambda name, part=part: progress(f"{name} of {part.name}"),
+        for model, image in zip(models, images, strict=True):
+            name = device_name(model.shard.device)
+            (work / name).mkdir(exist_ok=True)
+            contents, digests = emit(
+                image,
+                work / name,
+                hardware,
+                lambda matrix: FromCheckpoint(matrix, prepared, checkpoint),
+                constants=constants(model, prepared, params),
+                journal=journal.of(name),
+                progress=lambda region, name=name: progress(f"{region} of {name}"),
             )
-            of_weights = weights or {"weights": "real", "checkpoint": combined(digests)}
-            shares.append(_write(part, {**about, **of_weights}, files, place_, params))
-        if origin.stamp != before["checkpoint"]:
-            raise ValueError(f"{origin.path} was changed while it was read: build the model again")
-        manifests.write(
-            {
-                **about,
-                "kind": "devices",
-                **(weights or {"weights": "real"}),
-                "devices": devices,
-                "shards": shares,
-            },
-            work,
-        )
+            own = dict(what) if weights else {**what, "checkpoint": combined(digests)}
+            shares.append(manifests.write(manifests.of_image(image, contents, own), work / name))
+        require_unchanged(checkpoint, before)
+        manifests.write(manifests.of_devices(shares, models[0].context, params, what), work)
     return load_devices(directory, params, verify=False)
 
 
@@ -199,49 +146,3 @@ def load_devices(
     if wrong := disagreement([shard.manifest for shard in found]):
         raise ValueError(f"{directory} cannot be used ({wrong}): build the model again")
     return CompiledDevices(directory=directory, manifest=manifest, shards=found)
-
-
-def _planned(model: WholeModel, params: HwParams, coding: Coding, memory: int | None) -> _Device:
-    """Return a device's share; its memory map is made twice, as in `program_of`."""
-    programs, slots = [], 0
-    for _ in range(2):
-        regions = place(model, params, slots=slots, memory=memory)
-        programs = segments(model, regions, params, coding)
-        lengths = [len(program.instructions) for program in programs]
-        headers = len(programs) * _HEADER_BYTES // isa.SLOT_BYTES
-        slots = sum(lengths) + headers - _HEADER_BYTES // isa.SLOT_BYTES
-    del regions["records"]  # no program here has a loop
-    return _Device(model=model, regions=regions, programs=programs)
-
-
-def _write(
-    part: _Device, about: dict[str, object], files: Shards, place_: Path, params: HwParams
-) -> str:
-    """Write a device's program and manifest; returns the manifest's checksum."""
-    instructions = [program.instructions for program in part.programs]
-    contents = {
-        "program": emit_programs(instructions, about["fingerprint"], place_),
-        **files.contents,
-    }
-    entries, offset = [], 0
-    for program in part.programs:
-        entry = {"name": program.name, "offset": offset, "exchange": program.exchange}
-        entries.append(entry)
-        offset += _HEADER_BYTES + len(program.instructions) * isa.SLOT_BYTES
-    every = enumerate(step for steps in instructions for step in steps)
-    last = [*part.regions.values()][-1]
-    manifest = {
-        **about,
-        "kind": "shard",
-        "shard": part.model.shard.as_dict(part.model.config),
-        "tokens": 1,
-        "memory_bytes": last.address + last.bytes,
-        "regions": {
-            name: {**vars(region), **contents.get(name, {})}
-            for name, region in part.regions.items()
-        },
-        "segments": entries,
-        "operations": manifests.operations(part.model.stages, every, params),
-    }
-    manifests.write(manifest, place_)
-    return manifests.read(place_)["sha256"]

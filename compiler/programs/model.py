@@ -1,65 +1,30 @@
-"""The passes one after another: from a checkpoint to a compiled directory of the whole model."""
+"""A whole model compiled: from a checkpoint to a directory whose program makes tokens."""
 
 import errno
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
-
-import numpy as np
 
 from compiler.artifact import manifest as manifests
 from compiler.artifact.identity import identity
-from compiler.artifact.origin import combined
 from compiler.artifact.program import Compiled, load
-from compiler.passes.emit import Shards, emit_program
-from compiler.passes.loop import Program, fold
-from compiler.passes.place import Region
-from compiler.passes.stream import emit, with_contents
+from compiler.models.origin import combined
+from compiler.passes.coding import check_coding
+from compiler.passes.constants import constants
+from compiler.passes.emit import emit
+from compiler.passes.model import lower
+from compiler.passes.program import image_of_model
+from compiler.passes.quantize import FromCheckpoint
 from compiler.predict.measured import Measured, measured, predicted_cycles
-from compiler.programs.layers import check_coding, recipe_entry
-from compiler.programs.lower import WholeModel, lower
-from compiler.programs.place import place, require_memory
-from compiler.programs.schedule import schedule
 from compiler.storage.partial import resuming
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.measure.profile import Profile
 from golden.model.prepare import prepare
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
-from hw.contract.isa import Coding
 from hw.contract.params import HwParams
 
-__all__ = ["ALL_LAYERS", "build_model", "program_of", "require_room"]
-
-ALL_LAYERS = "all"
-"""What a whole model is asked for by, in place of layers."""
-
-
-def program_of(
-    model: WholeModel,
-    params: HwParams,
-    coding: str | Mapping[str, str],
-    memory: int | None = None,
-) -> tuple[Program, dict[str, Region]]:
-    """Return a model's program and its memory map.
-
-    The map comes twice: first to learn how many slots the program has, which depends on no address.
-    `coding` is that of all sites, or each one's by its name.
-    """
-    if isinstance(coding, str):
-        codings = Coding[coding.upper()]
-    else:
-        codings = {site: Coding[name.upper()] for site, name in coding.items()}
-    slots = 0
-    for _ in range(2):
-        regions = place(model, params, slots=slots, memory=memory)
-        token = schedule(model, regions, params, codings)
-        program = fold(model, token, regions)
-        slots = len(program.instructions)
-    regions["records"] = replace(regions["records"], bytes=len(program.records))
-    require_memory(regions, params, memory)
-    return program, regions
+__all__ = ["build_model", "require_room", "require_unchanged"]
 
 
 def build_model(
@@ -118,69 +83,49 @@ def build_model(
         check_coding(coding)
     if profile is not None:
         profile.identity.require(checkpoint, recipe)
-    lower(checkpoint.config, recipe, params, context)  # refuses before the fold takes its time
-    origin, checkpoint = checkpoint, prepare(checkpoint, recipe)
     model = lower(checkpoint.config, recipe, params, context)
     chosen: Measured | None = None
     codings: str | Mapping[str, str] = coding or "csd"
     if profile is not None:
         chosen = measured(profile, model, params, coding)
         codings = chosen.codings
-    program, regions = program_of(model, params, codings, memory)
-    if not program.records:
-        del regions["records"]  # the layers do not differ: there is but one
-    about = {
-        "format": manifests.FORMAT,
-        "model": asdict(checkpoint.config),
-        "recipe": recipe_entry(recipe),
-        "coding": codings if isinstance(codings, str) else chosen.coding,
-        "params": params.as_dict(),
-        "fingerprint": fingerprint(params),
-        "context": model.context,
-    }
-    target = Path(directory)
+    image = image_of_model(model, params, codings, memory)
+    prepared = prepare(checkpoint, recipe)
+    what = manifests.about(
+        prepared.config,
+        recipe,
+        chosen.coding if chosen else coding or "csd",
+        weights or {"weights": "real"},
+    )
+    hardware, target = fingerprint(params), Path(directory)
     before = identity(
-        origin,
-        **about,
-        weights=weights,
-        codings=codings if isinstance(codings, str) else dict(codings),
+        checkpoint, **what, fingerprint=hardware, context=model.context, codings=codings
     )
     with resuming(target, before, progress) as (work, journal):
-        filled = with_contents(model, regions)
-        require_room(target, work, sum(region.bytes for region in filled))
-        shards = Shards(work, filled)
-        digests = emit(model, checkpoint, origin, regions, params, shards, journal, progress)
-        if program.records:
-            shards.write(regions["records"], [np.frombuffer(program.records, np.uint8)])
-        contents = {
-            "program": emit_program(program.instructions, about["fingerprint"], work),
-            **shards.contents,
-        }
-        last = [*regions.values()][-1]
-        manifest = {
-            **about,
-            "kind": "model",
-            **(weights or {"weights": "real", "checkpoint": combined(digests)}),
-            "layers": [ALL_LAYERS],
-            "tokens": 1,
-            "memory_bytes": last.address + last.bytes,
-            "regions": {
-                name: {**vars(region), **contents.get(name, {})} for name, region in regions.items()
-            },
-            "operations": manifests.operations(model.stages, program.unrolled, params),
-        }
-        if chosen is not None:
+        require_room(target, work, sum(region.bytes for region in image.filled()))
+        contents, digests = emit(
+            image,
+            work,
+            hardware,
+            lambda matrix: FromCheckpoint(matrix, prepared, checkpoint),
+            constants=constants(model, prepared, params),
+            journal=journal,
+            progress=progress,
+        )
+        if weights is None:
+            what["checkpoint"] = combined(digests)
+        manifest = manifests.of_image(image, contents, what)
+        if profile is not None and chosen is not None:
             cycles = predicted_cycles(
                 profile,
                 model,
-                program,
+                image.program,
                 params,
                 chosen.position,
                 words_a_cycle=words_a_cycle,
             )
             manifest["schedule"] = chosen.as_dict(cycles, words_a_cycle)
-        if origin.stamp != before["checkpoint"]:
-            raise ValueError(f"{origin.path} was changed while it was read: build the model again")
+        require_unchanged(checkpoint, before)
         reports(work, manifest)
         manifests.write(manifest, work)
     return load(directory, params, verify=False)
@@ -197,3 +142,9 @@ def require_room(target: Path, work: Path, needed: int) -> None:
             "make room, or name another place with -o",
             str(target),
         )
+
+
+def require_unchanged(checkpoint: Checkpoint, before: Mapping[str, object]) -> None:
+    """Raise ValueError where a checkpoint has changed since its `identity` was taken."""
+    if checkpoint.stamp != before["checkpoint"]:
+        raise ValueError(f"{checkpoint.path} was changed while it was read: build the model again")

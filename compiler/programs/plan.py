@@ -1,22 +1,20 @@
 """A whole model on some hardware, planned: program, memory map, and how long a token takes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from compiler.artifact import manifest as manifests
 from compiler.artifact.program import Compiled, load
 from compiler.passes.emit import emit_program
-from compiler.passes.loop import Program
+from compiler.passes.model import WholeModel, lower
 from compiler.passes.place import Region
+from compiler.passes.program import Image, Program, image_of_model
 from compiler.predict.activity import assumed
 from compiler.predict.costs import costs
 from compiler.predict.cycles import LATENCY, Prediction, predict
 from compiler.predict.workload import Activities, Product, products
-from compiler.programs.layers import check_coding, recipe_entry
-from compiler.programs.lower import WholeModel, lower
-from compiler.programs.model import ALL_LAYERS, program_of
 from compiler.storage.directory import replacing
 from golden.checkpoint.config import ModelConfig
 from golden.recipe.recipe import Recipe
@@ -39,8 +37,8 @@ class Plan:
         What is computed.
     recipe, params, coding
         How, and on what.
-    program, regions
-        The program and its memory map.
+    image : Image
+        What its memory would hold, with program and memory map.
     activities : callable
         Returns how sites fire for a token at a position: position to `Activities`.
     position : int
@@ -55,8 +53,7 @@ class Plan:
     recipe: Recipe
     params: HwParams
     coding: str | Mapping[str, str]
-    program: Program
-    regions: dict[str, Region]
+    image: Image
     activities: Callable[[int], Activities]
     position: int
     latency: int
@@ -68,6 +65,16 @@ class Plan:
         return self.model.config
 
     @property
+    def program(self) -> Program:
+        """The program."""
+        return self.image.program
+
+    @property
+    def regions(self) -> dict[str, Region]:
+        """The memory map."""
+        return self.image.regions
+
+    @property
     def positions(self) -> list[int]:
         """Positions whose tokens are predicted."""
         wanted = {0, 128, 1023, self.position, self.model.context - 1}
@@ -76,8 +83,7 @@ class Plan:
     @property
     def memory_bytes(self) -> int:
         """First address beyond the last region."""
-        last = [*self.regions.values()][-1]
-        return last.address + last.bytes
+        return self.image.memory_bytes
 
     def bytes_of(self, kind: str) -> int:
         """Return the bytes of all regions of a kind (`compiler.passes.place.Region`)."""
@@ -146,10 +152,8 @@ def make_plan(
     ValueError
         In one sentence, where something asked for does not exist, fit or agree.
     """
-    for name in [coding] if isinstance(coding, str) else coding.values():
-        check_coding(name)
     model = lower(config, recipe, params, context)
-    program, regions = program_of(model, params, coding, memory)
+    image = image_of_model(model, params, coding, memory)
     if position is None:
         position = min(_POSITION, model.context - 1)
     if not 0 <= position < model.context:
@@ -159,8 +163,7 @@ def make_plan(
         recipe=recipe,
         params=params,
         coding=coding,
-        program=program,
-        regions=regions,
+        image=image,
         activities=activities or (lambda at: assumed(config, recipe, at)),
         position=position,
         latency=latency,
@@ -182,31 +185,10 @@ def write_plan(
     ValueError
         Where something else lies there.
     """
-    identity = fingerprint(plan.params)
     with replacing(Path(directory)) as work:
-        program = emit_program(plan.program.instructions, identity, work)
-        contents = {"program": program}
-        manifest = {
-            "format": manifests.FORMAT,
-            "kind": "model",
-            "model": asdict(plan.config),
-            "weights": "none",
-            "layers": [ALL_LAYERS],
-            "recipe": recipe_entry(plan.recipe),
-            "coding": plan.coding,
-            "params": plan.params.as_dict(),
-            "fingerprint": identity,
-            "tokens": 1,
-            "context": plan.model.context,
-            "memory_bytes": plan.memory_bytes,
-            "regions": {
-                name: {**vars(region), **contents.get(name, {})}
-                for name, region in plan.regions.items()
-            },
-            "operations": manifests.operations(
-                plan.model.stages, plan.program.unrolled, plan.params
-            ),
-        }
+        contents = {"program": emit_program(plan.image, work, fingerprint(plan.params))}
+        what = manifests.about(plan.config, plan.recipe, plan.coding, {"weights": "none"})
+        manifest = manifests.of_image(plan.image, contents, what)
         reports(work, manifest)
         manifests.write(manifest, work)
     return load(directory, plan.params)

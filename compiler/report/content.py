@@ -71,7 +71,7 @@ def content(
         **({} if picked is None else {"board": _board(plan, picked)}),
         "program": {
             "slots": len(plan.program.instructions),
-            "executed_a_token": len(plan.program.unrolled),
+            "executed_a_token": len(plan.program.executed),
             "records_bytes": len(plan.program.records),
         },
         "memory": _memory(plan),

@@ -5,8 +5,19 @@ import os
 import threading
 import zlib
 from pathlib import Path
+from typing import Protocol
 
-__all__ = ["Journal"]
+__all__ = ["Entries", "Journal"]
+
+
+class Entries(Protocol):
+    """What of a build is done, by name, and a way to add to it; any thread may."""
+
+    entries: dict[str, dict]
+
+    def add(self, name: str, **entry: object) -> None:
+        """Note that something is done."""
+        ...
 
 
 class Journal:
@@ -52,6 +63,23 @@ class Journal:
                 file.write(line)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._path)) from None
+
+    def of(self, name: str) -> Entries:
+        """Return the entries of one directory among several that share the journal."""
+        return _Prefixed(self, f"{name}/")
+
+
+class _Prefixed:
+    def __init__(self, journal: Journal, prefix: str) -> None:
+        self._journal, self._prefix = journal, prefix
+        self.entries = {
+            name.removeprefix(prefix): entry
+            for name, entry in journal.entries.items()
+            if name.startswith(prefix)
+        }
+
+    def add(self, name: str, **entry: object) -> None:
+        self._journal.add(f"{self._prefix}{name}", **entry)
 
 
 def _line(values: dict) -> bytes:

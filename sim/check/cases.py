@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from compiler.artifact import program
-from compiler.artifact.origin import checksum
+from compiler.models.origin import checksum
 from compiler.passes import lower
 from compiler.programs import layers as build
 from golden.checkpoint import checkpoint as checkpoints

@@ -11,7 +11,6 @@ from golden.numerics.codings import encode, time_steps_for
 from hw.contract.isa import Opcode
 from sim.diverge.golden import channels_at, kind_of
 from sim.diverge.locate import Difference
-from sim.diverge.names import region_at
 
 __all__ = ["explain"]
 
@@ -28,7 +27,7 @@ def explain(compiled: Compiled, found: Difference) -> dict[str, Any]:
     address = None
     if piece.kind != "counts":
         address = piece.address + found.row * piece.row_stride + element * piece.element_stride
-    region = None if address is None else region_at(compiled, address)
+    region = None if address is None else compiled.region_at(address)
     whole = compiled.is_model
     by_head = whole and kind_of(piece.tensor) in _BY_HEAD
     tile = beat = word = None

@@ -8,7 +8,6 @@ import numpy as np
 from compiler.artifact.program import Compiled
 from hw.contract.isa import Cache, Opcode, VectorOp
 from hw.contract.params import HwParams
-from sim.diverge.names import Names
 from sim.functional.machine import Observation
 
 __all__ = ["Piece", "Step", "Stepper"]
@@ -100,7 +99,8 @@ class Stepper:
 
     def __init__(self, compiled: Compiled) -> None:
         self._params: HwParams = compiled.params
-        self._names = Names(compiled)
+        self._compiled = compiled
+        self._compiled.tensor(0)  # refuses a directory without names before anything runs
         self._loop: tuple[int, int] | None = None
         self._layer: int | None = None
         self._number = self._batch = 0
@@ -131,15 +131,14 @@ class Stepper:
         return step
 
     def _pieces(self, seen: Observation) -> tuple[Piece, ...]:
-        fields, layer = seen.fields, self._layer
+        fields = seen.fields
+        tensor, first = self._compiled.tensor(seen.index, self._layer)
         if seen.opcode is Opcode.ENCODE:
-            tensor, first = self._names.encode(fields, layer)
             rows, elements = seen.counts.shape
             return (
                 Piece(tensor=tensor, kind="counts", first_row=first, rows=rows, elements=elements),
             )
         if seen.opcode is Opcode.MATMUL:
-            tensor, first = self._names.matmul(fields, layer)
             piece = Piece(
                 tensor=tensor,
                 kind="vector",
@@ -151,7 +150,6 @@ class Stepper:
             )
             return (piece,)
         if seen.opcode is Opcode.VECTOR:
-            tensor, first = self._names.vector(fields, layer)
             ends = fields["operation"] == VectorOp.ARGMAX.value
             piece = Piece(
                 tensor=tensor,
@@ -164,10 +162,12 @@ class Stepper:
             )
             return (piece,)
         if seen.opcode is Opcode.STORE:
-            return self._stored(fields, seen.position)
+            return self._stored(tensor, first, fields, seen.position)
         return ()
 
-    def _stored(self, fields: Mapping[str, int], position: int) -> tuple[Piece, ...]:
+    def _stored(
+        self, tensor: str, first: int, fields: Mapping[str, int], position: int
+    ) -> tuple[Piece, ...]:
         p, channels = self._params, fields["channels"]
         codes, stride = fields["codes"], 1
         if fields["cache"] == Cache.VALUE.value:
@@ -175,19 +175,20 @@ class Stepper:
         else:
             tile, column = divmod(position, p.tile_outputs)
             codes, stride = codes + tile * channels * p.tile_outputs + column, p.tile_outputs
-        name = self._names.stored(fields, self._layer)
         return (
             Piece(
-                tensor=f"{name}_scales",
+                tensor=f"{tensor}_scales",
                 kind="scales",
+                first_row=first,
                 rows=fields["heads"],
                 elements=1,
                 address=fields["scales"] + 4 * position,
                 row_stride=fields["scales_stride"],
             ),
             Piece(
-                tensor=name,
+                tensor=tensor,
                 kind="codes",
+                first_row=first,
                 rows=fields["heads"],
                 elements=channels,
                 address=codes,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from compiler.artifact.program import Compiled, load
+from compiler.passes.lower import ALL_LAYERS
+from compiler.passes.model import lower
 from compiler.programs.devices import CompiledDevices, build_devices, load_devices
-from compiler.programs.lower import lower
-from compiler.programs.model import ALL_LAYERS, build_model
+from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.console.version import sources
 from golden.recipe.recipe import load_recipe

@@ -9,9 +9,9 @@ import numpy as np
 
 from compiler.artifact import manifest as manifests
 from compiler.artifact.program import Compiled
+from compiler.passes.model import lower
+from compiler.passes.shard import shards
 from compiler.programs.devices import CompiledDevices, load_devices
-from compiler.programs.lower import lower
-from compiler.programs.shard import shards
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.model.integer import IntegerModel
 from golden.model.prepare import prepare

@@ -9,12 +9,11 @@ from compiler.boards.area import CELLS, VARIED, estimate, extrapolated
 from compiler.boards.board import boards
 from compiler.boards.fit import misfit
 from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger
-from compiler.passes.place import place
-from compiler.passes.schedule import instruction_count, rounds, schedule
-from compiler.passes.tile import check
+from compiler.passes.program import image_of_layers
+from compiler.passes.schedule import rounds
 from compiler.predict.counts import REQUANTIZER_MULTIPLICATIONS, Counts
 from hw.contract import isa
-from hw.contract.isa import Coding, Opcode
+from hw.contract.isa import Opcode
 from hw.contract.params import HwParams
 from hw.contract.presets import PRESETS
 from sim.cycle.device import Batch, predict
@@ -89,15 +88,11 @@ def _program(
     configuration: Configuration, params: HwParams, firing: Firing
 ) -> tuple[list[tuple[Opcode, dict[str, int]]], int]:
     """Return the instructions as the hardware decodes them, and the extent of memory."""
-    stages, tokens = list(firing.stages), firing.prompt_tokens
-    check(stages, params)
-    count = instruction_count(stages, params, tokens)
-    regions = place(stages, params, tokens=tokens, instructions=count)
-    coding = Coding[configuration.coding.upper()]
-    steps = schedule(stages, regions, params, coding=coding, tokens=tokens)
+    tokens = firing.prompt_tokens
+    image = image_of_layers(list(firing.stages), params, configuration.coding, tokens)
+    steps = image.program.instructions
     slots = [isa.disassemble(isa.assemble(step.opcode, **step.fields)) for step in steps]
-    last = [*regions.values()][-1]
-    return slots, last.address + last.bytes
+    return slots, image.memory_bytes
 
 
 def _batches(params: HwParams, firing: Firing) -> list[Batch]:

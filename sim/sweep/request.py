@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.boards.board import board_called
-from compiler.programs.layers import check_coding
+from compiler.passes.coding import check_coding
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.prompt import prompt_ids
 from hw.contract.presets import preset

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from compiler.passes.emit import Weights
 from compiler.passes.lower import Matrix, Stage
+from compiler.passes.quantize import Weights
 from compiler.programs.layers import build_stages
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import tensor_shapes

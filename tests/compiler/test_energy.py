@@ -14,12 +14,13 @@ from compiler.energy.constants import constants
 from compiler.energy.ledger import GROUPS, designs, joules, ledger
 from compiler.energy.paper import macs, memory_joules, methods
 from compiler.models.known import NAMED
+from compiler.passes.model import lower
+from compiler.passes.program import image_of_model
 from compiler.predict.activity import assumed
 from compiler.predict.costs import costs
 from compiler.predict.counts import count, product_counts
 from compiler.predict.workload import Activity, products
-from compiler.programs.lower import lower
-from compiler.programs.model import build_model, program_of
+from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
 from golden.numerics.codings import encode, time_steps_for
 from golden.recipe.recipe import load_recipe
@@ -121,7 +122,7 @@ def one_token(stories260k, tmp_path_factory):
     encodings = [step.counts for step in seen if step.opcode is Opcode.ENCODE]
     model = lower(checkpoint.config, W8, TEST, context)
     activities = assumed(checkpoint.config, W8, position)
-    token = costs(model, program_of(model, TEST, "csd")[0], TEST, activities, position)
+    token = costs(model, image_of_model(model, TEST, "csd").program, TEST, activities, position)
     names = [cost.name for cost in token if cost.opcode is Opcode.ENCODE]
     by_site: dict[str, list[np.ndarray]] = {}
     for name, counts in zip(names, encodings, strict=True):

@@ -58,22 +58,25 @@ def said(capsys, *arguments) -> str | None:
         (("weights",), "good", "weights cannot be 'good'"),
         (("context",), 99, "its regions have no room for the tokens of 99 positions"),
         (("regions", "tokens"), MISSING, "its regions have no room for the tokens of 20 positions"),
-        (("schedule",), "quick", "schedule: it must be a table"),
+        (("schedule",), "quick", "schedule cannot be 'quick'"),
         (("schedule", "profile"), MISSING, "schedule: profile is missing"),
-        (("schedule", "codings"), {"head": "morse"}, "schedule: codings cannot be {{head}}"),
-        (("schedule", "predicted_cycles"), {"head": -1}, "schedule: predicted_cycles cannot be "),
+        (("schedule", "codings"), {"head": "morse"}, "schedule: codings: head cannot be 'morse'"),
+        (
+            ("schedule", "predicted_cycles"),
+            {"head": -1},
+            "schedule: predicted_cycles: head cannot be -1",
+        ),
         (("schedule", "words_a_cycle"), "one", "schedule: words_a_cycle cannot be 'one'"),
         (("schedule", "position"), "last", "schedule: position cannot be 'last'"),
         (("schedule", "order"), {"stream": "AAAA"}, "schedule: order is of an earlier version, "),
-        (("operations", 0, "rule"), 3, "operations: rule cannot be 3"),
-        (("operations", 0, "channels"), 0, "operations: channels cannot be 0"),
-        (("operations", 1, "weights"), "w", "operations: weights cannot be 'w'"),
+        (("operations", 0, "rule"), 3, "operation 0: rule cannot be 3"),
+        (("operations", 0, "channels"), 0, "operation 0: channels cannot be 0"),
+        (("operations", 1, "weights"), "w", "operation 1: there is no region 'w'"),
     ],
 )
 def test_a_model_that_cannot_be(directories, capsys, place, value, wrong):
     model = directories / "model"
     forge(model, place, value)
-    wrong = wrong.replace("{{head}}", "{'head': 'morse'}")
     sentence = said(capsys, "verify", model)
     assert sentence.startswith(f"{model}/manifest.json cannot be used ({wrong}")
     assert sentence.endswith("): build the model again")
@@ -91,7 +94,7 @@ def test_a_matrix_before_its_site(directories, capsys):
     operations = json.loads((model / "manifest.json").read_text())["operations"]
     forge(model, ("operations",), operations[1:])
     assert said(capsys, "verify", model) == (
-        f"{model}/manifest.json cannot be used (operations: the MATMUL of layers.0.q must follow "
+        f"{model}/manifest.json cannot be used (operation 0: the MATMUL of layers.0.q must follow "
         "the ENCODE of layers.0.qkv): build the model again"
     )
 
@@ -106,9 +109,9 @@ def test_a_matrix_before_its_site(directories, capsys):
         (("shard", "device"), 2, "shard: device must be below 2, not 2"),
         (("regions", "between"), MISSING, "shard: between must lie within the region between"),
         (("segments",), [], "segments cannot be []"),
-        (("segments", 0), "first", "segments cannot be ['first', "),
-        (("segments", 0, "offset"), MISSING, "segments: offset is missing"),
-        (("segments", 0, "exchange"), "q", "segments: exchange cannot be 'q'"),
+        (("segments", 0), "first", "segment 0 cannot be 'first'"),
+        (("segments", 0, "offset"), MISSING, "segment 0: offset is missing"),
+        (("segments", 0, "exchange"), "q", "segment 0: exchange cannot be 'q'"),
         (("segments", 0, "offset"), 1 << 20, "segments: {name} must begin within the program"),
     ],
 )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.programs.model import program_of
+from compiler.passes.program import image_of_model
 from hw.contract.isa import Opcode, VectorOp
 from tests.compiler.whole import PARAMS, executed_ranges, whole
 
@@ -39,7 +39,8 @@ def _conflicts(ranges):
 def test_fences_stand_where_they_must_and_nowhere_else(tokens, qk_norm):
     params = replace(PARAMS, tokens=tokens)
     model = whole(params, layers=3, qk_norm=qk_norm)
-    program, regions = program_of(model, params, "csd")
+    image = image_of_model(model, params, "csd")
+    program, regions = image.program, image.regions
     ranges = executed_ranges(model, params, program, regions, position=37)
     assert _conflicts(ranges) == []
     for at, step in enumerate(ranges):
@@ -50,7 +51,7 @@ def test_fences_stand_where_they_must_and_nowhere_else(tokens, qk_norm):
 
 
 def test_softmax_goes_on_beside_the_products_of_other_heads():
-    program = program_of(whole(), PARAMS, "csd")[0]
+    program = image_of_model(whole(), PARAMS, "csd").program
     names = [step.opcode.name for step in program.instructions]
     fences = [step.fields.get("fence", 0) for step in program.instructions]
     batches = 4  # six query heads on two of keys, two at a time: 2 + 1 each

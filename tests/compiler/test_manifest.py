@@ -72,10 +72,17 @@ def test_another_format_is_refused(built):
         ({"recipe": "w8"}, "recipe cannot be 'w8'"),
         ({"regions": {}}, "it has no program"),
         ({"regions": []}, "regions cannot be []"),
-        ({"operations": [{"operation": "MATMUL"}]}, "operations: matrix is missing"),
+        (
+            {"operations": [{"operation": "ADD"}]},
+            "operation 0 must be one of ENCODE, MATMUL, not 'ADD'",
+        ),
+        ({"tensors": []}, "tensors must have an entry for each slot of the program"),
+        ({"tensors": [{"name": "w"}]}, "tensor 0: row is missing"),
+        ({"tensors": None}, "tensors cannot be None"),
+        ({"operations": [{"operation": "MATMUL"}]}, "operation 0: matrix is missing"),
         (
             {"operations": [1]},
-            "operations: an operation must be one of ENCODE, MATMUL, not None",
+            "operation 0 cannot be 1",
         ),
     ],
 )
@@ -95,6 +102,7 @@ def test_a_manifest_that_cannot_be_is_refused(built, changes, wrong):
         ({"file": "../../etc/passwd"}, "file cannot be '../../etc/passwd'"),
         ({"file": "manifest.json"}, "file cannot be 'manifest.json'"),
         ({"sha256": "0"}, "sha256 cannot be '0'"),
+        ({"file": None}, "file cannot be None"),
         ({"crc32": "0123456789"}, "crc32 must have 8 hexadecimal digits"),
     ],
 )

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.programs.model import build_model, program_of
+from compiler.passes.program import image_of_model
+from compiler.programs.model import build_model
 from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, recipe
 from tests.compiler.whole import PARAMS, whole
@@ -93,22 +94,22 @@ def test_the_context_is_what_model_and_hardware_have():
 
 def test_memory_that_is_too_small_is_refused_by_the_name_of_the_buffer():
     model = whole()
-    regions = program_of(model, PARAMS, "csd")[1]
+    regions = image_of_model(model, PARAMS, "csd").regions
     region = regions["layers.1.values"]
     limit = region.address + region.bytes
     with pytest.raises(ValueError) as error:
-        program_of(model, PARAMS, "csd", memory=limit - 1)
+        image_of_model(model, PARAMS, "csd", memory=limit - 1)
     assert str(error.value) == (
         f"buffer layers.1.values needs {region.bytes:,} bytes, but of {limit - 1:,} bytes of "
         f"memory only {region.bytes - 1:,} are left: give more memory, a shorter context or fewer "
         "bits of a weight"
     )
     last = regions["records"]
-    program_of(model, PARAMS, "csd", memory=last.address + last.bytes)
+    image_of_model(model, PARAMS, "csd", memory=last.address + last.bytes)
     with pytest.raises(ValueError, match="^buffer records needs "):
-        program_of(model, PARAMS, "csd", memory=last.address + last.bytes - 1)
+        image_of_model(model, PARAMS, "csd", memory=last.address + last.bytes - 1)
     with pytest.raises(ValueError, match="^buffer .* but of 65,536 bytes of memory only "):
-        program_of(model, replace(PARAMS, axi_addr_width=16), "csd")
+        image_of_model(model, replace(PARAMS, axi_addr_width=16), "csd")
 
 
 def test_a_model_that_is_refused_leaves_nothing(tmp_path):

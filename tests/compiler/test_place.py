@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.passes.lower import lower
-from compiler.passes.place import place
-from compiler.passes.schedule import instruction_count, rounds, schedule
-from hw.contract.isa import Coding, Opcode
+from compiler.passes.place import place_layers
+from compiler.passes.program import image_of_layers
+from compiler.passes.schedule import rounds
+from hw.contract.isa import Opcode
 from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, hardware, one_matrix, recipe
 
@@ -18,7 +19,7 @@ STAGES = lower(RandomCheckpoint(0).config, ["attn0", "mlp1", "lm_head"], recipe(
 
 @given(params=hardware(), tokens=st.integers(1, 9))
 def test_regions_are_aligned_and_apart(params, tokens):
-    regions = place(STAGES, replace(params, max_channels=128), tokens=tokens, instructions=9)
+    regions = place_layers(STAGES, replace(params, max_channels=128), tokens=tokens, slots=9)
     end = 0
     for region in regions.values():
         assert region.address % 4096 == 0
@@ -33,15 +34,15 @@ def test_regions_are_aligned_and_apart(params, tokens):
 def test_memory_that_cannot_be_addressed_is_refused():
     params = replace(preset("test"), axi_addr_width=16)
     with pytest.raises(ValueError) as error:
-        place(one_matrix(300, 200), params, tokens=2, instructions=3)
+        place_layers(one_matrix(300, 200), params, tokens=2, slots=3)
     assert str(error.value) == (
-        "region w.weights ends at byte 68,992, but this hardware addresses only 65,536 "
-        "(axi_addr_width = 16): compile fewer layers"
+        "buffer w.weights needs 60,800 bytes, but of 65,536 bytes of memory only 57,344 are left: "
+        "compile fewer layers"
     )
     # A region may end with the very last byte.
     exact = replace(preset("test"), axi_addr_width=16, max_channels=64, tokens=1)
     stages = one_matrix(1024, 48)
-    regions = place(stages, exact, tokens=1, instructions=3)
+    regions = place_layers(stages, exact, tokens=1, slots=3)
     assert regions["w.output"].address + regions["w.output"].bytes == 65536
 
 
@@ -56,10 +57,12 @@ def test_rounds_cover_every_token_once(tokens, at_once):
 
 def test_each_round_encodes_once_for_all_matrices_of_a_site():
     params = preset("edge")
-    count = instruction_count(STAGES, params, 5)
-    regions = place(STAGES, params, tokens=5, instructions=count)
-    program = schedule(STAGES, regions, params, coding=Coding.CSD, tokens=5)
-    assert len(program) == count
+    image = image_of_layers(STAGES, params, "csd", 5)
+    regions, program = image.regions, image.program.instructions
+    assert regions["program"].bytes == 64 + 32 * len(program)
+    rows = [(step.tensor, step.row) for step in program[:8]]
+    assert rows[::4] == [("layers.0.qkv.counts", 0), ("layers.0.qkv.counts", 2)]
+    assert rows[5:8] == [(f"layers.0.{name}", 2) for name in "qkv"]
     first = program[: 3 * 4]
     assert [step.opcode for step in first] == [Opcode.ENCODE, *[Opcode.MATMUL] * 3] * 3
     assert [step.fields["tokens"] for step in first[::4]] == [2, 2, 1]

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from compiler.artifact.manifest import recipe_entry
 from compiler.models.known import NAMED, require_same_shapes
 from compiler.models.synthetic import SyntheticCheckpoint
 from compiler.predict.activity import assumed
 from compiler.predict.costs import costs
 from compiler.predict.cycles import CAUSES, predict
 from compiler.predict.workload import Activity
-from compiler.programs.layers import recipe_entry
 from compiler.programs.model import build_model
 from compiler.programs.plan import make_plan, write_plan
 from golden.checkpoint.checkpoint import load as load_checkpoint
@@ -56,7 +56,7 @@ def test_every_instruction_is_costed_once_and_the_dense_words_are_those_of_the_r
     plan = small()
     steps = plan.prediction.steps
     assert sorted(step.cost.slot for step in steps) == sorted(
-        slot for slot, _ in plan.program.unrolled
+        slot for slot, _ in plan.program.executed
     )
     weights = [s.cost for s in steps if s.cost.opcode is Opcode.MATMUL and s.cost.dense_words]
     for cost in weights:

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from compiler.__main__ import main
+from compiler.passes.model import lower
+from compiler.passes.place import place_model
+from compiler.passes.program import image_of_model
+from compiler.passes.schedule import schedule
 from compiler.predict.activity import profiled
 from compiler.predict.coding import best_coding
 from compiler.predict.measured import predicted_cycles
 from compiler.predict.workload import products
-from compiler.programs.lower import lower
-from compiler.programs.model import build_model, program_of
-from compiler.programs.place import place
-from compiler.programs.schedule import schedule
+from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
 from golden.measure.profile_file import save_profile
 from golden.measure.profiling import record
@@ -84,7 +85,7 @@ def test_codings_follow_the_counts():
 
 def test_sites_may_have_codings_of_their_own():
     model = lower(RandomCheckpoint(0, **SHAPE).config, recipe(), PARAMS, 20)
-    regions = place(model, PARAMS, slots=99)
+    regions = place_model(model, PARAMS, slots=99)
     sites = [s.name for s in model.stages]
     sites += [f"layers.{i}.{kind}" for i in range(2) for kind in ("query", "probabilities")]
     codings = dict.fromkeys(sites, Coding.CSD) | {"layers.1.query": Coding.BITWISE}
@@ -99,7 +100,7 @@ def test_predictions_follow_silence_and_the_planner_takes_a_profile():
     cycles, bytes_ = [], []
     for chosen in (recipe(), recipe(dead_zone=0.5)):
         profile = profile_of(checkpoint, chosen)
-        program, _ = program_of(model, PARAMS, dict.fromkeys(profile.sites, "csd"))
+        program = image_of_model(model, PARAMS, dict.fromkeys(profile.sites, "csd")).program
         cycles.append(predicted_cycles(profile, model, program, PARAMS, 10))
         found = products(checkpoint.config, chosen, profiled(profile)(10), 10)
         bytes_.append(sum(product.touched_bytes for product in found))

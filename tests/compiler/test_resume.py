@@ -15,7 +15,7 @@ import torch
 
 from bench.synthetic import write_checkpoint
 from compiler.__main__ import main
-from compiler.artifact import origin
+from compiler.models import origin
 from compiler.passes.emit import Shards
 from compiler.programs import model as builds
 from compiler.programs.layers import build as build_layers

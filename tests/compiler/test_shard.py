@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.programs.shard import rows_of, shards, whole
+from compiler.passes.shard import rows_of, shards, whole
 from golden.checkpoint.names import MATRICES
 from hw.contract.presets import preset
 from tests.compiler.models import RandomCheckpoint, hardware

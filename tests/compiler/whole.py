@@ -1,6 +1,6 @@
 """Whole models for the tests of their programs, and what an instruction of one touches."""
 
-from compiler.programs.lower import WholeModel, lower
+from compiler.passes.model import WholeModel, lower
 from hw.contract import isa
 from hw.contract.isa import Opcode, VectorOp
 from hw.contract.presets import preset
@@ -81,7 +81,7 @@ class Ranges:
 def executed_ranges(model, params, program, regions, position):
     """Return the ranges of a token's instructions, layer after layer."""
     found, channels, tokens = [], 0, 0
-    for _, step in program.unrolled:
+    for _, step in program.executed:
         fields = dict.fromkeys(isa.MODIFIERS, 0) | step.fields
         found.append(Ranges(step.opcode, fields, params, position, channels, tokens))
         channels, tokens = found[-1].channels, found[-1].tokens

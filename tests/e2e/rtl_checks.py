@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from compiler.passes.emit import Weights
+from compiler.passes.quantize import Weights
 from golden.model.spiking import SpikingMatrix
 from golden.numerics.weights import QuantizedWeight
 from sim.check.activations import random_vectors

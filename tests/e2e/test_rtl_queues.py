@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compiler.passes.emit import Weights
 from compiler.passes.lower import Matrix, Stage
+from compiler.passes.quantize import Weights
 from compiler.programs.layers import build_stages
 from hw.contract.presets import preset
 from sim.device import Timing

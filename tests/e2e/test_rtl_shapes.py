@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler.passes.emit import Weights
+from compiler.passes.quantize import Weights
 from compiler.programs.layers import build, build_stages
 from golden.model.spiking import SpikingLinear
 from golden.numerics.neuron import Site

@@ -18,7 +18,6 @@ from sim.__main__ import main
 from sim.device import Timing
 from sim.diverge.explain import explain
 from sim.diverge.locate import compare
-from sim.diverge.names import region_at
 from sim.diverge.program import of_model
 from sim.diverge.run import execute, outcome_of
 from sim.diverge.sources import Replay
@@ -247,7 +246,7 @@ def test_a_memory_image_shows_the_first_that_stands(story, tmp_path):
     assert (first["tensor"], first["position"], first["head"], first["element"]) == (
         "layers.1.value", 3, 0, 4,
     )  # fmt: skip
-    assert region_at(compiled, first["address"]).name == "layers.1.values"
+    assert compiled.region_at(first["address"]).name == "layers.1.values"
     kept = {
         region.name: memory[region.address : region.address + region.bytes]
         for region in compiled.regions.values()

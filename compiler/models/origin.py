@@ -8,12 +8,12 @@ from torch import Tensor
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.names import bias_of
 
-__all__ = ["PartDigest", "checksum", "combined", "row_blocks"]
+__all__ = ["MatrixDigest", "checksum", "combined", "row_blocks"]
 
 _BLOCK_ELEMENTS = 1 << 20
 
 
-class PartDigest:
+class MatrixDigest:
     """SHA-256 of rows of a matrix, and then of its bias, in float32, as they come."""
 
     def __init__(self, name: str, first_row: int, outputs: int) -> None:
@@ -47,7 +47,7 @@ def checksum(checkpoint: Checkpoint, matrices: Iterable[tuple[str, int, int]]) -
 
 
 def _part(checkpoint: Checkpoint, name: str, first_row: int, outputs: int) -> str:
-    digest = PartDigest(name, first_row, outputs)
+    digest = MatrixDigest(name, first_row, outputs)
     end = first_row + outputs
     for start, stop in row_blocks(first_row, end, checkpoint.shape(name)[1]):
         digest.update(checkpoint.rows(name, start, stop))

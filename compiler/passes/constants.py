@@ -1,14 +1,15 @@
-"""Pass 6, emit: the tables that a whole model needs besides its matrices, region by region."""
+"""What a whole model needs in memory besides its matrices: embeddings, rotations, gains."""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
-from compiler.artifact.origin import row_blocks
+from compiler.models.origin import row_blocks
+from compiler.passes.lower import Matrix
+from compiler.passes.model import WholeModel
+from compiler.passes.place import gains
 from compiler.passes.tile import pack_channel_words
-from compiler.programs.lower import WholeModel
-from compiler.programs.place import gains
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.rope import angles_table, pair_order
 from golden.numerics.fixed import to_fixed
@@ -42,17 +43,19 @@ def constants(
     return made
 
 
-def row_order(name: str, model: WholeModel) -> np.ndarray | None:
-    """Return which rows of a matrix come in which order, if not in their own.
+def row_order(matrix: Matrix, model: WholeModel) -> np.ndarray | None:
+    """Return which of a matrix's rows that are compiled stands at each place, if not in its own.
 
-    Of what makes queries and keys, the pairs that rotate come side by side.
+    Of what makes queries and keys, the pairs that rotate come side by side. Of several devices
+    each has whole heads, which stay.
     """
-    config, kind = model.config, name.rpartition(".")[2]
+    config, kind = model.config, matrix.name.rpartition(".")[2]
     if kind not in ("q", "k") or config.rope_interleaved:
         return None
     heads = config.heads if kind == "q" else config.kv_heads
     starts = np.arange(heads) * config.head_dim
-    return (starts[:, None] + _head_order(model)).reshape(-1)
+    rows = (starts[:, None] + _head_order(model)).reshape(-1)
+    return rows[matrix.first_row : matrix.first_row + matrix.outputs] - matrix.first_row
 
 
 def _head_order(model: WholeModel) -> np.ndarray:

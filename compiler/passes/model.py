@@ -1,11 +1,11 @@
-"""Pass 1, lower: a model to its layers, each the stages between which the vector unit works."""
+"""Pass 1, lower: a whole model to its layers, stages with the vector unit's work between them."""
 
 from dataclasses import dataclass, replace
 
 from compiler.passes.lower import Stage
 from compiler.passes.lower import lower as lower_stages
+from compiler.passes.shard import Shard, sharded_stage, whole
 from compiler.passes.tile import check
-from compiler.programs.shard import Shard, sharded_stage, whole
 from golden.checkpoint.config import ModelConfig
 from golden.numerics.neuron import Site
 from golden.recipe.recipe import Recipe

@@ -1,0 +1,347 @@
+"""The schema of a manifest: a checksum that fits says only that it was written so."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from compiler.passes.coding import coding_names
+from compiler.storage.checksums import BLOCK_BYTES
+from compiler.storage.directory import is_contents
+from hw.contract import isa
+
+__all__ = ["contradiction"]
+
+_TOKEN_BYTES = 4
+_HEX_DIGITS = frozenset("0123456789abcdef")
+_HEADER_BYTES = isa.HEADER.size // 8
+_SHOWN = 60  # characters of a value that cannot be
+_PLACES = {
+    "regions": "region",
+    "operations": "operation",
+    "tensors": "tensor",
+    "segments": "segment",
+}
+"""What one entry of a table or a list is called."""
+
+
+def _file(name: str) -> str:
+    if not is_contents(name):
+        raise ValueError
+    return name
+
+
+def _coding(name: str) -> str:
+    if name not in coding_names():
+        raise ValueError
+    return name
+
+
+def _given(value: object) -> object:
+    """Refuse null in place of what may be left out."""
+    if value is None:
+        raise ValueError
+    return value
+
+
+Count = Annotated[int, Field(ge=0)]
+_GIVEN = BeforeValidator(_given)
+Length = Annotated[int, Field(ge=1)]
+Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+CodingName = Annotated[str, AfterValidator(_coding)]
+Run = Annotated[list[Count], Field(min_length=2, max_length=2)]
+"""The first of a run of elements, and how many there are."""
+
+
+class _Entries(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _Named(_Entries):
+    name: str
+
+
+class _Region(_Entries):
+    kind: str
+    address: Count
+    bytes: Count
+    channels: Count
+    file: Annotated[Annotated[str, AfterValidator(_file)] | None, _GIVEN] = None
+    offset: Annotated[Count | None, _GIVEN] = None
+    sha256: Annotated[Digest | None, _GIVEN] = None
+    crc32: Annotated[str | None, _GIVEN] = None
+
+    @model_validator(mode="after")
+    def _whole_contents(self) -> Self:
+        if self.file is None:
+            return self
+        if self.offset is None or self.sha256 is None or self.crc32 is None:
+            names = ("offset", "sha256", "crc32")
+            raise ValueError(f"{next(n for n in names if getattr(self, n) is None)} is missing")
+        return self
+
+
+class _Encode(_Entries):
+    operation: Literal["ENCODE"]
+    site: str
+    channels: Length
+    rule: str
+    max_count: Count
+    multiplier: Count
+    divisor: Count
+    peak: Count
+    dead_zone: Count
+    input: str
+
+
+class _Matmul(_Entries):
+    operation: Literal["MATMUL"]
+    matrix: str
+    site: str
+    channels: Length
+    outputs: Length
+    first_row: Count
+    weight_width: Length
+    has_bias: bool
+    tiles: Length
+    weight_bytes: Count
+    dense_cycles: Count
+    weights: str
+    channel_words: str
+    output: str
+
+
+_Operation = Annotated[_Encode | _Matmul, Field(discriminator="operation")]
+
+
+class _Tensor(_Entries):
+    name: str
+    row: Count
+
+
+class _Schedule(_Entries):
+    profile: str
+    tile: str
+    batch: str
+    coding: CodingName
+    codings: dict[str, CodingName]
+    position: Count
+    latency: Count
+    predicted_cycles: dict[str, Count]
+    words_a_cycle: float = 1.0  # not in manifests of before
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_order(cls, entries: object) -> object:
+        if isinstance(entries, Mapping) and "order" in entries:
+            raise ValueError("order is of an earlier version, which ordered channels")
+        return entries
+
+
+class _Whole(_Entries):
+    """What every manifest says."""
+
+    model: _Named
+    weights: Literal["real", "synthetic", "none"]
+    layers: list[str]
+    recipe: _Named
+    coding: CodingName
+    params: dict[str, object]
+    fingerprint: Digest
+
+
+class _Layers(_Whole):
+    """What one device's memory holds."""
+
+    tokens: Count
+    memory_bytes: Count
+    regions: dict[str, _Region]
+    operations: list[_Operation]
+    tensors: Annotated[list[_Tensor | None] | None, _GIVEN] = None  # not in manifests of before
+    schedule: Annotated[_Schedule | None, _GIVEN] = None
+
+    @property
+    def programs(self) -> int:
+        """How many programs there are, each with a header."""
+        return 1
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        _require_regions(self.regions, self.memory_bytes)
+        encoded = None
+        for number, step in enumerate(self.operations):
+            if isinstance(step, _Encode):
+                names, encoded = [step.input], step.site
+            else:
+                names = [step.weights, step.channel_words, step.output]
+                if step.site != encoded:
+                    raise ValueError(
+                        f"operation {number}: the MATMUL of {step.matrix} must follow the ENCODE "
+                        f"of {step.site}"
+                    )
+            if strange := next((name for name in names if name not in self.regions), None):
+                raise ValueError(f"operation {number}: there is no region {strange!r}")
+        slots = self.regions["program"].bytes - self.programs * _HEADER_BYTES
+        if self.tensors is not None and len(self.tensors) * isa.SLOT_BYTES != slots:
+            raise ValueError("tensors must have an entry for each slot of the program")
+        return self
+
+
+class _Model(_Layers):
+    context: Count
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        tokens = self.regions.get("tokens")
+        if tokens is None or tokens.bytes < _TOKEN_BYTES * (self.context + 1):
+            raise ValueError(
+                f"its regions have no room for the tokens of {self.context:,} positions"
+            )
+        return self
+
+
+class _Share(_Entries):
+    """What of a model one of several devices has."""
+
+    device: Count
+    devices: Count
+    kv_heads: Run
+    x: Run
+    attention: Run
+    between: Run
+    act: Run
+    logits: Run
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        if self.device >= self.devices:
+            raise ValueError(f"device must be below {self.devices}, not {self.device}")
+        return self
+
+
+class _Segment(_Entries):
+    name: str
+    offset: Count
+    exchange: Literal["x", "attention", "between", "act", "tokens"]
+
+
+class _Shard(_Model):
+    shard: _Share
+    segments: Annotated[list[_Segment], Field(min_length=1)]
+
+    @property
+    def programs(self) -> int:
+        """How many programs there are, each with a header."""
+        return len(self.segments)
+
+    @model_validator(mode="after")
+    def _lies_within(self) -> Self:
+        for name in ("x", "attention", "between", "act", "logits"):
+            first, count = getattr(self.shard, name)
+            end = count if name == "logits" else first + count  # a device has its own logits only
+            if name not in self.regions or end > self.regions[name].channels:
+                raise ValueError(f"shard: {name} must lie within the region {name}")
+        for segment in self.segments:
+            if segment.offset + _HEADER_BYTES > self.regions["program"].bytes:
+                raise ValueError(f"segments: {segment.name} must begin within the program")
+        return self
+
+
+class _Devices(_Whole):
+    context: Count
+    devices: Count
+    shards: list[Digest]
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        if not self.devices or self.devices != len(self.shards):
+            raise ValueError(
+                f"shards must be of {max(1, self.devices):,} devices, not of {len(self.shards):,}"
+            )
+        return self
+
+
+_KINDS: dict[str, type[_Whole]] = {
+    "layers": _Layers,
+    "model": _Model,
+    "shard": _Shard,
+    "devices": _Devices,
+}
+
+
+def contradiction(manifest: Mapping[str, object]) -> str | None:
+    """Return what cannot be in a manifest of this format, in words; None where all of it can."""
+    kind = manifest.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        return f"kind must be one of {', '.join(_KINDS)}, not {kind!r}"
+    try:
+        _KINDS[kind].model_validate(manifest)
+    except ValidationError as error:
+        return _sentence(manifest, error)
+    return None
+
+
+def _require_regions(regions: Mapping[str, _Region], memory_bytes: int) -> None:
+    """Raise ValueError where regions do not fit the memory, or each other, or lack a program."""
+    end, last = 0, ""
+    for name, region in sorted(regions.items(), key=lambda item: item[1].address):
+        if region.address + region.bytes > memory_bytes:
+            raise ValueError(f"region {name}: it must end by byte {memory_bytes:,} of the memory")
+        if region.address < end:
+            raise ValueError(f"region {name}: it must not begin within {last}")
+        digits = 8 * -(-region.bytes // BLOCK_BYTES)
+        crc32 = region.crc32 or ""
+        if region.file and not (len(crc32) == digits and _HEX_DIGITS.issuperset(crc32)):
+            raise ValueError(f"region {name}: crc32 must have {digits} hexadecimal digits")
+        end, last = region.address + region.bytes, name
+    if "program" not in regions or regions["program"].file is None:
+        raise ValueError("it has no program")
+
+
+def _sentence(manifest: Mapping[str, object], error: ValidationError) -> str:
+    """Return the first error in words: where it is, and what is missing or cannot be."""
+    first = error.errors(include_url=False)[0]
+    value: object = manifest
+    steps: list[str | int] = []
+    *path, last = first["loc"] or ("",)
+    for step in path:
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            continue  # which of several kinds was tried
+        steps.append(step)
+    reason = first.get("ctx", {}).get("error")
+    if isinstance(reason, ValueError) and str(reason):
+        return f"{_where([*steps, last] if last else steps)}{reason}"
+    if first["type"] == "missing":
+        return f"{_where(steps)}{last} is missing"
+    shown = first["input"]
+    if steps and steps[-1] in _PLACES:
+        last = f"{_PLACES[str(steps.pop())]} {last}"
+        if first["type"].startswith("union_tag"):
+            return f"{last} must be one of ENCODE, MATMUL, not {shown.get('operation')!r}"
+    elif isinstance(last, int) and steps:
+        last, shown = steps.pop(), value  # a list is shown whole
+    return f"{_where(steps)}{last} cannot be {repr(shown)[:_SHOWN]}"
+
+
+def _where(steps: list[str | int]) -> str:
+    """Return a place in a manifest, to begin a sentence with."""
+    words = []
+    for step in steps:
+        if words and words[-1] in _PLACES:
+            words[-1] = f"{_PLACES[words[-1]]} {step}"
+        else:
+            words.append(str(step))
+    return "".join(f"{word}: " for word in words)
