@@ -54,8 +54,8 @@ ROOMS = {
         "programs",
         "energy",
         "boards",
-        "pages",
         "report",
+        "pages",
         "commands",
     ],
 }
