@@ -18,6 +18,7 @@ ALLOWED = {
     "golden": ["hw.contract.params"],
     "compiler": ["hw.contract", "golden"],
     "sim": ["hw", "golden", "compiler"],
+    "spikeloom": ["hw", "golden", "compiler", "sim"],
 }
 # Of the project, the files of the contract, which hold no logic, import only one another.
 CONTRACT = ["hw.contract"]

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from golden.checkpoint.checkpoint import Checkpoint
 
-__all__ = ["prompt_ids"]
+__all__ = ["Prompt", "prompt_ids"]
+
+Prompt = str | Sequence[int]
+"""A text, or token ids."""
 
 
-def prompt_ids(checkpoint: Checkpoint, prompt: str | Sequence[int]) -> list[int]:
+def prompt_ids(checkpoint: Checkpoint, prompt: Prompt) -> list[int]:
     """Return a prompt's tokens; a prompt may be tokens already.
 
     Raises

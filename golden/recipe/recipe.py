@@ -57,6 +57,7 @@ __all__ = [
     "known_recipes",
     "load_recipe",
     "locate",
+    "locate_site",
     "recipes_of",
     "to_toml",
 ]
@@ -159,8 +160,13 @@ class Recipe:
 
 def locate(matrix: str) -> tuple[int | None, str]:
     """Return the layer (None for the head) and the site of a matrix, by its canonical name."""
-    place, _, site = names.site_of(matrix).rpartition(".")
-    return (int(place.removeprefix("layers.")) if place else None), site
+    return locate_site(names.site_of(matrix))
+
+
+def locate_site(site: str) -> tuple[int | None, str]:
+    """Return the layer (None for the head) and the kind of a site, such as `layers.3.qkv`."""
+    place, _, kind = site.rpartition(".")
+    return (int(place.removeprefix("layers.")) if place else None), kind
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from golden.checkpoint.checkpoint import Checkpoint
-from golden.checkpoint.prompt import prompt_ids
+from golden.checkpoint.prompt import Prompt, prompt_ids
 from golden.model.llama import Model
 from golden.model.spiking import SpikingLinear
 from golden.numerics.fixed import to_fixed
@@ -34,7 +34,7 @@ def prompt_vectors(
     checkpoint: Checkpoint,
     linear: SpikingLinear,
     sites: Collection[str],
-    prompt: str,
+    prompt: Prompt,
     tokens: int,
 ) -> dict[str, np.ndarray]:
     """Return the vectors that reach some sites for the last tokens of a prompt.
@@ -49,8 +49,8 @@ def prompt_vectors(
         How its matrices are applied; it keeps those it quantizes.
     sites : collection of str
         Canonical names (`golden.checkpoint.names.site_of`).
-    prompt : str
-        Any text.
+    prompt : str or sequence of int
+        Any text, or token ids.
     tokens : int
         How many of its tokens, from the last one backwards.
 

@@ -7,7 +7,7 @@ from itertools import zip_longest
 import numpy
 
 from golden.checkpoint.checkpoint import Checkpoint
-from golden.checkpoint.prompt import prompt_ids
+from golden.checkpoint.prompt import Prompt, prompt_ids
 from sim.device import NO_TOKEN, Registers, Result
 
 __all__ = ["Text", "decoded", "difference", "made_tokens", "registers_of", "text_ids"]
@@ -48,7 +48,7 @@ def decoded(checkpoint: Checkpoint, ids: Sequence[int]) -> str:
     return checkpoint.tokenizer.decode([token for token in ids if token in vocabulary])
 
 
-def text_ids(checkpoint: Checkpoint, prompt: str, tokens: int, context: int) -> list[int]:
+def text_ids(checkpoint: Checkpoint, prompt: Prompt, tokens: int, context: int) -> list[int]:
     """Return a prompt's tokens; raises ValueError where too many are to follow."""
     ids = prompt_ids(checkpoint, prompt)
     if len(ids) + tokens > context:

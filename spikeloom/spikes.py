@@ -1,0 +1,169 @@
+"""Vectors as spikes: counts, thresholds, and the trains that each coding makes of them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from golden.numerics import codings
+from golden.numerics.fixed import to_fixed
+from golden.numerics.neuron import encode_vectors
+from golden.recipe.settings import SiteSettings
+from hw.contract.params import FRACTION_BITS, THRESHOLD_FRACTION_BITS
+from spikeloom.table import Table
+
+if TYPE_CHECKING:
+    from spikeloom.figures import Figure
+
+__all__ = ["Spikes", "encode"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Spikes:
+    """Tokens' vectors as signed spike counts (docs/numerics.md, sections 2 and 3).
+
+    A channel of potential x fires n = x / V times, rounded and held to [-D, D]: V is its token's
+    threshold, the sign is that of its spikes, and a magnitude within the dead zone stays silent.
+
+    Attributes
+    ----------
+    counts : ndarray of int8
+        n, (tokens, channels).
+    thresholds : ndarray of float64
+        V of each token, (tokens,), in units of the vectors.
+    max_count : int
+        D, 1 to 127.
+    name : str
+        Of the site, for figures and tables.
+    """
+
+    counts: NDArray[np.int8]
+    thresholds: NDArray[np.float64]
+    max_count: int
+    name: str = ""
+
+    @classmethod
+    def of_fixed(
+        cls, counts: NDArray[np.int8], thresholds: NDArray[np.int64], max_count: int, name: str
+    ) -> "Spikes":
+        """Return counts with thresholds as hardware holds them, in 2^-40 of a unit."""
+        units = thresholds / float(1 << (FRACTION_BITS + THRESHOLD_FRACTION_BITS))
+        return cls(counts, units, max_count, name)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """What the spikes stand for, n V, (tokens, channels), in units of the vectors."""
+        return self.counts * self.thresholds[:, None]
+
+    @property
+    def silent(self) -> float:
+        """Share of the channels that do not fire, over all tokens: their weights stay unread."""
+        return float(np.mean(self.counts == 0))
+
+    def time_steps(self, coding: str = "csd") -> int:
+        """Return the time steps T that a coding needs for counts up to `max_count`."""
+        return codings.time_steps_for(self.max_count, coding)
+
+    def train(self, coding: str = "csd") -> NDArray[np.int8]:
+        """Return the spike trains in a coding.
+
+        Parameters
+        ----------
+        coding : str
+            ``unary``, ``bitwise``, ``csd``, or ``binary``, the paper's.
+
+        Returns
+        -------
+        ndarray of int8
+            -1, 0 or 1, (T, tokens, channels); a spike of step t is worth 2^t, but 1 in unary.
+
+        Raises
+        ------
+        ValueError
+            For an unknown coding.
+        """
+        steps = self.time_steps(coding)
+        counts = torch.from_numpy(np.ascontiguousarray(self.counts))
+        return codings.encode(counts, coding, steps).numpy()
+
+    def count(self, coding: str = "csd") -> int:
+        """Return the number of spikes in a coding, over all tokens, channels and time steps."""
+        return int(np.count_nonzero(self.train(coding)))
+
+    def table(self) -> Table:
+        """Return each coding's time steps T, spikes, and spikes a value."""
+        spikes = {coding: self.count(coding) for coding in codings.CODINGS}
+        return Table(
+            {
+                "coding": coding,
+                "time steps": self.time_steps(coding),
+                "spikes": number,
+                "spikes per value": number / self.counts.size,
+            }
+            for coding, number in spikes.items()
+        )
+
+    def raster(self, coding: str = "csd", *, tokens: Any = None, channels: Any = None) -> "Figure":
+        """Draw a raster plot: time steps across, token after token, and channels upwards.
+
+        Parameters
+        ----------
+        coding : str
+            As of `train`.
+        tokens, channels : slice or sequence of int, optional
+            Which of them; by default all tokens, and the first 128 channels.
+
+        Returns
+        -------
+        Figure
+            Matplotlib's; ``.save("raster.svg")`` or ``.save("raster.pdf")`` writes it.
+
+        Raises
+        ------
+        ValueError
+            For an unknown coding, and where no token or channel is left.
+        """
+        from spikeloom.figures import draw_raster
+
+        return draw_raster(self, coding, tokens=tokens, channels=channels)
+
+    def __repr__(self) -> str:
+        """Return the shape and how silent it is."""
+        tokens, channels = self.counts.shape
+        name = f"{self.name}, " if self.name else ""
+        return f"Spikes({name}{tokens} tokens, {channels} channels, {self.silent:.1%} silent)"
+
+
+def encode(x: ArrayLike | torch.Tensor, *, name: str = "", **settings: Any) -> Spikes:
+    """Encode vectors as the hardware does.
+
+    Parameters
+    ----------
+    x : array or Tensor
+        Real numbers, (tokens, channels) or (channels,); they are rounded to Q15.16 first.
+    name : str
+        What they are, for figures.
+    **settings
+        ``max_count`` D (default 127), ``rule`` of the threshold: ``absmax`` (default, V is the
+        largest magnitude times ``clip`` over D), ``mean`` (the mean magnitude over ``kappa``) or
+        ``static`` (``peak`` times ``clip`` over D); ``dead_zone``, below which nothing fires, or
+        ``dead_quantile``, the share of each token's channels that is silenced. See
+        `golden.recipe.settings.SiteSettings`.
+
+    Raises
+    ------
+    ValueError
+        Naming what is wrong with the vectors or a setting.
+    """
+    tensor = torch.atleast_2d(torch.as_tensor(x).detach().to("cpu", torch.float64))
+    if tensor.dim() != 2 or not tensor.shape[0] or not tensor.shape[1]:
+        raise ValueError(f"x must be (tokens, channels), not of shape {tuple(tensor.shape)}")
+    known = vars(SiteSettings()).keys() - {"weight_bits"}
+    if unknown := sorted(settings.keys() - known):
+        raise ValueError(f"a setting must be one of {', '.join(sorted(known))}, not {unknown[0]}")
+    chosen = SiteSettings(**settings)
+    site = chosen.site(tensor.shape[1])
+    found = encode_vectors(to_fixed(tensor), site, chosen.dead_quantile)
+    return Spikes.of_fixed(found.counts.numpy(), found.v.numpy(), site.max_count, name)

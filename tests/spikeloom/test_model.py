@@ -1,0 +1,174 @@
+"""From a model to a run, as a notebook would go: every device, golden's word on each."""
+
+import re
+
+import numpy as np
+import pytest
+
+import spikeloom
+from golden.checkpoint.checkpoint import load
+from golden.measure import perplexity
+from golden.model.integer import IntegerModel
+from golden.recipe.recipe import load_recipe
+from tests.golden.make_checkpoints import random_model
+
+PROMPT = "Once upon a time"
+
+
+@pytest.fixture(scope="module")
+def model(stories260k):
+    return spikeloom.load(stories260k)
+
+
+@pytest.fixture(scope="module")
+def program(model):
+    return model.compile("mlp0", hardware="test")
+
+
+def test_a_layer_is_bit_exact_on_a_device_and_its_run_says_all(program):
+    run = program.run(PROMPT, device="cycle")
+    assert run.bit_exact and run.failures == []
+    assert run.cycles == run.counters["cycles"] > 0
+    assert run.seconds(1e8) == run.cycles / 1e8
+    assert {name: y.shape for name, y in run.outputs.items()} == {
+        "layers.0.gate": (2, 172),
+        "layers.0.up": (2, 172),
+        "layers.0.down": (2, 64),
+    }
+    for name, y in run.outputs.items():
+        assert np.array_equal(y * 2**16, run.fixed[name])
+    assert (
+        sum(int(np.count_nonzero(s.counts.any(axis=0))) for s in run.spikes.values()) * 2
+        > (run.counters["events"])
+    )
+    functional = program.run(PROMPT, device="functional", check=False)
+    assert functional.bit_exact is None and functional.spikes == {}
+    for name, y in functional.fixed.items():
+        assert np.array_equal(y, run.fixed[name])
+    with pytest.raises(ValueError, match="functional device counts no cycles: run it on cycle or"):
+        functional.seconds(1e8)
+    assert run.table().column("value")[0] == run.cycles
+
+
+def test_a_device_that_is_wrong_is_told(program, monkeypatch):
+    from sim.cycle.device import Cycle
+
+    right = Cycle.run
+
+    def wrong(self, compiled, inputs):
+        result = right(self, compiled, inputs)
+        result.outputs["layers.0.up.output"][1, 3] += 1
+        return result
+
+    monkeypatch.setattr(Cycle, "run", wrong)
+    run = program.run(PROMPT, device="cycle")
+    assert run.bit_exact is False
+    assert len(run.failures) == 1 and "layers.0.up" in run.failures[0]
+    assert "DIFFERS" in repr(run)
+
+
+def test_own_vectors_can_be_run(program, rng):
+    x = {"layers.0.gate_up": rng.standard_normal((2, 64)), "layers.0.down": np.ones((2, 172))}
+    run = program.run(inputs=x, device="functional")
+    assert run.bit_exact
+    assert np.array_equal(
+        run.spikes["layers.0.gate_up"].counts, spikeloom.encode(x["layers.0.gate_up"]).counts
+    )
+    with pytest.raises(ValueError, match="inputs must be layers.0.gate_up.input, layers.0.down.in"):
+        program.run(inputs={"layers.0.qkv": np.ones((2, 64))})
+
+
+def test_the_spikes_of_a_run_are_those_of_encode(model, program):
+    run = program.run(PROMPT, device="functional")
+    for site, spikes in run.spikes.items():
+        ours = model.encode(site, PROMPT)
+        assert np.array_equal(ours.counts[-2:], spikes.counts)
+        assert np.array_equal(ours.thresholds[-2:], spikes.thresholds)
+        assert np.array_equal(spikeloom.encode(model.vectors(site, PROMPT)).counts, ours.counts)
+
+
+def test_a_whole_model_says_what_golden_says(model, stories260k):
+    program = model.compile(hardware="test", context=32)
+    run = program.run(PROMPT, tokens=5, device="cycle")
+    assert run.bit_exact
+    assert run.text == model.generate(PROMPT, 5)
+    checkpoint = load(stories260k)
+    golden = IntegerModel(checkpoint, load_recipe("w8"))
+    assert run.tokens == golden.generate(model.tokens(PROMPT), 5)
+    assert list(run.spikes) == model.sites
+    positions = len(model.tokens(PROMPT)) + 4
+    assert run.spikes["layers.0.qkv"].counts.shape == (positions, 64)
+    with pytest.raises(ValueError, match="more than the 32 positions that the model is compiled"):
+        program.run(PROMPT, tokens=32)
+
+
+def test_a_compiled_directory_stays_and_opens_again(model, tmp_path):
+    kept = model.compile("gate0", hardware="test", rows="8", directory=tmp_path / "gate")
+    again = model.open(tmp_path / "gate")
+    assert (again.layers, again.hardware) == (["gate0"], spikeloom.hardware("test"))
+    assert again.instructions() == kept.instructions()
+    assert again.run(PROMPT, device="functional").bit_exact
+    temporary = model.compile("gate0", hardware="test", rows="8")
+    place = temporary.directory
+    assert place.exists()
+    del temporary
+    assert not place.exists()
+
+
+def test_a_model_of_transformers_is_the_same_as_saved(seed, tmp_path):
+    tiny = random_model("qwen3", seed, head_dim=8)
+    tiny.save_pretrained(tmp_path / "tiny")
+    ours = spikeloom.load(tiny, name="tiny")
+    saved = spikeloom.load(tmp_path / "tiny")
+    assert ours.generate([1, 2, 3], 4) == saved.generate("1 2 3", 4)
+    programs = [each.compile("mlp0", hardware="test") for each in (ours, saved)]
+    weights = [
+        {p.name: p.read_bytes() for p in program.directory.iterdir() if p.suffix != ".json"}
+        for program in programs
+    ]
+    assert weights[0] == weights[1] != {}
+    assert programs[0].run([1, 2, 3], device="functional").bit_exact
+
+
+def test_perplexity_is_that_of_golden(model, stories260k):
+    text = "Once upon a time, there was a little girl named Lily. She liked to play."
+    found = model.perplexity(text, recipe="w4", context=8)
+    checkpoint = load(stories260k)
+    batches = [*perplexity.windows([text], checkpoint.tokenizer.encode, 8, None)]
+    golden = perplexity.measure(checkpoint, load_recipe("w4"), batches)
+    assert found.as_dict() == golden.as_dict()
+    with pytest.raises(ValueError, match="context must be from 2 to 512 for this model, not 1"):
+        model.perplexity(text, context=1)
+
+
+def test_hardware_and_recipes_can_be_varied(model):
+    assert spikeloom.hardware("test", lanes=16).lanes == 16
+    assert spikeloom.hardware() == spikeloom.hardware("edge")
+    w4 = spikeloom.recipe(weight_bits=4, dead_zone=0.05)
+    assert (w4.default.weight_bits, w4.default.dead_zone) == (4, 0.05)
+    assert w4.name == "w8 with weight_bits=4, dead_zone=0.05"
+    spikes = model.encode("layers.1.o", PROMPT, recipe=w4)
+    assert spikes.silent > model.encode("layers.1.o", PROMPT).silent
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda m: m.encode("layers.9.qkv", "a"), "site must be one of layers.0.qkv, …, head"),
+        (lambda m: m.encode("head", []), "the prompt has no token: give one that has"),
+        (lambda m: m.compile("mlp9", hardware="test"), "layer must be one of mlpN"),
+        (lambda m: m.compile("mlp0", hardware="tiny"), "preset must be one of"),
+        (lambda m: m.compile("mlp0", context=8), "context must be left out: mlp0 does not have it"),
+        (lambda m: m.compile(tokens=2), "tokens must be left out: a whole model does not have it"),
+        (lambda m: m.generate("Once", 512), "tokens must be 1 to 510 after a prompt of 2, not 512"),
+        (lambda m: m.open("nowhere"), "nowhere is no compiled model"),
+        (lambda _: spikeloom.load("nowhere"), "there is no checkpoint nowhere"),
+        (lambda _: spikeloom.load("stories260k", name="x"), "tokenizer and name must be left out"),
+        (lambda _: spikeloom.hardware("test", lane=8), "a field of the hardware must be one of"),
+        (lambda _: spikeloom.recipe("stories260k", clip=0.5), "recipe stories260k has settings of"),
+    ],
+    ids=lambda value: "",
+)
+def test_what_cannot_be_is_refused_in_a_sentence(model, call, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
+        call(model)
