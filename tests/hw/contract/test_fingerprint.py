@@ -38,7 +38,8 @@ def test_it_is_a_sha256_in_hex():
 
 
 def test_it_is_the_same_in_every_process():
-    code = "from hw.contract import fingerprint as f, presets as p; print(f.fingerprint(p.preset('test')))"
+    imports = "from hw.contract import fingerprint as f, presets as p"
+    code = f"{imports}; print(f.fingerprint(p.preset('test')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == fingerprint(preset("test"))
 
