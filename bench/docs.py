@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.figures import FIGURES
 from bench.reports import read
 from bench.tables import TABLES
+from compiler.pages.markdown import wrapped
 from golden.console.places import SOURCES
 
 __all__ = ["page_of", "section", "write_docs"]
@@ -50,7 +51,7 @@ def write_docs(name: str, reports: Path, page: Path | None = None) -> list[Path]
     text = page.read_text()
     if not section(name).search(text):
         raise ValueError(f"{page} has no section {name}: its marks are missing")
-    table = TABLES[name](report)
+    table = wrapped(TABLES[name](report))
     page.write_text(section(name).sub(lambda m: f"{m[1]}{table}\n{m[2]}", text))
     written = [page]
     for file, draw in FIGURES.get(name, {}).items():

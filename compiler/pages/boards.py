@@ -8,7 +8,7 @@ from compiler.boards.board import boards
 from compiler.boards.fit import ROUTABLE
 from compiler.boards.report import boards_report, predicted_cycles
 from compiler.models.known import NAMED
-from compiler.pages.markdown import DOCS, HEAD, MODELS, POSITION, PROMPT, table
+from compiler.pages.markdown import DOCS, HEAD, MODELS, POSITION, PROMPT, table, wrapped
 from compiler.report.style import number
 from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
@@ -19,14 +19,14 @@ _ABOUT_BOARDS = (
     "What the picker (`python -m compiler boards MODEL`, `--board NAME` for one) chooses for each "
     "board, and what it would do there; `python -m compiler build MODEL --board NAME` builds for "
     "it: one core, within the board's memory, predicted at its clock (report.html, *On the "
-    "board*). What limits is busy longest: the memory port, a word a cycle in each core; DRAM, "
-    "behind all ports; the array; the encoder; the vector unit. **Nothing on this page has run on "
-    "an FPGA**: cells are from a model of Yosys' figures, of LUTs at most {routable:.0%} are used "
-    "(an estimate), clocks are assumptions, firing is borrowed from SmolLM2-135M (with `--profile "
-    "FILE`, recorded by `python -m golden profile`, it is as measured of the checkpoint). More "
-    "than one core is a projection: there is no such top yet. Versal and UltraScale+ are taken "
-    "as if they were Xilinx 7. Energy is the ledger's (45 nm silicon with the board's memory), "
-    "not an FPGA's."
+    "board*).\n\n**Nothing on this page has run on an FPGA.** Cells are from a model of Yosys' "
+    "figures, of LUTs at most {routable:.0%} are used (an estimate), and clocks are assumptions. Firing is "
+    "borrowed from SmolLM2-135M; with `--profile FILE`, recorded by `python -m golden profile`, it "
+    "is as measured of the checkpoint. More than one core is a projection: there is no such top "
+    "yet. Versal and UltraScale+ are taken as if they were Xilinx 7. Energy is the ledger's (45 nm "
+    "silicon with the board's memory), not an FPGA's.\n\nThe bottleneck (*limited by*) is the unit "
+    "that is busy longest:\n\n- the memory port, a word a cycle in each core;\n- DRAM, behind all "
+    "ports;\n- the array;\n- the encoder;\n- the vector unit."
 )
 
 
@@ -43,7 +43,7 @@ def boards_page() -> str:
     parts += ["## Whether `edge` fits", *_edge(report), "## Predicted against measured"]
     parts += [_measured(), "## The area model", _area(), "## Sources"]
     parts += [_sources()]
-    return "\n\n".join(parts) + "\n"
+    return wrapped("\n\n".join(parts) + "\n")
 
 
 def _board_tables(report: dict) -> Iterable[str]:

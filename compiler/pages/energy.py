@@ -7,7 +7,7 @@ from compiler.energy.ledger import GROUPS
 from compiler.energy.paper import paper_report
 from compiler.energy.report import energy_report
 from compiler.models.known import NAMED
-from compiler.pages.markdown import HEAD, MODELS, POSITION, PROMPT, table
+from compiler.pages.markdown import HEAD, MODELS, POSITION, PROMPT, table, wrapped
 from compiler.report.style import number
 from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
@@ -72,7 +72,7 @@ def energy_page() -> str:
             ],
         ),
     ]
-    return "\n\n".join(parts) + "\n"
+    return wrapped("\n\n".join(parts) + "\n")
 
 
 def _paper_tables(paper: dict) -> Iterable[str]:

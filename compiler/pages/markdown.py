@@ -1,10 +1,12 @@
 """What both generated pages share: models, a position, and how a table is written."""
 
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from golden.console.places import SOURCES
 
-__all__ = ["DOCS", "HEAD", "MODELS", "POSITION", "PROMPT", "table"]
+__all__ = ["DOCS", "HEAD", "MODELS", "POSITION", "PROMPT", "table", "wrapped"]
 
 DOCS = SOURCES / "docs"
 """Where the pages lie."""
@@ -18,3 +20,24 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table, the first column to the left."""
     lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def wrapped(text: str) -> str:
+    """Return a page whose paragraphs and list items, a line each, are below 100 columns.
+
+    Rows of tables stay as they are, and no line breaks within inline code.
+    """
+    lines = []
+    for line in text.split("\n"):
+        if not line.startswith(("|", "#")):
+            whole = re.sub("`[^`]*`", lambda code: code[0].replace(" ", "\0"), line)
+            hanging = "  " if line.startswith("- ") else ""
+            line = textwrap.fill(
+                whole,
+                99,
+                subsequent_indent=hanging,
+                break_long_words=False,
+                break_on_hyphens=False,
+            ).replace("\0", " ")
+        lines.append(line)
+    return "\n".join(lines)

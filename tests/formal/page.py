@@ -11,14 +11,17 @@ __all__ = ["PAGE", "page", "times"]
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "proofs.md"
 
+_FAIR_CYCLES = PATIENCE + 1
 _HEAD = """# Proofs
 
-Written by `python -m tests.formal --write` from `tests/formal/table.py`; `make test` runs them but for those marked *full*,
-which `make test-full` runs.
+Written by `python -m tests.formal --write` from `tests/formal/table.py`; `make test` runs them but
+for those marked *full*, which `make test-full` runs.
 
-Every claim below is proved by k-induction (SymbiYosys, Yices): it holds for runs of any length, not up to a bound, with a reset in
-any cycle. A proof holds for the dimensions named, no others. With each proof go *covers*, runs that reach what it speaks of, so that none
-holds for want of a case; and the faults further down, each put into a copy of the hardware, for which a run is found that breaks the claim.
+Every claim below is proved by k-induction (SymbiYosys, Yices): it holds for runs of any length,
+not up to a bound, with a reset in any cycle. A proof holds for the dimensions named, no others.
+With each proof go *covers*, runs that reach what it speaks of, so that none holds for want of a
+case; and the faults further down, each put into a copy of the hardware, for which a run is found
+that breaks the claim.
 
 ## Claims
 | claim | block | dimensions | k | seconds |
@@ -26,28 +29,39 @@ holds for want of a case; and the faults further down, each put into a copy of t
 """
 
 _ASSUMED = f"""
-`test` and `edge` are the presets, `mac` the array that multiplies, `no skipping` with silent channels fetched; `small` has one token,
-4 lanes, 4 banks, 64 channels, bursts of 4 words, queues of 16 words and 4 events (`tests/formal/proof.py`). Seconds: one core, wall time.
+`test` and `edge` are the presets, `mac` the array that multiplies, `no skipping` with silent
+channels fetched; `small` has one token, 4 lanes, 4 banks, 64 channels, bursts of 4 words, queues
+of 16 words and 4 events (`tests/formal/proof.py`). Seconds: one core, wall time.
 
-*No overflow* for the presets is the conjunction of three claims. A beat's additions are worth its counts, and never more than
-`max_count` on the way (*steps*); each channel comes once, so at most `max_channels` beats go into an accumulator (*events*); and the array adds
-exactly while the exact sum is within 127 · `max_count` · `max_channels` (*additions*). That the digits times a weight add up to the count times that
-weight is arithmetic; the small dimensions prove it all in one (*accumulation*).
+*No overflow* for the presets is the conjunction of three claims. A beat's additions are worth its
+counts, and never more than `max_count` on the way (*steps*); each channel comes once, so at most
+`max_channels` beats go into an accumulator (*events*); and the array adds exactly while the exact
+sum is within 127 · `max_count` · `max_channels` (*additions*). That the digits times a weight add
+up to the count times that weight is arithmetic; the small dimensions prove it all in one
+(*accumulation*).
 
 ## What is assumed
-- **Streams.** What enters a block keeps the rule of streams. Between blocks that is what the block before was proved to do.
-- **Ready.** `Bursts` and queues, once ready for a payload, stay so until it comes. Proved of both, assumed of what the fetcher feeds.
-- **Memory.** It answers only what it was asked for, words of one client in order, and holds back fewer than 65,520 acknowledgements.
+- **Streams.** What enters a block keeps the rule of streams. Between blocks that is what the block
+  before was proved to do.
+- **Ready.** `Bursts` and queues, once ready for a payload, stay so until it comes. Proved of both,
+  assumed of what the fetcher feeds.
+- **Memory.** It answers only what it was asked for, words of one client in order, and holds back
+  fewer than 65,520 acknowledgements.
 - **Program.** Instructions are in range: the controller checks them.
-- **Encoder.** It writes a batch's counts token by token, group by group, zero beyond the last channel, and starts another batch only after that. Held
-  by the tests of the encoder, not by a proof.
-- **Cache.** After each head of a STORE the encoder gives as many groups of counts as it has, and one threshold. Held by the tests of the encoder.
+- **Encoder.** It writes a batch's counts token by token, group by group, zero beyond the last
+  channel, and starts another batch only after that. Held by the tests of the encoder, not by a
+  proof.
+- **Cache.** After each head of a STORE the encoder gives as many groups of counts as it has, and
+  one threshold. Held by the tests of the encoder.
 - **Weights** are within −127 … 127, as the compiler packs them.
 - **Drain.** It releases only halves that it was given.
-- **Working.** Once the controller sees that nothing works, nothing starts by itself. Held by the tests of whole programs, not by a proof.
-- **Fairness** (claims of progress only). Memory answers, and takes an address, within {PATIENCE + 1} cycles; so does who takes words, tiles or
-  segments, hands over MATMULs or releases a half. The bound grows linearly with that number. Of the clients of the read port, the one with the lower
-  index goes first, so a client is served only while those before it are content; their requests are few (program, vectors) or short.
+- **Working.** Once the controller sees that nothing works, nothing starts by itself. Held by the
+  tests of whole programs, not by a proof.
+- **Fairness** (claims of progress only). Memory answers, and takes an address, within {_FAIR_CYCLES}
+  cycles; so does who takes words, tiles or segments, hands over MATMULs or releases a half. The
+  bound grows linearly with that number. Of the clients of the read port, the one with the lower
+  index goes first, so a client is served only while those before it are content; their requests
+  are few (program, vectors) or short.
 - **Event path.** Rows of one shape for a whole run, any shape.
 
 ## Faults
