@@ -235,8 +235,8 @@ def test_as_many_rows_as_there_can_be(same, rng):
 def test_instructions_one_after_the_other(width, stalls, rng):
     """Every operation twice, in any order: nothing of one is left for the next."""
     params = replace(TEST, axi_data_width=width, banks=width // 16)
-    a = [[elements(rng, 22, 20) for _ in range(2)] for _ in range(14)]
-    b = [elements(rng, 22, 20) for _ in range(14)]
+    a = [[elements(rng, 22, 20) for _ in range(2)] for _ in range(2 * len(VectorOp))]
+    b = [elements(rng, 22, 20) for _ in range(2 * len(VectorOp))]
     scales = [(rng.randrange(1 << 15, 1 << 16), rng.randrange(32)) for _ in range(22)]
     words = [mantissa | exponent << 16 for mantissa, exponent in scales]
     compute = {
