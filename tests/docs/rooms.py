@@ -20,10 +20,13 @@ def _sentence(file: Path) -> str:
 
 
 def _rooms(package: str) -> list[Path]:
-    """Return the files that say what a package's rooms are for, in the order data flow."""
-    folders = (path.name for path in (ROOT / package).iterdir() if (path / "__init__.py").exists())
+    """Return the files that say what a package's rooms are for, in the order data flow.
+
+    A package without an order is shown as its modules.
+    """
+    modules = (path.stem for path in (ROOT / package).glob("[!_]*.py"))
     found = []
-    for name in ROOMS.get(package, sorted(folders)):
+    for name in ROOMS.get(package) or sorted(modules):
         room = ROOT / package / name
         found.append(room / "__init__.py" if room.is_dir() else room.with_suffix(".py"))
     return found
