@@ -57,9 +57,10 @@ def of_image(
         What is compiled (`about`).
     """
     program = image.program
-    kind, of_kind = "layers", {}
+    kind = "layers"
+    of_kind: dict[str, object] = {}
     if image.model is not None:
-        kind, of_kind = "model", {"context": image.model.context}
+        kind, of_kind["context"] = "model", image.model.context
     if image.model is not None and program.segments:
         kind = "shard"
         of_kind["shard"] = image.model.shard.as_dict(image.model.config)
@@ -136,12 +137,8 @@ def read(directory: Path) -> dict:
             f"{directory} is no compiled model (it has no {MANIFEST}): make one with "
             "python -m compiler build"
         ) from None
-    try:
-        manifest = json.loads(text)
-        intact = manifest["sha256"] == _digest(manifest)
-    except (ValueError, TypeError, KeyError, RecursionError):
-        intact = False
-    if not intact:
+    manifest = _intact(text)
+    if manifest is None:
         raise ValueError(f"{path} is damaged (its checksum differs): build the model again")
     if manifest.get("format") != FORMAT:
         raise ValueError(
@@ -153,6 +150,15 @@ def read(directory: Path) -> dict:
     if wrong := contradiction(manifest):
         raise ValueError(f"{path} cannot be used ({wrong}): build the model again")
     return manifest
+
+
+def _intact(text: bytes) -> dict | None:
+    """Return a manifest as it was written, or None."""
+    try:
+        manifest = json.loads(text)
+        return manifest if manifest["sha256"] == _digest(manifest) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _head(kind: str, what: Mapping[str, object], params: HwParams) -> dict[str, object]:

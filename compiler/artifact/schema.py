@@ -1,7 +1,7 @@
 """The schema of a manifest: a checksum that fits says only that it was written so."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -310,7 +310,7 @@ def _require_regions(regions: Mapping[str, _Region], memory_bytes: int) -> None:
 def _sentence(manifest: Mapping[str, object], error: ValidationError) -> str:
     """Return the first error in words: where it is, and what is missing or cannot be."""
     first = error.errors(include_url=False)[0]
-    value: object = manifest
+    value: Any = manifest
     steps: list[str | int] = []
     *path, last = first["loc"] or ("",)
     for step in path:

@@ -21,16 +21,16 @@ class MatrixDigest:
 
     def update(self, rows: Tensor) -> None:
         """Take the next rows, float32."""
-        self._digest.update(rows.contiguous().numpy().astype("<f4", copy=False))
+        self._digest.update(rows.contiguous().numpy().astype("<f4", copy=False).data)
 
     def hexdigest(self) -> str:
         """Return the SHA-256 in hex."""
         return self._digest.hexdigest()
 
 
-def combined(parts: Iterable[str]) -> str:
-    """Return the checksum of a model: the SHA-256 of its parts' digests, a line each."""
-    return hashlib.sha256("".join(f"{part}\n" for part in parts).encode()).hexdigest()
+def combined(matrices: Iterable[str | None]) -> str:
+    """Return the checksum of a model: the SHA-256 of its matrices' digests, a line each."""
+    return hashlib.sha256("".join(f"{part}\n" for part in matrices).encode()).hexdigest()
 
 
 def checksum(checkpoint: Checkpoint, matrices: Iterable[tuple[str, int, int]]) -> str:

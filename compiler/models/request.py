@@ -51,7 +51,8 @@ class Request:
         """What a manifest says of weights that are not real; None of those that are."""
         if self.weights == "real":
             return None
-        return {"weights": self.weights} | ({} if self.seed is None else {"seed": self.seed})
+        of_seed = {} if self.seed is None else {"seed": self.seed}
+        return {"weights": self.weights, **of_seed}
 
 
 def request(
@@ -93,14 +94,17 @@ def request(
         weights = "real" if had else "none"
     _require_agreement(model, checkpoint, weights, seed)
     path = checkpoint or model
-    trained = None
+    trained, filled = None, None
     if weights == "real" or named is None:
         trained = load(path, progress)
+        config = trained.config
         if named is not None:
-            require_same_shapes(model, trained.config, path)
-    config = trained.config if trained is not None else named.config
-    filled: Checkpoint | SyntheticCheckpoint | None = trained if weights == "real" else None
-    if weights == "synthetic":
+            require_same_shapes(model, config, path)
+    else:
+        config = named.config
+    if weights == "real":
+        filled = trained
+    elif seed is not None:  # of synthetic ones
         filled = SyntheticCheckpoint(config, seed)
     return Request(
         name=model if named is not None else Path(model).resolve().stem,

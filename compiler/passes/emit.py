@@ -15,7 +15,7 @@ from compiler.passes.constants import row_order
 from compiler.passes.lower import Matrix
 from compiler.passes.place import Region
 from compiler.passes.program import Image
-from compiler.passes.quantize import Source
+from compiler.passes.quantize import Scales, Source
 from compiler.passes.tile import pack_channel_words, pack_tile, tile
 from compiler.storage import parallel
 from compiler.storage.checksums import Checksums, chunks
@@ -71,7 +71,7 @@ class Shards:
         file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
             for part in parts:
-                raw = memoryview(np.ascontiguousarray(part).view(np.uint8).reshape(-1))
+                raw = np.ascontiguousarray(part).view(np.uint8).reshape(-1).data
                 checksums.update(raw)
                 while raw:
                     written = os.pwrite(file, raw, at)
@@ -198,7 +198,8 @@ def _write_matrix(
     shards.write(weights, _segments(matrix, source, order, params))
     scales = source.scales()
     if order is not None:
-        scales = (None if values is None else values[order] for values in scales)
+        bias = None if scales.bias is None else scales.bias[order]
+        scales = Scales(scales.mantissa[order], scales.exponent[order], bias)
     shards.write(channel_words, [pack_channel_words(*scales, params).astype("<u4")])
     return source.digest()
 

@@ -107,10 +107,9 @@ def lower(
     shapes = tensor_shapes(config)
     stages = []
     for site, members in groups.items():
-        matrices = []
-        for name in members:
-            # A tied output head is the embedding.
-            outputs, channels = shapes.get(name, shapes["embed"])
+        of_members = [shapes.get(name, shapes["embed"]) for name in members]  # of a tied head
+        channels, matrices = of_members[0][1], []
+        for name, (outputs, _) in zip(members, of_members, strict=True):
             first, end = (0, outputs) if rows is None else parse_rows(rows, outputs)
             matrix = Matrix(
                 name=name,

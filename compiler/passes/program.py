@@ -145,11 +145,13 @@ def image_of_model(
         codings = coding_called(coding)
     else:
         codings = {site: coding_called(name) for site, name in coding.items()}
-    slots = 0
-    for _ in range(2):
+
+    def laid_out(slots: int) -> tuple[dict[str, Region], Program]:
         regions = place_model(model, params, slots=slots, memory=memory)
-        program = _looped(model, schedule(model, regions, params, codings), regions)
-        slots = len(program.instructions)
+        return regions, _looped(model, schedule(model, regions, params, codings), regions)
+
+    _, program = laid_out(slots=0)
+    regions, program = laid_out(len(program.instructions))
     records = replace(regions["records"], bytes=len(program.records))
     require_memory({**regions, "records": records}, params, memory)
     if program.records:
@@ -163,15 +165,19 @@ def image_of_shard(
     model: WholeModel, params: HwParams, coding: str, memory: int | None = None
 ) -> Image:
     """Return the image of one of several devices; see `image_of_model`."""
-    called, slots = coding_called(coding), 0
-    for _ in range(2):
+    called = coding_called(coding)
+
+    def laid_out(slots: int) -> tuple[dict[str, Region], Program]:
         regions = place_model(model, params, slots=slots, memory=memory)
-        parts = segments(model, regions, params, called)
-        steps = [step for segment in parts for step in segment.instructions]
-        headers = (len(parts) - 1) * _HEADER_BYTES // isa.SLOT_BYTES  # besides the first
-        slots = len(steps) + headers
+        found = segments(model, regions, params, called)
+        steps = [step for segment in found for step in segment.instructions]
+        executed = [*enumerate(steps)]
+        return regions, Program(instructions=steps, executed=executed, segments=tuple(found))
+
+    _, program = laid_out(slots=0)
+    headers = (len(program.segments) - 1) * _HEADER_BYTES // isa.SLOT_BYTES  # besides the first
+    regions, program = laid_out(len(program.instructions) + headers)
     del regions["records"]  # no program here has a loop
-    program = Program(instructions=steps, executed=[*enumerate(steps)], segments=tuple(parts))
     return Image(stages=model.stages, model=model, params=params, regions=regions, program=program)
 
 

@@ -3,10 +3,13 @@
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
 
 import torch
 
 __all__ = ["cores", "run"]
+
+T = TypeVar("T")
 
 _MOST = 8  # each holds its own blocks in memory, and a disk feeds no more
 
@@ -16,7 +19,7 @@ def cores() -> int:
     return min(len(os.sched_getaffinity(0)), _MOST)
 
 
-def run(jobs: Iterable[Callable[[], object]], done: Callable[[object], None]) -> None:
+def run(jobs: Iterable[Callable[[], T]], done: Callable[[T], None]) -> None:
     """Do jobs on all cores, begun in their order; `done` is told each one's result as it ends.
 
     The first error ends it, or an interrupt, once what is under way has ended.

@@ -122,7 +122,7 @@ def test_an_interrupt_leaves_what_is_done(stopped, whole):
 def test_before_it_goes_on_an_interrupt_says_what_is_kept(
     capsys, monkeypatch, tmp_path, stories260k
 ):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     target = tmp_path / "model"
