@@ -116,8 +116,10 @@ def _names(file: Path) -> frozenset[str]:
     return frozenset(_members(ast.parse(file.read_text()), ""))
 
 
-def _members(node: ast.Module | ast.ClassDef, owner: str) -> Iterator[str]:
+def _members(node: ast.Module | ast.ClassDef | ast.If, owner: str) -> Iterator[str]:
     for child in node.body:
+        if isinstance(child, ast.If):
+            yield from _members(child, owner)
         if isinstance(child, ast.FunctionDef | ast.ClassDef):
             yield owner + child.name
         if isinstance(child, ast.ClassDef):
