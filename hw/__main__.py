@@ -1,61 +1,100 @@
-"""Command line of the generator: ``python -m hw generate`` and ``python -m hw docs``."""
+"""Command line of the generator: ``python -m hw generate`` and ``python -m hw docs``.
+
+Hardware imports nothing of its siblings, so that a few lines of their grammar stand here again.
+"""
 
 import argparse
+import importlib.metadata
 import json
 import sys
+import tomllib
 from pathlib import Path
+from typing import NoReturn
 
 from hw.contract.presets import PRESETS, preset
-from hw.generate import docs
-from hw.generate.emit import describe, emit
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        """Say what is wrong in one line."""
-        self.exit(2, f"{self.prog}: {message}\n")
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m hw", description="Generate the accelerator.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    generate = commands.add_parser("generate", help="write the accelerator as plain Verilog")
-    generate.add_argument(
-        "--preset", default="edge", help=f"which accelerator: {', '.join(sorted(PRESETS))}"
+class _Version(argparse.Action):
+    """Prints the version, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print the version that stands in pyproject.toml, or that is installed."""
+        project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+        if project.is_file():
+            version = tomllib.loads(project.read_text())["project"]["version"]
+        else:
+            version = importlib.metadata.version("spikeloom")
+        print(f"spikeloom {version}")
+        parser.exit()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    made = _Parser(prog="python -m hw", description="The generator of Spikeloom's hardware.")
+    made.add_argument("--version", action=_Version, nargs=0, help="show the version, and end")
+    commands = made.add_subparsers(
+        title="commands", dest="command", required=True, metavar="COMMAND"
     )
-    generate.add_argument(
+    about = "write the accelerator as plain Verilog"
+    generate = commands.add_parser("generate", help=about, description=f"W{about[1:]}.")
+    hardware = generate.add_argument_group("hardware")
+    hardware.add_argument(
+        "--preset",
+        metavar="PRESET",
+        default="edge",
+        help=f"hardware: {', '.join(sorted(PRESETS))} (default: %(default)s)",
+    )
+    output = generate.add_argument_group("output")
+    _add_output(output, "build/rtl", "where the files go")
+    output.add_argument("--json", action="store_true", help="print parameters and fingerprint")
+    about = "write docs/isa.md and docs/regs.md"
+    pages = commands.add_parser("docs", help=about, description=f"W{about[1:]}.")
+    _add_output(pages.add_argument_group("output"), "docs", "where the pages go")
+    return made
+
+
+def _add_output(group: argparse._ArgumentGroup, default: str, help: str) -> None:
+    group.add_argument(
         "-o",
         "--output",
+        metavar="DIR",
         type=Path,
-        default=Path("build/rtl"),
-        help="directory (default: build/rtl)",
+        default=Path(default),
+        help=f"{help} (default: %(default)s)",
     )
-    generate.add_argument("--json", action="store_true", help="print parameters and fingerprint")
-    pages = commands.add_parser("docs", help="write docs/isa.md and docs/regs.md")
-    pages.add_argument("-o", "--output", type=Path, default=Path("docs"), help="directory")
-    return parser
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    if arguments.command == "docs":
-        files = docs.write(arguments.output)
+def _run(options: argparse.Namespace) -> None:
+    from hw.generate import docs  # all of the hardware: --help needs none of it
+    from hw.generate.emit import describe, emit
+
+    if options.command == "docs":
+        files = docs.write(options.output)
     else:
-        params = preset(arguments.preset)
-        files = emit(params, arguments.output)
-        if arguments.json:
+        params = preset(options.preset)
+        files = emit(params, options.output)
+        if options.json:
             print(json.dumps(describe(params), indent=2))
             return
     for file in files:
         print(file)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status: 0, or 2 where the request is at fault."""
-    arguments = _parser().parse_args(argv)
+    options = parser().parse_args(arguments)
     try:
-        _run(arguments)
+        _run(options)
     except (ValueError, OSError) as error:
         print(f"python -m hw: {error}", file=sys.stderr)
         return 2

@@ -10,9 +10,10 @@ import pytest
 from amaranth.sim import Simulator
 
 from bench import area, arrays, front, profile, reports, roofline, sim_speed
-from bench.__main__ import BENCHES, main
+from bench.__main__ import main
 from bench.docs import page_of, section, write_docs
 from bench.figures import FIGURES
+from bench.grammar import BENCHES
 from bench.lanes import Lanes
 from bench.tables import TABLES
 from bench.workload import Workload, run_checked
