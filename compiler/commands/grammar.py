@@ -137,10 +137,12 @@ def _add_token(command: Command) -> None:
     add = command.group("token").add_argument
     add("--position", metavar="N", type=int, help="of the token (default: 1023, or the last)")
     add(
+        "--prompt-tokens",
         "--prompt",
+        dest="prompt",
         metavar="N",
         type=int,
-        help="tokens of a prompt (default: 1024, or all that the model holds)",
+        help="of a prompt (default: 1024, or all that the model holds)",
     )
     add(
         "--profile",

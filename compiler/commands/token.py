@@ -44,7 +44,7 @@ def asked(options: argparse.Namespace) -> Asked:
     last = config.max_positions - 1
     position = min(_POSITION, last) if options.position is None else options.position
     prompt = min(_PROMPT, last + 1) if options.prompt is None else options.prompt
-    for name, value, least in (("position", position, 0), ("prompt", prompt, 1)):
+    for name, value, least in (("position", position, 0), ("prompt-tokens", prompt, 1)):
         if not least <= value <= last + least:
             raise ValueError(
                 f"--{name} must be {least} to {last + least} for {config.name}, not {value}"
