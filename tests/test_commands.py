@@ -153,8 +153,7 @@ def test_each_command_has_what_runs_it(package):
 def test_help_says_what_the_modules_have():
     """Where help may not import what it is about."""
     from compiler.models.request import WEIGHTS
-    from compiler.passes.lower import LAYER_KINDS
-    from compiler.programs.model import ALL_LAYERS
+    from compiler.passes.lower import ALL_LAYERS, LAYER_KINDS
     from golden.measure.perplexity import ARITHMETICS, DOCUMENT_END
     from golden.measure.profiling import KEPT_TOKENS
 
