@@ -6,7 +6,7 @@ import json
 from compiler.commands.token import asked
 from compiler.energy.ledger import GROUPS
 from compiler.energy.report import energy_report
-from compiler.models.known import NAMED
+from compiler.models.known import KNOWN_MODELS
 from golden.console.progress import Work
 from golden.console.tables import print_lines, print_table
 from hw.contract.presets import preset
@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> None:
     """Print what a token costs in each design."""
     with Work("counting"):
         of = asked(options)
-        named = NAMED.get(options.model)
+        named = KNOWN_MODELS.get(options.model)
         params = preset(options.preset or (named.preset if named is not None else "edge"))
         report = energy_report(of.config, of.recipe, params, of.position, of.prompt, of.profile)
     if options.json:

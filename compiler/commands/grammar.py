@@ -4,13 +4,13 @@ import argparse
 from pathlib import Path
 
 from compiler.commands.options import LAYERS, add_board, add_clock, add_coding, add_preset
-from compiler.models.known import NAMED
+from compiler.models.known import KNOWN_MODELS
 from golden.commands.options import FORMATS, add_json, add_output, add_recipe
 from golden.console.parser import Command, Parser
 
 __all__ = ["parser"]
 
-_MODEL = f"{', '.join(NAMED)}, or {FORMATS}"
+_MODEL = f"{', '.join(KNOWN_MODELS)}, or {FORMATS}"
 
 
 def parser() -> Parser:

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from compiler.models.known import NAMED
+from compiler.models.known import KNOWN_MODELS
 from compiler.models.request import request
 from golden.checkpoint.checkpoint import load
 from golden.checkpoint.config import ModelConfig
@@ -55,10 +55,10 @@ def asked(options: argparse.Namespace) -> Asked:
 
 
 def _config(model: str) -> ModelConfig:
-    named = NAMED.get(model)
+    named = KNOWN_MODELS.get(model)
     if named is None and not Path(model).exists():
         raise ValueError(
-            f"there is no model {model}: name one of {', '.join(NAMED)}, or a checkpoint"
+            f"there is no model {model}: name one of {', '.join(KNOWN_MODELS)}, or a checkpoint"
         )
     return named.config if named is not None else load(model).config
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from golden.checkpoint import fetch
 from golden.checkpoint.config import ModelConfig
 
-__all__ = ["NAMED", "Named", "has_weights", "require_same_shapes"]
+__all__ = ["KNOWN_MODELS", "KnownModel", "has_weights", "require_same_shapes"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class KnownModel:
     """A model known by name.
 
     Attributes
@@ -40,8 +40,8 @@ _SHAPES = (
     "qk_norm",
 )  # what tensors there are, and how large
 
-_MODELS = (
-    Named(
+_ALL = (
+    KnownModel(
         config=ModelConfig(
             name="smollm2-135m",
             vocab_size=49152,
@@ -59,7 +59,7 @@ _MODELS = (
         ),
         source="HuggingFaceTB/SmolLM2-135M-Instruct, as GGUF",
     ),
-    Named(
+    KnownModel(
         config=ModelConfig(
             name="stories260k",
             vocab_size=512,
@@ -77,7 +77,7 @@ _MODELS = (
         ),
         source="karpathy/tinyllamas, stories260K.bin",
     ),
-    Named(
+    KnownModel(
         config=ModelConfig(
             name="sdllm-7b",
             vocab_size=32000,
@@ -95,7 +95,7 @@ _MODELS = (
         source="LLaMA-2 7B (arXiv 2307.09288), meta-llama/Llama-2-7b-hf, config.json",
         preset="datacenter",
     ),
-    Named(
+    KnownModel(
         config=ModelConfig(
             name="sdllm-13b",
             vocab_size=32000,
@@ -113,7 +113,7 @@ _MODELS = (
         source="LLaMA-2 13B (arXiv 2307.09288), meta-llama/Llama-2-13b-hf, config.json",
         preset="datacenter",
     ),
-    Named(
+    KnownModel(
         config=ModelConfig(
             name="sdllm-8b",
             vocab_size=128256,
@@ -131,7 +131,7 @@ _MODELS = (
         source="LLaMA-3 8B (arXiv 2407.21783), meta-llama/Meta-Llama-3-8B, config.json",
         preset="datacenter",
     ),
-    Named(
+    KnownModel(
         config=ModelConfig(
             name="sdllm-14b",
             vocab_size=152064,
@@ -152,8 +152,8 @@ _MODELS = (
     ),
 )
 
-NAMED = {named.config.name: named for named in _MODELS}
-"""Every named model by its name."""
+KNOWN_MODELS = {model.config.name: model for model in _ALL}
+"""Every known model by its name."""
 
 
 def has_weights(name: str) -> bool:
@@ -164,7 +164,7 @@ def has_weights(name: str) -> bool:
 def require_same_shapes(name: str, found: ModelConfig, path: object) -> None:
     """Raise ValueError naming the first shape in which a checkpoint is not the named model."""
     for field in _SHAPES:
-        expected, got = getattr(NAMED[name].config, field), getattr(found, field)
+        expected, got = getattr(KNOWN_MODELS[name].config, field), getattr(found, field)
         if expected != got:
             raise ValueError(
                 f"{field} of {path} must be {expected}, as in {name}, not {got}: give a checkpoint "

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compiler.models.known import NAMED, has_weights, require_same_shapes
+from compiler.models.known import KNOWN_MODELS, has_weights, require_same_shapes
 from compiler.models.synthetic import SyntheticCheckpoint
 from golden.checkpoint.checkpoint import Checkpoint, load
 from golden.checkpoint.config import ModelConfig
@@ -68,7 +68,7 @@ def request(
     Parameters
     ----------
     model : str
-        A name of `compiler.models.known.NAMED`, or the path of a checkpoint.
+        A name of `compiler.models.known.KNOWN_MODELS`, or the path of a checkpoint.
     checkpoint : str, optional
         Path of a named model's weights.
     weights : str, optional
@@ -83,34 +83,34 @@ def request(
     ValueError
         In one sentence, where what is asked for does not exist or agree.
     """
-    named = NAMED.get(model)
-    if named is None and not Path(model).exists():
+    known = KNOWN_MODELS.get(model)
+    if known is None and not Path(model).exists():
         raise ValueError(
-            f"there is no model {model}: name one of {', '.join(NAMED)}, or a checkpoint: a "
+            f"there is no model {model}: name one of {', '.join(KNOWN_MODELS)}, or a checkpoint: a "
             "Hugging Face directory, a .gguf file or a llama2.c .bin file"
         )
     if weights is None:
-        had = named is None or checkpoint is not None or has_weights(model)
+        had = known is None or checkpoint is not None or has_weights(model)
         weights = "real" if had else "none"
     _require_agreement(model, checkpoint, weights, seed)
     path = checkpoint or model
     trained, filled = None, None
-    if weights == "real" or named is None:
+    if weights == "real" or known is None:
         trained = load(path, progress)
         config = trained.config
-        if named is not None:
+        if known is not None:
             require_same_shapes(model, config, path)
     else:
-        config = named.config
+        config = known.config
     if weights == "real":
         filled = trained
     elif seed is not None:  # of synthetic ones
         filled = SyntheticCheckpoint(config, seed)
     return Request(
-        name=model if named is not None else Path(model).resolve().stem,
+        name=model if known is not None else Path(model).resolve().stem,
         config=config,
-        source=named.source if named is not None else str(path),
-        preset=named.preset if named is not None else "edge",
+        source=known.source if known is not None else str(path),
+        preset=known.preset if known is not None else "edge",
         weights=weights,
         checkpoint=filled,
         seed=seed,
@@ -130,13 +130,18 @@ def refuse_fold(wanted: Request, recipe: Recipe) -> None:
 def _require_agreement(model: str, checkpoint: str | None, weights: str, seed: int | None) -> None:
     if weights not in WEIGHTS:
         raise ValueError(f"weights must be one of {', '.join(WEIGHTS)}, not {weights!r}")
-    if checkpoint is not None and model not in NAMED:
+    if checkpoint is not None and model not in KNOWN_MODELS:
         raise ValueError(f"--checkpoint must be left out: {model} is a checkpoint itself")
     if checkpoint is not None and weights != "real":
         raise ValueError(f"--checkpoint must be left out: weights are {weights}, not real ones")
     if checkpoint is not None and not Path(checkpoint).exists():
         raise ValueError(f"there is no checkpoint {checkpoint}: give the path of one of {model}")
-    if weights == "real" and checkpoint is None and model in NAMED and not has_weights(model):
+    if (
+        weights == "real"
+        and checkpoint is None
+        and model in KNOWN_MODELS
+        and not has_weights(model)
+    ):
         raise ValueError(
             f"{model} comes without weights: give a --checkpoint, or leave out --weights for a plan"
         )

@@ -7,7 +7,7 @@ from compiler.boards.area import CELLS, left_out_error, points
 from compiler.boards.board import boards
 from compiler.boards.fit import ROUTABLE
 from compiler.boards.report import boards_report, predicted_cycles
-from compiler.models.known import NAMED
+from compiler.models.known import KNOWN_MODELS
 from compiler.pages.markdown import DOCS, HEAD, MODELS, POSITION, PROMPT, table, wrapped
 from compiler.report.style import number
 from golden.recipe.recipe import load_recipe
@@ -43,7 +43,7 @@ def boards_page() -> str:
         _ABOUT_BOARDS.format(routable=ROUTABLE),
     ]
     for model, name in MODELS:
-        report = boards_report(NAMED[model].config, load_recipe(name), POSITION, PROMPT)
+        report = boards_report(KNOWN_MODELS[model].config, load_recipe(name), POSITION, PROMPT)
         parts += _board_tables(report)
     parts += ["## Whether `edge` fits", *_edge(report), "## Predicted against measured"]
     parts += [_measured(), "## The area model", _area(), "## Sources"]
@@ -110,7 +110,7 @@ def _measured() -> str:
     rows = []
     for position, cycles in re.findall(r"^\| w8, ([\d,]+) \|[^|]*\| ([\d,]+) \|", text, re.M):
         at, measured = (int(value.replace(",", "")) for value in (position, cycles))
-        got = predicted_cycles(NAMED[model].config, load_recipe(name), preset("edge"), at)
+        got = predicted_cycles(KNOWN_MODELS[model].config, load_recipe(name), preset("edge"), at)
         rows.append((position, cycles, f"{got:,.0f}", f"{got / measured - 1:+.1%}"))
     return (
         f"{model}, {name}, `edge`, one word a cycle: cycles in RTL ([performance.md]"

@@ -6,7 +6,7 @@ from compiler.energy.constants import constants
 from compiler.energy.ledger import GROUPS
 from compiler.energy.paper import paper_report
 from compiler.energy.report import energy_report
-from compiler.models.known import NAMED
+from compiler.models.known import KNOWN_MODELS
 from compiler.pages.markdown import HEAD, MODELS, POSITION, PROMPT, table, wrapped
 from compiler.report.style import number
 from golden.recipe.recipe import load_recipe
@@ -39,7 +39,7 @@ _ABOUT_PAPER = (
 def energy_page() -> str:
     """Return the page."""
     params, recipe = preset("datacenter"), load_recipe("w4")
-    config = NAMED["sdllm-7b"].config
+    config = KNOWN_MODELS["sdllm-7b"].config
     paper = paper_report(config, recipe, params)
     parts = [
         "# Energy",
@@ -52,9 +52,11 @@ def energy_page() -> str:
         "## The ledger",
     ]
     for model, name in (*MODELS, ("sdllm-7b", "w8")):
-        hardware = preset(NAMED[model].preset)
-        report = energy_report(NAMED[model].config, load_recipe(name), hardware, POSITION, PROMPT)
-        parts += _ledger(report, NAMED[model].preset)
+        hardware = preset(KNOWN_MODELS[model].preset)
+        report = energy_report(
+            KNOWN_MODELS[model].config, load_recipe(name), hardware, POSITION, PROMPT
+        )
+        parts += _ledger(report, KNOWN_MODELS[model].preset)
     parts += [
         "## Constants",
         table(

@@ -1,13 +1,12 @@
 """A whole model for several devices: each one's share, compiled beside the others'."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.artifact import manifest as manifests
 from compiler.artifact.identity import identity
 from compiler.artifact.program import Compiled, load
-from compiler.artifact.shares import disagreement
 from compiler.models.origin import combined
 from compiler.passes.coding import check_coding
 from compiler.passes.constants import constants
@@ -27,6 +26,9 @@ from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
 
 __all__ = ["CompiledDevices", "build_devices", "load_devices", "lower_devices"]
+
+_GATHERED = ("x", "attention", "between", "act")
+"""Vectors of which each device makes its part, and then has the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,29 @@ def load_devices(
                 f"{shard.directory} holds no device's share of a model: build the model again"
             )
         found.append(shard)
-    if wrong := disagreement([shard.manifest for shard in found]):
+    if wrong := _disagreement([shard.manifest for shard in found]):
         raise ValueError(f"{directory} cannot be used ({wrong}): build the model again")
     return CompiledDevices(directory=directory, manifest=manifest, shards=found)
+
+
+def _disagreement(shares: Sequence[Mapping]) -> str | None:
+    """Return, of the manifests of all devices, which is of another model's, in words, or None."""
+    ends = dict.fromkeys(("kv_heads", *_GATHERED, "logits"), 0)
+    for device, manifest in enumerate(shares):
+        share = manifest["shard"]
+        if (share["device"], share["devices"]) != (device, len(shares)):
+            return f"device {device} is device {share['device']} of {share['devices']}"
+        if _common(manifest) != _common(shares[0]):
+            return f"device {device} has other programs or vectors than device 0"
+        for name, end in ends.items():
+            if share[name][0] != end:
+                return f"{name} of device {device} must begin at {end}, not at {share[name][0]}"
+            ends[name] = end + share[name][1]
+    return None
+
+
+def _common(manifest: Mapping) -> tuple:
+    """Return what all devices' shares have in common."""
+    exchanges = [(segment["name"], segment["exchange"]) for segment in manifest["segments"]]
+    lengths = [manifest["regions"][name]["channels"] for name in _GATHERED]
+    return manifest["context"], exchanges, lengths

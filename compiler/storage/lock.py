@@ -1,4 +1,4 @@
-"""Where a directory lies until it is complete: beside its place, locked against other builds."""
+"""Locks between processes, and where a directory lies until it is complete: beside its place."""
 
 import errno
 import fcntl
@@ -7,12 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["locked", "partial_of"]
+__all__ = ["alone", "locked", "partial_of"]
 
 
 def partial_of(target: Path) -> Path:
     """Return where a directory lies until it is complete: beside it, hidden."""
     return target.with_name(f".{target.name}.partial")
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Wait for a lock file, and keep others out as long as the block, or the process, goes on.
+
+    The file is made, and stays; who holds the lock may remove it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with file.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_at(lock.fileno(), file):  # or whoever had it has removed it
+                yield
+                return
 
 
 @contextmanager
@@ -63,9 +78,14 @@ def _lock(place: Path, target: Path) -> int:
             raise ValueError(
                 f"{target} is being built by another process: wait for it, or name another with -o"
             ) from None
-        try:
-            if os.path.samestat(os.fstat(lock), os.stat(place)):
-                return lock
-        except FileNotFoundError:
-            pass
+        if _is_at(lock, place):
+            return lock
         os.close(lock)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Return whether a path still leads to what was opened."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False

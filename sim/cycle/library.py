@@ -1,12 +1,12 @@
 """Compiles the model with g++, cached by the content of its sources, and declares its functions."""
 
 import ctypes
-import fcntl
 import hashlib
 import subprocess
 from functools import cache
 from pathlib import Path
 
+from compiler.storage.lock import alone
 from golden.console.places import SOURCES, builds
 from golden.console.version import digest
 from hw.contract.regs import COUNTERS
@@ -138,9 +138,7 @@ def _compiled(root: Path, kept: Path) -> Path:
     path = kept / f"{key}.so"
     if path.exists():
         return path
-    kept.mkdir(parents=True, exist_ok=True)
-    with (kept / f"{key}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(kept / f"{key}.lock"):
         if not path.exists():
             log, part = kept / f"{key}.log", kept / f"{key}.part"
             command = [*_COMMAND, str(here / "model.cpp"), "-o", str(part)]

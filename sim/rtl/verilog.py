@@ -1,6 +1,5 @@
 """Compile Verilog with Verilator into a cocotb simulator, cached by the content of all it needs."""
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from compiler.storage.lock import alone
 from sim.errors import ToolError, failure
 
 __all__ = [
@@ -104,9 +104,7 @@ def build(design: Design, root: Path, say: Callable[[str], None] = lambda _doing
         return there
     if " " in str(root):
         raise ToolError(f"make cannot build in a path with a blank: {root}")
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / f"{directory.name}.lock").open("w") as lock, _telling(say):
-        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, by whatever end of this process
+    with _telling(say), alone(root / f"{directory.name}.lock"):
         if there.executable.exists():  # another process was faster
             return there
         work = root / f"{directory.name}.building"

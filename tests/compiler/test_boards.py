@@ -10,7 +10,7 @@ from compiler.boards.fit import fit, memory_bytes, misfit
 from compiler.boards.forecast import forecast
 from compiler.boards.pick import pick
 from compiler.boards.report import board_row, predicted_cycles
-from compiler.models.known import NAMED
+from compiler.models.known import KNOWN_MODELS
 from compiler.pages.__main__ import PAGES
 from compiler.pages.markdown import DOCS
 from compiler.predict.costs import costs
@@ -19,7 +19,7 @@ from compiler.programs.plan import make_plan
 from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
 
-SMOLLM = NAMED["smollm2-135m"].config
+SMOLLM = KNOWN_MODELS["smollm2-135m"].config
 W8 = load_recipe("w8")
 # family, dimensions, block RAMs: synthesized up to the mapping of memories, in no fit.
 UNFITTED = (
@@ -138,11 +138,11 @@ def test_none_fits_a_small_board_and_a_large_model():
     assert choice.reason.startswith("no array fits OrangeCrab 85F: the smallest needs ")
     assert "of 4,000 LUTs" in choice.reason
     board = boards()["arty-a7-100t"]
-    choice = fit(board, NAMED["sdllm-7b"].config, load_recipe("w4"), 127)
+    choice = fit(board, KNOWN_MODELS["sdllm-7b"].config, load_recipe("w4"), 127)
     assert choice.params is None
     assert choice.reason.startswith("sdllm-7b needs ") and "268,435,456" in choice.reason
     with pytest.raises(ValueError, match="^sdllm-7b needs "):
-        forecast(board, choice, NAMED["sdllm-7b"].config, load_recipe("w4"), 127, 128)
+        forecast(board, choice, KNOWN_MODELS["sdllm-7b"].config, load_recipe("w4"), 127, 128)
 
 
 @pytest.mark.parametrize(("position", "cycles"), [(128, 8_295_132), (1023, 9_339_220)])

@@ -6,7 +6,7 @@ import pytest
 
 from compiler.artifact.program import load
 from compiler.boards.board import boards
-from compiler.models.known import NAMED
+from compiler.models.known import KNOWN_MODELS
 from golden.recipe.recipe import known_recipes
 from hw.contract.presets import PRESETS
 from tests.compiler.cli import run
@@ -131,8 +131,8 @@ PLAN = "a plan without weights is of the whole model, not of mlp0: leave out --l
         (
             ["sdllm-9b"],
             (
-                f"there is no model sdllm-9b: name one of {', '.join(NAMED)}, or a checkpoint: a "
-                "Hugging Face directory, a .gguf file or a llama2.c .bin file"
+                f"there is no model sdllm-9b: name one of {', '.join(KNOWN_MODELS)}, or a "
+                "checkpoint: a Hugging Face directory, a .gguf file or a llama2.c .bin file"
             ),
         ),
         (["sdllm-7b", "--layers", "mlp0"], PLAN + "--checkpoint or --weights synthetic"),

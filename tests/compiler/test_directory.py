@@ -2,6 +2,8 @@
 
 import errno
 import os
+import threading
+import time
 
 import pytest
 
@@ -9,6 +11,7 @@ from compiler.artifact.program import load
 from compiler.passes import emit
 from compiler.storage import directory as directories
 from compiler.storage.directory import replacing, write_file
+from compiler.storage.lock import alone
 from compiler.storage.partial import partial_of, resuming
 from hw.contract.presets import preset
 from tests.compiler.models import compiled, one_matrix
@@ -159,3 +162,20 @@ def test_a_file_that_cannot_be_written_is_named_by_its_place(tmp_path):
 def test_others_may_read_it_as_they_may_other_files(built, tmp_path):
     (tmp_path / "other").mkdir()
     assert built.directory.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_lock_is_waited_for_also_where_it_is_removed(tmp_path):
+    file, order = tmp_path / "deep" / ".lock", []
+    other = threading.Thread(target=lambda: _alone_for(file, order, "second"))
+    with alone(file):
+        other.start()
+        time.sleep(0.2)  # it waits by then, or order tells
+        order.append("first")
+        file.unlink()
+    other.join(10)
+    assert order == ["first", "second"] and file.exists()
+
+
+def _alone_for(file, order, name):
+    with alone(file):
+        order.append(name)

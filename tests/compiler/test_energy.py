@@ -13,7 +13,7 @@ from compiler.__main__ import main
 from compiler.energy.constants import constants
 from compiler.energy.ledger import GROUPS, designs, joules, ledger
 from compiler.energy.paper import macs, memory_joules, methods
-from compiler.models.known import NAMED
+from compiler.models.known import KNOWN_MODELS
 from compiler.passes.model import lower
 from compiler.passes.program import image_of_model
 from compiler.predict.activity import assumed
@@ -31,7 +31,7 @@ from sim.device import Registers
 from sim.functional.device import Functional
 
 ROOT = Path(__file__).parents[2]
-LLAMA = NAMED["sdllm-7b"].config
+LLAMA = KNOWN_MODELS["sdllm-7b"].config
 W4, W8 = load_recipe("w4"), load_recipe("w8")
 TEST = preset("test")
 
@@ -85,7 +85,7 @@ def test_a_ledger_adds_up():
 
 
 def test_bytes_besides_the_weights_are_those_that_the_rtl_read():
-    config, params = NAMED["smollm2-135m"].config, preset("edge")
+    config, params = KNOWN_MODELS["smollm2-135m"].config, preset("edge")
     page = (ROOT / "docs" / "performance.md").read_text()
     row = r"^\| w8, ([\d,]+) \|[^|]*\|[^|]*\| ([\d,]+) \|[^|]*\| ([\d,]+) \|"
     measured = [[int(x.replace(",", "")) for x in found] for found in re.findall(row, page, re.M)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from compiler.artifact.manifest import recipe_entry
-from compiler.models.known import NAMED, require_same_shapes
+from compiler.models.known import KNOWN_MODELS, require_same_shapes
 from compiler.models.synthetic import SyntheticCheckpoint
 from compiler.predict.activity import assumed
 from compiler.predict.costs import costs
@@ -102,7 +102,7 @@ def test_time_is_at_least_what_each_unit_needs_and_is_shared_out():
 
 
 def test_assumed_sites_fire_as_measured_and_scale_with_their_settings():
-    config = NAMED["sdllm-7b"].config
+    config = KNOWN_MODELS["sdllm-7b"].config
     base = assumed(config, load_recipe("w8"), 1023)
     down = base(3, "down")
     assert "assumed" in down.source and "SmolLM2-135M" in down.source
@@ -119,7 +119,7 @@ def test_assumed_sites_fire_as_measured_and_scale_with_their_settings():
 def test_named_shapes_are_those_of_the_weights(request, name):
     checkpoint = load_checkpoint(request.getfixturevalue(name.replace("-", "_")))
     require_same_shapes(name, checkpoint.config, checkpoint.path)
-    named = NAMED[name].config
+    named = KNOWN_MODELS[name].config
     assert named.rope_theta == checkpoint.config.rope_theta
     assert named.max_positions == checkpoint.config.max_positions
 
@@ -135,7 +135,7 @@ def test_named_shapes_are_those_of_the_weights(request, name):
 )
 def test_named_models_have_as_many_parameters_as_published(name, parameters):
     total = 0
-    for shape in tensor_shapes(NAMED[name].config).values():
+    for shape in tensor_shapes(KNOWN_MODELS[name].config).values():
         size = 1
         for extent in shape:
             size *= extent

@@ -1,12 +1,15 @@
 """``python -m sim diverge``: a fault is named by instruction, tensor, token and element."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from compiler.artifact import manifest as manifests
+from compiler.artifact.program import load as load_compiled
 from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
 from golden.measure.profiling import record
@@ -229,6 +232,38 @@ def test_a_profiled_model_whose_sites_have_codings_of_their_own(seed, tmp_path):
     first, _ = found(program, written, replace(written, counts=counts))
     assert (first["tensor"], first["element"]) == (piece.tensor, 4)
     assert first["coding"] == schedule["codings"].get("layers.1.query", schedule["coding"])
+
+
+def test_every_tensor_is_called_as_golden_calls_it(story):
+    """Of each slot; a loop's are of the layer that it is at."""
+    compiled, seen = story.compiled, set()
+    golden = story.golden()
+    _, steps = execute("functional", story, Timing())
+    for step in steps:
+        for piece in step.pieces:
+            kind = "token" if piece.tensor == "tokens" else piece.kind
+            assert (kind == "token") == (piece.kind == "token")
+            # A prompt's next tokens are its own, and golden makes no head for them.
+            if golden.take(step, piece) is None:
+                assert step.position < len(story.ids) - 1, piece.tensor
+            seen.add(piece.tensor)
+    layers = compiled.manifest["model"]["layers"]
+    for kind in ("q", "query.counts", "scores", "w", "attention", "key", "value_scales", "act"):
+        assert {f"layers.{layer}.{kind}" for layer in range(layers)} <= seen
+    assert {"embed", "final_norm", "head.counts", "logits", "tokens"} <= seen
+
+
+def test_a_directory_without_names_is_refused(story, tmp_path):
+    shutil.copytree(story.compiled.directory, tmp_path / "m")
+    manifest = {k: v for k, v in story.compiled.manifest.items() if k != "tensors"}
+    manifests.write(manifest, tmp_path / "m")
+    older = replace(story, compiled=load_compiled(tmp_path / "m"))
+    with pytest.raises(ValueError) as error:
+        outcome_of(older, ("functional", "golden"), Timing())
+    assert str(error.value) == (
+        f"{tmp_path / 'm'} does not name its tensors, as an earlier version compiled it: build the "
+        "model again"
+    )
 
 
 def test_a_memory_image_shows_the_first_that_stands(story, tmp_path):
