@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 from golden.console.places import outputs
+from golden.console.version import about
 from sim.rtl.verilog import tool_versions
 
 __all__ = ["OUTPUT_ROOT", "about_machine", "read", "write"]
@@ -31,8 +32,8 @@ def write(name: str, report: dict[str, object], directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.json"
     part = path.with_suffix(f".{os.getpid()}.part")
-    about = {"bench": name, "versions": tool_versions()}
-    part.write_text(json.dumps({**about, **report}, indent=1) + "\n")
+    whole = {"bench": name, **about(), "versions": tool_versions(), **report}
+    part.write_text(json.dumps(whole, indent=1) + "\n")
     part.replace(path)
     return path
 

@@ -17,6 +17,7 @@ from bench.grammar import BENCHES
 from bench.lanes import Lanes
 from bench.tables import TABLES
 from bench.workload import Workload, run_checked
+from golden.console.version import about
 from hw.contract.presets import preset
 from hw.generate import yosys
 from sim.device import Timing
@@ -279,6 +280,7 @@ def test_a_report_says_what_it_was_measured_with(tmp_path):
     path = reports.write("roofline", {"rows": []}, tmp_path)
     assert path == tmp_path / "roofline.json"
     report = json.loads(path.read_text())
+    assert about().items() <= report.items()
     assert report["bench"] == "roofline" and report["versions"]["verilator"]
     assert reports.read("roofline", tmp_path) == report
     assert list(tmp_path.iterdir()) == [path]

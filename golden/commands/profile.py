@@ -9,6 +9,7 @@ from golden.commands.options import require_place
 from golden.commands.windows import read_windows
 from golden.console.progress import Work
 from golden.console.tables import print_lines, print_table
+from golden.console.version import about
 from golden.measure.profile import Profile
 from golden.measure.profile_file import save_profile
 from golden.measure.profiling import record
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         )
     save_profile(found, options.output)
     if options.json:
-        print(json.dumps(found.as_dict()))
+        print(json.dumps({**about(), **found.as_dict()}))
     else:
         _print_profile(found, options.output)
 

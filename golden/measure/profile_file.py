@@ -15,6 +15,7 @@ import numpy as np
 
 from golden.console.archive import read_archive
 from golden.console.errors import ProfileError
+from golden.console.version import about
 from golden.measure.profile import BATCHES, SPIKE_CODINGS, Identity, Profile, SiteProfile
 from golden.numerics.codings import MAX_COUNT
 
@@ -36,6 +37,7 @@ def save_profile(profile: Profile, path: Path) -> None:
     arrays |= {f"raster/{name}": counts for name, counts in profile.raster.items()}
     header = {
         "format": FORMAT,
+        "made_by": about(),
         **asdict(profile.identity),
         "batches": BATCHES,
         "codings": SPIKE_CODINGS,
@@ -104,9 +106,9 @@ def _profile(header: dict, arrays: Mapping[str, np.ndarray]) -> Profile:
     if (header["batches"], header["codings"]) != ([*BATCHES], [*SPIKE_CODINGS]):
         raise ValueError("other batches or codings")
     sites = {}
-    for name, about in header["sites"].items():
+    for name, shape in header["sites"].items():
         own = {key: arrays[f"{name}/{key}"] for key in _ARRAYS}
-        site = SiteProfile(name=name, **about, **own)
+        site = SiteProfile(name=name, **shape, **own)
         if any(own[key].dtype != kind for key, kind in _ARRAYS.items()):
             raise ValueError(name)
         if not 1 <= site.max_count <= MAX_COUNT or site.channels < 0:
@@ -118,7 +120,7 @@ def _profile(header: dict, arrays: Mapping[str, np.ndarray]) -> Profile:
             "batches": (len(BATCHES), 2 + len(SPIKE_CODINGS)),
             "bitmaps": (kept, -(-site.channels // 8) if kept else 0),
         }
-        if any(own[key].shape != shape for key, shape in shapes.items()):
+        if any(own[key].shape != wanted for key, wanted in shapes.items()):
             raise ValueError(name)
         sites[name] = site
     return Profile(

@@ -10,6 +10,7 @@ import torch
 
 from golden.__main__ import main
 from golden.console.errors import ProfileError
+from golden.console.version import about
 from golden.measure.profile import BATCHES, SPIKE_CODINGS
 from golden.measure.profile_file import load_profile, save_profile
 from golden.measure.profiling import record
@@ -178,7 +179,9 @@ def test_the_command(stories260k, tmp_path, capsys):
     assert main([*arguments, "-o", str(output), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     found = load_profile(output)
-    assert printed == json.loads(json.dumps(found.as_dict()))
+    assert printed == json.loads(json.dumps({**about(), **found.as_dict()}))
+    header = json.loads(np.load(output)["header"].tobytes())
+    assert header["made_by"] == about()
     assert len(printed["sites"]) == 5 * 6 + 1
     assert set(printed["sites"][0]["spikes_per_value"]) == set(SPIKE_CODINGS)
     assert main([*arguments, "-o", str(output)]) == 0
