@@ -41,7 +41,7 @@ def _isa() -> str:
     for opcode, layout in isa.INSTRUCTIONS.items():
         lines += [f"## {opcode.name} (opcode {opcode.value})", "", "```"]
         lines += [*isa.PSEUDOCODE[opcode].splitlines(), "```", "", *_fields(layout)]
-    for kind in (isa.Rule, isa.Coding):
+    for kind in (isa.Rule, isa.Coding, isa.VectorOp, isa.Cache):
         lines += [
             f"## {kind.__name__}",
             "",
