@@ -71,7 +71,7 @@ def _codes(text: str) -> list[str]:
 
 def named_files(text: str) -> list[str]:
     """Return files and folders of the project that a page's inline code names."""
-    tops = {path.name for path in ROOT.iterdir()}
+    tops = {path.name for path in ROOT.iterdir()} - {"build"}
     found = [code for code in _codes(text) if _FILE.fullmatch(code)]
     return [name for name in found if name.split("/")[0] in tops or name.endswith(".py")]
 
