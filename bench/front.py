@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from bench.pages import NAME, pages
+from bench.text import TEXT
 from golden.calibration.calibrate import Calibration
 from golden.calibration.split import split
 from golden.checkpoint.checkpoint import load
@@ -21,7 +21,7 @@ __all__ = ["measure"]
 def measure(
     *,
     model: str = "smollm2-135m",
-    text: Path | None = None,
+    text: Path = TEXT,
     tokens: int = 8192,
     shares: Sequence[float] = (0.1, 0.2, 0.3, 0.36, 0.43, 0.5),
     say: Callable[[str], None] = lambda _doing: None,
@@ -36,8 +36,8 @@ def measure(
     ----------
     model : str
         A known name.
-    text : Path, optional
-        A text; by default this project's pages.
+    text : Path
+        A text.
     tokens : int
         Of the text's end, half for dead zones and half for perplexities.
     shares : sequence of float
@@ -63,7 +63,7 @@ def measure(
             f"model must have a recipe of its own for this bench, which {model} has not"
         )
     checkpoint = load(model)
-    documents = [pages()] if text is None else read_text(text)
+    documents = read_text(text)
     context = min(1024, checkpoint.config.max_positions)
     parts = split(documents, checkpoint.tokenizer.encode, context, tokens)
     if not (parts.slopes and parts.checks):
@@ -84,7 +84,7 @@ def measure(
         curves[title] = [{"skipped": p.skipped, "ratio": p.ratio} for p in points]
     return {
         "model": model,
-        "text": NAME if text is None else text.name,
+        "text": text.name,
         "tokens": sum(map(len, parts.checks)),
         "curves": curves,
     }

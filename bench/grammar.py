@@ -41,7 +41,7 @@ def parser() -> Parser:
         "--text",
         metavar="FILE",
         type=Path,
-        help="what the benches profile and front work on (default: this project's pages)",
+        help="what the benches profile and front work on (default: bench/text.txt)",
     )
     add = made.group("output").add_argument
     add("--docs", action="store_true", help="write tables and figures of docs/ anew as well")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.pages import NAME, pages
 from bench.reports import OUTPUT_ROOT
+from bench.text import TEXT
 from compiler.artifact.program import Compiled
 from compiler.passes.model import lower
 from compiler.passes.program import image_of_model
@@ -52,7 +52,7 @@ def measure(
     model: str = "smollm2-135m",
     preset_name: str = "edge",
     recipes: Sequence[str] = RECIPES,
-    text: Path | None = None,
+    text: Path = TEXT,
     tokens: int = 1024,
     context: int = 256,
     position: int = 64,
@@ -70,8 +70,8 @@ def measure(
         What runs on what.
     recipes : sequence of str
         How the model becomes spike-driven.
-    text : Path, optional
-        A text; by default this project's pages.
+    text : Path
+        A text.
     tokens, context : int
         Of the text that are profiled, in windows of at most so many.
     position : int
@@ -145,13 +145,10 @@ def measure(
     }
 
 
-def _read(checkpoint: Checkpoint, text: Path | None) -> _Text:
-    if text is None:
-        name, content = NAME, pages()
-    else:
-        name, content = text.name, text.read_text(encoding="utf-8")
+def _read(checkpoint: Checkpoint, text: Path) -> _Text:
+    content = text.read_text(encoding="utf-8")
     sha256 = hashlib.sha256(content.encode()).hexdigest()
-    return _Text(ids=checkpoint.tokenizer.encode(content), name=name, sha256=sha256)
+    return _Text(ids=checkpoint.tokenizer.encode(content), name=text.name, sha256=sha256)
 
 
 def _starts(ids: Sequence[int], first: int, length: int, count: int) -> list[int]:

@@ -1,6 +1,6 @@
 """The report of the bench `profile` as Markdown."""
 
-from bench.markdown import markdown
+from compiler.pages.markdown import table
 
 __all__ = ["profile_table"]
 
@@ -17,11 +17,11 @@ def profile_table(report: dict[str, object]) -> str:
         f"the cycle device, {report['rtl_layers']} layers of the first in RTL, counted alike. "
         "*Burst*: words of a read burst."
     )
-    parts = [head, markdown(_GLANCE, [_glance(found, word_bytes) for found in report["recipes"]])]
+    parts = [head, table(_GLANCE, [_glance(found, word_bytes) for found in report["recipes"]])]
     for found in report["recipes"]:
         parts.append(f"{found['recipe']}, the first token:")
         rows = [*_layers(found, word_bytes)]
-        parts.append(markdown(_LAYERS, rows))
+        parts.append(table(_LAYERS, rows))
     return "\n\n".join(parts)
 
 

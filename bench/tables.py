@@ -1,27 +1,15 @@
 """Reports of benches as Markdown, for pages of docs/ and for the terminal."""
 
-from collections.abc import Iterable
-
+from bench.area_table import area_table
 from bench.arrays import HARDWARE
-from bench.markdown import markdown
 from bench.profile_table import profile_table
 from bench.roofline import ALL
 from bench.sim_speed import LOOP
+from compiler.pages.markdown import table
 
 __all__ = ["TABLES"]
 
 Report = dict[str, object]
-
-# LUTs of a bare ternary-spike adder lane, as synthesized for the project's plan by other means.
-_YARDSTICKS = {
-    ("W8/A20", "xc7"): 20.1,
-    ("W8/A20", "ecp5"): 28.1,
-    ("W4/A16", "xc7"): 16.1,
-    ("W4/A16", "ecp5"): 20.1,
-}
-_BLOCK_RAMS = {"ecp5": ("an ECP5-85F", 208)}  # of the device that the preset edge is for
-_FAMILIES = {"ecp5": "ECP5", "xc7": "Xilinx 7"}
-_KINDS = {"adder": "ternary adder", "spike": "spike: shift, add", "mac": "MAC: multiply, add"}
 
 
 def _roofline(report: Report) -> str:
@@ -40,7 +28,7 @@ def _roofline(report: Report) -> str:
         ("prompt", "Activations of the prompt:"),
         ("dense", "No channel silent (random counts from 1 to the largest, seed {seed}):"),
     ):
-        table = markdown(
+        found = table(
             (
                 "layer",
                 "silent of all channels",
@@ -64,7 +52,7 @@ def _roofline(report: Report) -> str:
                 if row["activations"] == activations
             ],
         )
-        parts += [title.format(**report), table]
+        parts += [title.format(**report), found]
     return "\n\n".join(parts)
 
 
@@ -73,7 +61,7 @@ def _tokens(report: Report) -> str:
         f"{report['model']}, preset {report['preset']}, {report['coding']}, memory latency "
         f"{report['latency']} cycles."
     )
-    table = markdown(
+    found = table(
         (
             "recipe, position",
             "silent of all channels",
@@ -100,7 +88,7 @@ def _tokens(report: Report) -> str:
             for row in report["rows"]
         ],
     )
-    return f"{head}\n\n{table}"
+    return f"{head}\n\n{found}"
 
 
 def _share(part: int, whole: int) -> str:
@@ -114,7 +102,7 @@ def _arrays(report: Report) -> str:
         by_plan.setdefault(plan, {})[row["hardware"]] = row
     names = [name for name in HARDWARE if name in next(iter(by_plan.values()))]
     word_bytes = report["params"]["axi_data_width"] // 8
-    cycles = markdown(
+    cycles = table(
         ("layer, bits, tokens", "touched bytes need", *(f"cycles, {name}" for name in names)),
         [
             (
@@ -125,7 +113,7 @@ def _arrays(report: Report) -> str:
             for plan, rows in by_plan.items()
         ],
     )
-    work = markdown(
+    work = table(
         (
             "layer, bits, tokens",
             "additions",
@@ -155,86 +143,6 @@ def _arrays(report: Report) -> str:
     return "\n\n".join((head, cycles, work))
 
 
-def _area(report: Report) -> str:
-    rows = report["rows"]
-    parts = ["Bare lanes: the registers of operand and accumulator, and what is between them."]
-    parts.append(_area_table(rows, "lane"))
-    params = report["array_params"]
-    parts.append(
-        f"The array of preset {report['array_preset']}, {params['lanes']} lanes of it: with the "
-        "accumulators' memory ports, the selection of what is loaded, and the read-out."
-    )
-    parts.append(_area_table(rows, "array"))
-    tops = [row for row in rows if row["block"] == "accelerator"]
-    if tops:
-        headings = ("accelerator", "LUTs", "flip-flops", "DSPs", "block RAMs", "LUTs as RAM")
-        parts += [
-            "Whole accelerators:",
-            markdown(
-                headings,
-                [
-                    (
-                        f"{row['preset']}, {row['array']}, {_FAMILIES[row['family']]}",
-                        *(
-                            f"{row[what]:,}"
-                            for what in ("luts", "flip_flops", "dsps", "block_rams", "ram_luts")
-                        ),
-                    )
-                    for row in tops
-                ],
-            ),
-            *_misfits(tops),
-        ]
-    if failed := report["failed"]:
-        names = (f"{row['preset']}, {row['array']}, {_FAMILIES[row['family']]}" for row in failed)
-        parts.append(f"Yosys itself fails on: {'; '.join(names)}.")
-    return "\n\n".join(parts)
-
-
-def _misfits(tops: list[dict]) -> Iterable[str]:
-    for family, (device, block_rams) in _BLOCK_RAMS.items():
-        too_large = [
-            f"{row['preset']}, {row['array']}"
-            for row in tops
-            if row["family"] == family and row["block_rams"] > block_rams
-        ]
-        if too_large:
-            yield (
-                f"{device[0].upper()}{device[1:]} has {block_rams} block RAMs: too few, as Yosys "
-                f"maps the memories, for {'; '.join(too_large)}."
-            )
-
-
-def _area_table(rows: list[dict], block: str) -> str:
-    headings = ["per lane"]
-    for family in _FAMILIES.values():
-        headings += [f"{family} LUTs", "flip-flops", "DSPs"]
-        headings += ["yardstick"] if block == "lane" else ["memory of all lanes"]
-    by_circuit: dict[str, dict[str, dict]] = {}
-    for row in rows:
-        if row["block"] != block:
-            continue
-        multiplier = "" if row["array"] != "mac" else ", DSPs" if row["dsps_allowed"] else ", LUTs"
-        tokens = f" x{row['tokens']}" if "tokens" in row else ""
-        name = f"{_KINDS[row['array']]}{multiplier}, {row['widths']}{tokens}"
-        by_circuit.setdefault(name, {})[row["family"]] = row
-    lines = []
-    for name, by_family in by_circuit.items():
-        line = [name]
-        for family in _FAMILIES:
-            row = by_family[family]
-            line += [f"{row[what] / row['lanes']:.1f}" for what in ("luts", "flip_flops")]
-            line.append(f"{row['dsps'] / row['lanes']:g}")
-            if block != "lane":
-                line.append(f"{row['block_rams']} block RAMs, {row['ram_luts']:,} LUTs")
-            elif row["array"] == "adder":
-                line.append(f"{_YARDSTICKS[row['widths'], family]}")
-            else:
-                line.append("")
-        lines.append(line)
-    return markdown(headings, lines)
-
-
 def _sim_speed(report: Report) -> str:
     loops = {row["preset"]: row for row in report["rows"] if row["simulator"] == LOOP}
     machine = report["machine"]
@@ -246,7 +154,7 @@ def _sim_speed(report: Report) -> str:
         + ", ".join(f"{name} {s:.1f} s" for name, s in report["emission_seconds"].items())
         + "."
     )
-    table = markdown(
+    found = table(
         ("preset, simulator", "cycles", "cycles a second", "of the loop's", "build"),
         [
             (
@@ -259,7 +167,7 @@ def _sim_speed(report: Report) -> str:
             for row in report["rows"]
         ],
     )
-    return f"{head}\n\n{table}"
+    return f"{head}\n\n{found}"
 
 
 def _stream(report: Report) -> str:
@@ -278,13 +186,13 @@ def _stream(report: Report) -> str:
                 memory,
             )
         )
-    table = markdown(
+    found = table(
         ("command", "seconds", "MB/s of checkpoint", "CPU seconds", "cores busy", "peak RSS"), rows
     )
     resumed = report["resumed"]
     return (
         f"{report['shape']} shape, {report['checkpoint_bytes'] / 1e9:.1f} GB in bfloat16, "
-        f"{report['weights']}; load of the machine before: {report['machine']['load']}.\n\n{table}"
+        f"{report['weights']}; load of the machine before: {report['machine']['load']}.\n\n{found}"
         f"\n\nKilled after {resumed['killed_after_matrices']} matrices, the same command takes "
         f"{resumed['seconds']:.0f} s more, and every file has the bytes of an undisturbed build."
     )
@@ -297,14 +205,14 @@ def _front(report: Report) -> str:
     )
     curves = report["curves"]
     columns = max(map(len, curves.values()))
-    table = markdown(
+    found = table(
         ("what was done to the model", *[""] * columns),
         [
             (title, *(f"{p['ratio']:.4f} at {_share(p['skipped'], 1)}" for p in points))
             for title, points in curves.items()
         ],
     )
-    return f"{head}\n\n{table}"
+    return f"{head}\n\n{found}"
 
 
 TABLES = {
@@ -313,7 +221,7 @@ TABLES = {
     "profile": profile_table,
     "front": _front,
     "arrays": _arrays,
-    "area": _area,
+    "area": area_table,
     "sim_speed": _sim_speed,
     "stream": _stream,
 }

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullLocator
 
 from compiler.predict.cycles import CAUSES
 from compiler.programs.plan import Plan
@@ -19,7 +18,7 @@ from compiler.report.style import (
     number,
     percent,
 )
-from compiler.report.svg import byte_unit, svg
+from compiler.report.svg import byte_unit, label_logarithmic, svg
 
 __all__ = ["bytes_moved", "causes", "energy", "memory", "roofline"]
 
@@ -75,10 +74,7 @@ def roofline(plan: Plan, report: Mapping) -> str:
         for handle in legend.legend_handles:
             handle.set_markersize(7)
         for axis in (axes.xaxis, axes.yaxis):
-            low, high = axis.get_view_interval()
-            axis.set_major_locator(LogLocator(subs=_steps(high / low), numticks=100))
-            axis.set_minor_locator(NullLocator())
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            label_logarithmic(axis)
         axes.grid(True, color=LINE, linewidth=0.6)
         axes.set_axisbelow(True)
 
@@ -88,11 +84,6 @@ def roofline(plan: Plan, report: Mapping) -> str:
 def _near(a: tuple[float, float], b: tuple[float, float]) -> bool:
     """Return whether markers at two points of logarithmic axes would lie on each other."""
     return max(abs(np.log10(p / q)) for p, q in zip(a, b, strict=True)) < _SAME_DECADES
-
-
-def _steps(ratio: float) -> tuple[int, ...]:
-    """Return where a decade of a logarithmic axis is labelled: at least three labels in all."""
-    return (1, 2, 3, 5) if ratio < 30 else (1, 2, 5) if ratio < 1000 else (1,)
 
 
 def causes(plan: Plan, report: Mapping) -> str:

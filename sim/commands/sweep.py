@@ -68,7 +68,16 @@ def _show_fronts(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
         for name, of in summary["pareto"].items()
     }
     board = ("tokens/s", "fits") if summary["board"] else ()
-    headings = ("row", *summary["grid"], "cycles", "stall", "LUTs", "µJ", *board, "front")
+    headings = (
+        "row",
+        *summary["grid"],
+        "cycles a token",
+        "stall",
+        "LUTs",
+        "µJ a token",
+        *board,
+        "front",
+    )
     words = [i for i, name in enumerate(headings) if name in (*_NAMES, "fits", "front")]
     shown = []
     for index in sorted(set().union(*on.values()), key=lambda index: _order(rows[index])):

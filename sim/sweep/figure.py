@@ -1,21 +1,20 @@
-"""The plot of a sweep: cycles against LUTs, and against energy, with their fronts."""
+"""The plot of a sweep: cycles a token against LUTs, and against energy, with their fronts."""
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from compiler.report.style import QUIET, SETTINGS
+from compiler.report.style import INK, LINE, QUIET, SERIES
+from compiler.report.svg import label_logarithmic, svg
 from sim.sweep.pareto import FRONTS
 from sim.sweep.words import many
 
 __all__ = ["draw"]
 
-_COLOURS = ("#2f6690", "#e08e45", "#7a9e7e", "#b56576", "#6d597a", "#3a7d7c")  # of recipes
+_APART = (0.06, 0.035)  # of a panel's width and height, between two numbers
 _MARKERS = {"csd": "o", "bitwise": "s", "unary": "^"}
 
 Row = Mapping[str, object]
@@ -32,19 +31,19 @@ def draw(rows: Sequence[Row], summary: Mapping) -> str:
         Of `sim.sweep.run.sweep`: its fronts are drawn, its numbers of rows label them.
     """
     labels = {
-        "all_luts": (f"LUTs, estimated ({summary['fpga_family']})", 1),
-        "joules_per_token": ("energy of a token, µJ (ledger)", 1e6),
+        "all_luts": (f"thousand LUTs, predicted ({summary['fpga_family']})", 1e-3),
+        "joules_per_token": ("µJ a token, predicted (ledger)", 1e6),
     }
     recipes = list(dict.fromkeys(str(row["recipe"]) for row in rows))
-    colours = {recipe: _COLOURS[i % len(_COLOURS)] for i, recipe in enumerate(recipes)}
-    with matplotlib.rc_context(SETTINGS):
-        made = Figure(figsize=(9.6, 4.4), layout="constrained")
+    colours = {recipe: SERIES[i % len(SERIES)] for i, recipe in enumerate(recipes)}
+
+    def drawn(made: Figure) -> None:
         panels = made.subplots(1, 2, sharey=True)
         for axes, (name, costs) in zip(panels, FRONTS.items(), strict=True):
             label, unit = labels[costs[0]]
             _panel(axes, rows, costs[0], unit, summary["pareto"][name], colours)
             axes.set_xlabel(label)
-        panels[0].set_ylabel("cycles of a token")
+        panels[0].set_ylabel("cycles a token, exact (cycle device)")
         made.suptitle(
             f"{summary['model']} {','.join(summary['layers'])}: "
             f"{many(summary['measured'], 'accelerator')}, "
@@ -52,10 +51,8 @@ def draw(rows: Sequence[Row], summary: Mapping) -> str:
             fontsize=10.5,
         )
         made.legend(handles=_legend(rows, colours), loc="outside right center")
-        text = io.StringIO()
-        quiet = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        made.savefig(text, format="svg", metadata=quiet)
-    return text.getvalue()
+
+    return svg(drawn, 9.6, 4.4, background="white")
 
 
 def _panel(
@@ -82,14 +79,18 @@ def _panel(
     for index, row in enumerate(rows):
         if row.get(cost) is not None:
             dot(index, 4.5, 0.35)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.margins(0.08)
     for nth, (recipe, indices) in enumerate(fronts.items()):
         offset = ((4, 4), (-4, -11))[nth % 2]  # one recipe's numbers above, another's below
         at = [(rows[i][cost] * unit, rows[i]["cycles_per_token"]) for i in indices]
         axes.plot(*zip(*at, strict=True), color=colours[recipe], drawstyle="steps-post")
-        for index, place in zip(indices, at, strict=True):
+        for index in indices:
             dot(index, 5.5, 1.0)
+        for numbers, place in _neighbours(axes, indices, at):
             axes.annotate(
-                str(index),
+                ", ".join(map(str, numbers)),
                 place,
                 xytext=offset,
                 textcoords="offset points",
@@ -97,13 +98,27 @@ def _panel(
                 color=colours[recipe],
                 fontsize=7.5,
             )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axis.set_minor_formatter(NullFormatter())
+        label_logarithmic(axis)
+    axes.grid(True, color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
+
+
+def _neighbours(
+    axes: Axes, indices: Sequence[int], at: Sequence[tuple[float, float]]
+) -> Iterator[tuple[list[int], tuple[float, float]]]:
+    """Yield points whose numbers would lie on each other as one: their indices, and its place."""
+    spans = [np.ptp(np.log10(limits)) for limits in (axes.get_xlim(), axes.get_ylim())]
+    group: list[int] = []
+    for index, place, after in zip(indices, at, [*at[1:], None], strict=True):
+        group.append(index)
+        if after is not None:
+            apart = np.abs(np.log10(np.array(after) / np.array(place))) / spans
+            if (apart < _APART).all():
+                continue
+        yield group, place
+        group = []
 
 
 def _legend(rows: Sequence[Row], colours: Mapping[str, str]) -> list[Line2D]:
@@ -111,6 +126,10 @@ def _legend(rows: Sequence[Row], colours: Mapping[str, str]) -> list[Line2D]:
         Line2D([], [], color=colour, label=f"{recipe}, front") for recipe, colour in colours.items()
     ]
     codings = dict.fromkeys(str(row["coding"]) for row in rows)
-    return lines + [
+    lines += [
         Line2D([], [], color=QUIET, marker=_MARKERS[c], linestyle="", label=c) for c in codings
     ]
+    if any(row.get("area_is_extrapolated") for row in rows):
+        hollow = {"color": INK, "marker": "o", "markerfacecolor": "white", "linestyle": ""}
+        lines.append(Line2D([], [], label="LUTs extrapolated", **hollow))
+    return lines
