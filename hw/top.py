@@ -3,14 +3,16 @@
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.fingerprint import fingerprint
 from hw.contract.isa import Rule
 from hw.contract.params import CACHE_COUNT, HwParams
 from hw.control.controller import Controller
 from hw.control.csr import AXIL_PORTS, Csr
 from hw.matmul.matmul import MatrixPath
-from hw.memory.port import CLIENT_WIDTH, READ_CLIENTS, log2
+from hw.memory.port import CLIENT_WIDTH, READ_CLIENTS
 from hw.memory.read import ReadPort
 from hw.memory.rows import RowMux
 from hw.memory.write import WritePort
@@ -26,7 +28,8 @@ _NORMAL_BUFFERABLE = 0b0011
 _OKAY_MASK = 0b10  # the upper response bit marks SLVERR and DECERR
 
 
-def _axi_ports(p: HwParams) -> dict[str, wiring.Member]:
+def _memory_signature(p: HwParams) -> wiring.Signature:
+    """Return the AXI4 master's five channels."""
     address = {
         "id": Out(AXI_ID_WIDTH),
         "addr": Out(p.axi_addr_width),
@@ -40,32 +43,27 @@ def _axi_ports(p: HwParams) -> dict[str, wiring.Member]:
         "valid": Out(1),
         "ready": In(1),
     }
-    return (
-        {f"aw{name}": member for name, member in address.items()}
-        | {
-            "wdata": Out(p.axi_data_width),
-            "wstrb": Out(p.axi_bytes),
-            "wlast": Out(1),
-            "wvalid": Out(1),
-            "wready": In(1),
-            "bid": In(AXI_ID_WIDTH),
-            "bresp": In(2),
-            "bvalid": In(1),
-            "bready": Out(1),
-        }
-        | {f"ar{name}": member for name, member in address.items()}
-        | {
-            "rid": In(AXI_ID_WIDTH),
-            "rdata": In(p.axi_data_width),
-            "rresp": In(2),
-            "rlast": In(1),
-            "rvalid": In(1),
-            "rready": Out(1),
-        }
-    )
+    write = {
+        "data": Out(p.axi_data_width),
+        "strb": Out(p.axi_bytes),
+        "last": Out(1),
+        "valid": Out(1),
+        "ready": In(1),
+    }
+    response = {"id": In(AXI_ID_WIDTH), "resp": In(2), "valid": In(1), "ready": Out(1)}
+    read = {
+        "id": In(AXI_ID_WIDTH),
+        "data": In(p.axi_data_width),
+        "resp": In(2),
+        "last": In(1),
+        "valid": In(1),
+        "ready": Out(1),
+    }
+    channels = {"aw": address, "w": write, "b": response, "ar": address, "r": read}
+    return wiring.Signature({name: Out(wiring.Signature(of)) for name, of in channels.items()})
 
 
-class SpikeloomTop(wiring.Component):
+class SpikeloomTop(Component):
     """A whole accelerator: one clock, one synchronous reset, no vendor primitive.
 
     Parameters
@@ -75,9 +73,10 @@ class SpikeloomTop(wiring.Component):
 
     Members
     -------
-    s_axil_… : AXI4-Lite slave
-        The registers of `hw.contract.regs`.
-    m_axi_… : AXI4 master
+    s_axil : AXI4-Lite slave
+        The registers of `hw.contract.regs`; its ports are s_axil_awaddr and so on.
+    m_axi : AXI4 master
+        Its ports are m_axi_awaddr and so on.
         Memory. Read data of different IDs may come in any order, of one ID in order; writes have ID
         0.
     irq : Out(1)
@@ -92,15 +91,21 @@ class SpikeloomTop(wiring.Component):
         self._params = params
         self.fingerprint = fingerprint(params)
         super().__init__(
-            {f"s_axil_{name}": member for name, member in AXIL_PORTS.items()}
-            | {f"m_axi_{name}": member for name, member in _axi_ports(params).items()}
-            | {"irq": Out(1)}
+            {
+                "s_axil": Out(wiring.Signature(AXIL_PORTS)),
+                "m_axi": Out(_memory_signature(params)),
+                "irq": Out(1),
+            }
         )
+        for (interface, *channel), _, port in self.signature.flatten(self):
+            # AXI writes m_axi_awaddr where Amaranth would m_axi__aw__addr.
+            port.name = f"{interface}_{''.join(channel)}" if channel else interface
 
     def elaborate(self, platform):
         """Build it."""
         m = Module()
         p = self._params
+        bytes_log2 = exact_log2(p.axi_bytes)
         identity = int(self.fingerprint, 16)
         m.submodules.controller = controller = Controller(p, identity)
         m.submodules.encoder = encoder = Encoder(p)
@@ -128,8 +133,8 @@ class SpikeloomTop(wiring.Component):
             "silent_channels": matrix.silent,
             "synaptic_operations": matrix.synaptic_operations,
             "row_segments": matrix.row_segment,
-            "weight_bytes_read": read.o_taken[READ_CLIENTS.index("weights")] << log2(p.axi_bytes),
-            "dram_bytes_read": read.o_taken.any() << log2(p.axi_bytes),
+            "weight_bytes_read": read.o_taken[READ_CLIENTS.index("weights")] << bytes_log2,
+            "dram_bytes_read": read.o_taken.any() << bytes_log2,
             "dram_bytes_written": write.bytes,
             "read_bursts": read.o_address.valid & read.o_address.ready,
             **causes,
@@ -137,7 +142,7 @@ class SpikeloomTop(wiring.Component):
         m.submodules.csr = csr = Csr(identity, {name: len(v) for name, v in counts.items()})
         m.d.comb += [getattr(csr, f"count_{name}").eq(v) for name, v in counts.items()]
         for name, member in AXIL_PORTS.items():
-            outside, inside = getattr(self, f"s_axil_{name}"), getattr(csr, name)
+            outside, inside = getattr(self.s_axil, name), getattr(csr, name)
             m.d.comb += outside.eq(inside) if member.flow is Out else inside.eq(outside)
 
         # An ENCODE goes to the encoder and, to keep the order, past the MATMULs before it; a STORE
@@ -241,39 +246,39 @@ class SpikeloomTop(wiring.Component):
         return causes
 
     def _connect_memory(self, m: Module, read: ReadPort, write: WritePort) -> None:
-        byte_log2 = log2(self._params.axi_bytes)
+        byte_log2 = exact_log2(self._params.axi_bytes)
 
-        def address(channel: str, source, burst, identity) -> None:
-            port = {
-                "id": identity,
-                "addr": burst.address << byte_log2,
-                "len": burst.words - 1,
-                "size": byte_log2,
-                "burst": _INCR,
-                "lock": 0,
-                "cache": _NORMAL_BUFFERABLE,
-                "prot": 0,
-                "qos": 0,
-                "valid": source.valid,
-            }
-            for name, value in port.items():
-                m.d.comb += getattr(self, f"m_axi_{channel}{name}").eq(value)
-            m.d.comb += source.ready.eq(getattr(self, f"m_axi_{channel}ready"))
-
-        address("ar", read.o_address, read.o_address.payload.burst, read.o_address.payload.client)
-        address("aw", write.o_address, write.o_address.payload, 0)
+        axi = self.m_axi
+        to_read, to_write = read.o_address.payload, write.o_address.payload
+        for channel, source, burst, identity in (
+            (axi.ar, read.o_address, to_read.burst, to_read.client),
+            (axi.aw, write.o_address, to_write, 0),
+        ):
+            m.d.comb += [
+                channel.id.eq(identity),
+                channel.addr.eq(burst.address << byte_log2),
+                channel.len.eq(burst.words - 1),
+                channel.size.eq(byte_log2),
+                channel.burst.eq(_INCR),
+                channel.lock.eq(0),
+                channel.cache.eq(_NORMAL_BUFFERABLE),
+                channel.prot.eq(0),
+                channel.qos.eq(0),
+                channel.valid.eq(source.valid),
+                source.ready.eq(channel.ready),
+            ]
         m.d.comb += [
-            read.i_data.payload.data.eq(self.m_axi_rdata),
-            read.i_data.payload.client.eq(self.m_axi_rid),
-            read.i_data.payload.failed.eq((self.m_axi_rresp & _OKAY_MASK) != 0),
-            read.i_data.valid.eq(self.m_axi_rvalid),
-            self.m_axi_rready.eq(read.i_data.ready),
-            self.m_axi_wdata.eq(write.o_data.payload.data),
-            self.m_axi_wstrb.eq(write.o_data.payload.strobe),
-            self.m_axi_wlast.eq(write.o_data.payload.last),
-            self.m_axi_wvalid.eq(write.o_data.valid),
-            write.o_data.ready.eq(self.m_axi_wready),
-            write.i_response.payload.eq((self.m_axi_bresp & _OKAY_MASK) != 0),
-            write.i_response.valid.eq(self.m_axi_bvalid),
-            self.m_axi_bready.eq(1),
+            read.i_data.payload.data.eq(axi.r.data),
+            read.i_data.payload.client.eq(axi.r.id),
+            read.i_data.payload.failed.eq((axi.r.resp & _OKAY_MASK) != 0),
+            read.i_data.valid.eq(axi.r.valid),
+            axi.r.ready.eq(read.i_data.ready),
+            axi.w.data.eq(write.o_data.payload.data),
+            axi.w.strb.eq(write.o_data.payload.strobe),
+            axi.w.last.eq(write.o_data.payload.last),
+            axi.w.valid.eq(write.o_data.valid),
+            write.o_data.ready.eq(axi.w.ready),
+            write.i_response.payload.eq((axi.b.resp & _OKAY_MASK) != 0),
+            write.i_response.valid.eq(axi.b.valid),
+            axi.b.ready.eq(1),
         ]

@@ -1,8 +1,10 @@
 """A serial divider."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
+
+from hw.common.component import Component
 
 __all__ = ["BITS_A_CYCLE", "Divider", "division_step"]
 
@@ -31,7 +33,7 @@ def division_step(m: Module, dividend, remainder, divisor) -> list:
     return [remainder.eq(rest), dividend.eq(Cat(*quotient, dividend[:-BITS_A_CYCLE]))]
 
 
-class Divider(wiring.Component):
+class Divider(Component):
     """Compute ``floor(dividend / divisor)``, unsigned; the divisor is not 0.
 
     Parameters

@@ -1,13 +1,15 @@
 """A queue of stream payloads."""
 
 from amaranth import Module, Shape, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import fifo, stream
 from amaranth.lib.wiring import In, Out
+
+from hw.common.component import Component
 
 __all__ = ["Queue"]
 
 
-class Queue(wiring.Component):
+class Queue(Component):
     """First-in first-out buffer of stream payloads.
 
     Parameters

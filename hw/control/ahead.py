@@ -1,16 +1,17 @@
 """Reads a run of memory ahead of who needs its words."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
 from hw.memory.port import segment_layout, word_address_width
 
 __all__ = ["Ahead"]
 
 
-class Ahead(wiring.Component):
+class Ahead(Component):
     """Ask for segment after segment, as long as there is room for their words.
 
     Parameters

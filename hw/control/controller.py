@@ -1,9 +1,11 @@
 """The controller: checks and decodes a program's instructions, and issues them in order."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.isa import INSTRUCTIONS, SLOT_BYTES, Opcode
 from hw.contract.params import VECTOR_WIDTH, HwParams
 from hw.contract.regs import Error
@@ -11,12 +13,12 @@ from hw.control.ahead import Ahead
 from hw.control.legal import legal
 from hw.control.placement import Placement
 from hw.control.slots import Slots, instructions
-from hw.memory.port import log2, segment_layout
+from hw.memory.port import segment_layout
 
 __all__ = ["Controller"]
 
 
-class Controller(wiring.Component):
+class Controller(Component):
     """Run a program from its header to its END, or to the first error.
 
     Parameters
@@ -141,7 +143,7 @@ class Controller(wiring.Component):
         def read_records(address, words, segments):
             m.d.comb += [
                 records.start.eq(1),
-                records.address.eq(address >> log2(p.axi_bytes)),
+                records.address.eq(address >> exact_log2(p.axi_bytes)),
                 records.words.eq(words),
                 records.segments.eq(segments),
             ]
@@ -217,11 +219,11 @@ class Controller(wiring.Component):
                 with m.Elif(~self.working):
                     m.next = "FINISH"
                     with m.If(position != self.end_position):
-                        place = position << log2(VECTOR_WIDTH // 8)
+                        place = position << exact_log2(VECTOR_WIDTH // 8)
                         read_records(fields[Opcode.TOKEN].tokens + place, 1, 1)
                         m.next = "NUMBER"
             with m.State("NUMBER"):
-                place = position[: log2(p.encode_lanes)]
+                place = position[: exact_log2(p.encode_lanes)]
                 number = records.o_words.payload.word_select(place, VECTOR_WIDTH)
                 m.d.comb += records.o_words.ready.eq(1)
                 m.d.sync += token.eq(number)

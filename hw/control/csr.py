@@ -1,9 +1,9 @@
 """Control and status registers behind AXI4-Lite, and the counters."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.regs import ADDR_WIDTH, COUNTERS, REGISTERS, Error
 
 __all__ = ["AXIL_PORTS", "Csr"]
@@ -34,7 +34,7 @@ AXIL_PORTS = {
 _SETTINGS = ("first_position", "prompt_end", "end_position", "stop_token")
 
 
-class Csr(wiring.Component):
+class Csr(Component):
     """Registers as `regs` lists them. Writes to read-only or absent registers are ignored.
 
     Parameters

@@ -1,6 +1,7 @@
 """Which slots are instructions that can be executed: the checks that the controller makes."""
 
 from amaranth import Cat, Module, Signal
+from amaranth.utils import exact_log2
 
 from hw.contract.isa import (
     POSITION_WIDTH,
@@ -12,7 +13,6 @@ from hw.contract.isa import (
 )
 from hw.contract.params import CACHE_COUNT, HwParams
 from hw.control.slots import Slots
-from hw.memory.port import log2
 
 __all__ = ["legal"]
 
@@ -23,7 +23,7 @@ def legal(
     """Return, for each opcode, whether it is an instruction that can be executed."""
     p = params
     slot_count, next_slot, looping = slots.slot_count, slots.next_slot, slots.looping
-    byte_log2 = log2(p.axi_bytes)
+    byte_log2 = exact_log2(p.axi_bytes)
     encode, matmul = fields[Opcode.ENCODE], fields[Opcode.MATMUL]
     vector, store = fields[Opcode.VECTOR], fields[Opcode.STORE]
     layers = fields[Opcode.LAYERS]

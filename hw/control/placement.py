@@ -1,19 +1,19 @@
 """Places a VECTOR by position and token."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.isa import INSTRUCTIONS, POSITION_WIDTH, Opcode, VectorOp
 from hw.contract.params import VECTOR_WIDTH
-from hw.memory.port import log2
 
 __all__ = ["Placement"]
 
 _VECTOR = INSTRUCTIONS[Opcode.VECTOR]
 
 
-class Placement(wiring.Component):
+class Placement(Component):
     """Add to a VECTOR's addresses what the position and its token add.
 
     Members
@@ -50,7 +50,7 @@ class Placement(wiring.Component):
         vector, position = self.i, self.position
         by_token = self.token * vector.stride
         by_position = position[:POSITION_WIDTH] * vector.stride
-        number = (position + 1) << log2(VECTOR_WIDTH // 8)
+        number = (position + 1) << exact_log2(VECTOR_WIDTH // 8)
         argmax = vector.operation == VectorOp.ARGMAX
         added = {
             "a": Mux(vector.a_by_token, by_token, 0),

@@ -1,14 +1,16 @@
 """Brings the slots of a program, in the order in which they are executed."""
 
 from amaranth import Cat, Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.isa import HEADER, INSTRUCTIONS, MAGIC, SLOT_BYTES, Opcode
 from hw.contract.params import HwParams
 from hw.contract.regs import Error
 from hw.control.ahead import Ahead
-from hw.memory.port import log2, segment_layout, word_address_width
+from hw.memory.port import segment_layout, word_address_width
 
 __all__ = ["SLOT", "Slots", "instructions"]
 
@@ -21,7 +23,7 @@ def instructions(slot) -> dict[Opcode, data.View]:
     return {opcode: layout(slot[: layout.size]) for opcode, layout in INSTRUCTIONS.items()}
 
 
-class Slots(wiring.Component):
+class Slots(Component):
     """Read a program's header and then slot after slot, along its loops and jumps.
 
     Parameters
@@ -114,7 +116,7 @@ class Slots(wiring.Component):
         any_fields, layers = fields[Opcode.END], fields[Opcode.LAYERS]
         m.d.comb += [self.o.payload.bits.eq(slot), self.o.payload.too_long.eq(too_long)]
 
-        program = self.program >> log2(p.axi_bytes)
+        program = self.program >> exact_log2(p.axi_bytes)
         base = Signal(word_address_width(p))  # of slot 0
         loop_begin = Signal(32)
         loop_end = Signal(32)
@@ -130,7 +132,7 @@ class Slots(wiring.Component):
             ]
 
         def read_slots(first, count):
-            read(base + (first << log2(slot_words)), slot_words, count - first)
+            read(base + (first << exact_log2(slot_words)), slot_words, count - first)
 
         def jump(target):
             m.d.sync += next_slot.eq(target)

@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # no stubs of it
 
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
@@ -31,8 +31,10 @@ LINT_WAIVERS = {
 
 def to_rtlil(params: HwParams) -> str:
     """Elaborate an accelerator and return it as RTLIL."""
+    top = SpikeloomTop(params)
+    ports = {port.name: (port, None) for _, _, port in top.signature.flatten(top)}
     # Without source attributes: they would carry the paths of the machine that generated them.
-    return rtlil.convert(SpikeloomTop(params), name=TOP, emit_src=False)
+    return rtlil.convert(top, name=TOP, ports=ports, emit_src=False)
 
 
 def describe(params: HwParams) -> dict[str, object]:

@@ -1,9 +1,10 @@
 """The PE array: tokens x lanes processing elements over banked accumulators."""
 
 from amaranth import Array, Module, Mux, Signal, signed
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
 from hw.matmul.pe import accumulate
 from hw.matmul.sequencer import operation_layout
@@ -11,7 +12,7 @@ from hw.matmul.sequencer import operation_layout
 __all__ = ["PEArray"]
 
 
-class PEArray(wiring.Component):
+class PEArray(Component):
     """Add spikes times weights into accumulators.
 
     Each operation passes two stages: the beat is shifted to its step's place, then every token's

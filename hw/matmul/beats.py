@@ -1,9 +1,10 @@
 """Cuts memory words into beats of weights, whatever their width."""
 
 from amaranth import Array, Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
 from hw.matmul.fetch import row_words_layout
 
@@ -15,7 +16,7 @@ def beat_layout(params: HwParams) -> data.ArrayLayout:
     return data.ArrayLayout(signed(max(params.weight_widths)), params.lanes)
 
 
-class Beats(wiring.Component):
+class Beats(Component):
     """Gather the words of a beat, or cut a word into several beats, and extend each weight's sign.
 
     Parameters

@@ -1,13 +1,15 @@
 """Loads the output channels' scales and biases, a tile ahead of the drain."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.isa import SCALE
 from hw.contract.params import VECTOR_WIDTH, HwParams
 from hw.matmul.tiling import tiling_layout
-from hw.memory.port import log2, segment_layout, word_address_width
+from hw.memory.port import segment_layout, word_address_width
 
 __all__ = ["ChannelWords", "channel_layout", "load_layout"]
 
@@ -34,7 +36,7 @@ def load_layout(params: HwParams) -> data.StructLayout:
     )
 
 
-class ChannelWords(wiring.Component):
+class ChannelWords(Component):
     """Keep the channel words of two tiles: one drains while the next one's arrive.
 
     Parameters
@@ -106,7 +108,7 @@ class ChannelWords(wiring.Component):
         last_tile = tile == matmul.tiling.tiles - 1
         m.d.comb += [
             outputs.eq(Mux(last_tile, matmul.tiling.last.outputs, matmul.tiling.full.outputs)),
-            groups.eq((outputs + p.encode_lanes - 1) >> log2(p.encode_lanes)),
+            groups.eq((outputs + p.encode_lanes - 1) >> exact_log2(p.encode_lanes)),
             words.eq(groups << matmul.has_bias),
         ]
 

@@ -1,13 +1,14 @@
 """Drains finished tiles: accumulators and channel words to the requantizer, rows to the writer."""
 
 from amaranth import Array, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.params import VECTOR_WIDTH, HwParams
 from hw.matmul.channel_words import channel_layout
 from hw.matmul.tiling import tiling_layout
-from hw.memory.port import log2
 from hw.memory.write import row_layout
 from hw.spike.encoder import scale_layout
 
@@ -38,7 +39,7 @@ def drained_layout(params: HwParams) -> data.StructLayout:
     )
 
 
-class Drain(wiring.Component):
+class Drain(Component):
     """Walk finished tiles token by token, a memory word of results at a time.
 
     Parameters
@@ -104,7 +105,7 @@ class Drain(wiring.Component):
         m = Module()
         p = self._params
         matmul, tiling = self.i_matmul.payload, self.i_matmul.payload.tiling
-        groups_log2 = log2(p.lanes // p.encode_lanes)  # of a bank
+        groups_log2 = exact_log2(p.lanes // p.encode_lanes)  # of a bank
         tile = Signal(24)
         first = Signal(init=1)  # the next tile is its MATMUL's first
         tile_address = Signal(p.axi_addr_width)
@@ -113,7 +114,7 @@ class Drain(wiring.Component):
         token = Signal(range(p.tokens + 1))
         group = Signal(range(p.tile_outputs // p.encode_lanes + 1))
         last_tile = tile == tiling.tiles - 1
-        last_group = (group + 1) << log2(p.encode_lanes) >= outputs
+        last_group = (group + 1) << exact_log2(p.encode_lanes) >= outputs
         m.d.comb += [
             outputs.eq(Mux(last_tile, tiling.last.outputs, tiling.full.outputs)),
             self.half.eq(self.i_tile.payload.half),
@@ -121,8 +122,8 @@ class Drain(wiring.Component):
             self.group.eq(group[:groups_log2] if groups_log2 else 0),
             self.channel_group.eq(group),
             self.token.eq(token),
-            self.o_row.payload.address.eq(row_address >> log2(p.axi_bytes)),
-            self.o_row.payload.bytes.eq(outputs << log2(VECTOR_WIDTH // 8)),
+            self.o_row.payload.address.eq(row_address >> exact_log2(p.axi_bytes)),
+            self.o_row.payload.bytes.eq(outputs << exact_log2(VECTOR_WIDTH // 8)),
         ]
 
         read_token = Signal.like(self.token)

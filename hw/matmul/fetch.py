@@ -1,9 +1,10 @@
 """The weight fetcher: turns events into the row segments they need."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
 from hw.matmul.tiling import tiling_layout
 from hw.memory.port import segment_layout, word_address_width
@@ -29,7 +30,7 @@ def row_words_layout(params: HwParams) -> data.StructLayout:
     return data.StructLayout({"words": range(words + 1), "weight_width": 4})
 
 
-class Fetcher(wiring.Component):
+class Fetcher(Component):
     """Ask for the row segment of each event.
 
     A tile's segments lie channel after channel from the tile's base, so the address of the channel

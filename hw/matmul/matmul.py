@@ -1,9 +1,11 @@
 """The matrix path: executes MATMULs on the counts that ENCODEs leave, one overlapping the next."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.common.stream import Queue
 from hw.contract.isa import INSTRUCTIONS, Coding, Opcode
 from hw.contract.params import HwParams
@@ -15,7 +17,7 @@ from hw.matmul.fetch import Fetcher, fetch_layout, row_words_layout
 from hw.matmul.requant import Requantizer
 from hw.matmul.sequencer import Sequencer, sequence_layout
 from hw.matmul.tiling import Tiling
-from hw.memory.port import log2, segment_layout
+from hw.memory.port import segment_layout
 from hw.memory.write import row_layout
 from hw.spike.buffer import SpikeBuffer, batch_layout, spike_write_layout
 from hw.spike.encoder import scale_layout
@@ -27,7 +29,7 @@ __all__ = ["MatrixPath"]
 _MATMULS = 4  # that may be under way: each unit has its own queue of them
 
 
-class MatrixPath(wiring.Component):
+class MatrixPath(Component):
     """Spike buffer, event queue, fetcher, array, requantizer: the blocks between spikes and memory.
 
     A MATMUL is handed to each block's own queue, so that its first rows are fetched while the one
@@ -207,7 +209,7 @@ class MatrixPath(wiring.Component):
         """Hand each MATMUL to every block's queue at once, and keep count of those under way."""
         p = self._params
         matmul = self.i.payload
-        byte_log2 = log2(p.axi_bytes)
+        byte_log2 = exact_log2(p.axi_bytes)
         m.submodules.tiling = tiling = Tiling(p)
         m.d.comb += [
             tiling.outputs.eq(matmul.outputs),

@@ -1,9 +1,10 @@
 """The requantizer: accumulators back into Q15.16."""
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.params import THRESHOLD_FRACTION_BITS, VECTOR_WIDTH, HwParams
 from hw.matmul.channel_words import channel_layout
 from hw.spike.encoder import scale_layout
@@ -22,7 +23,7 @@ def psum_layout(params: HwParams) -> data.StructLayout:
     )
 
 
-class Requantizer(wiring.Component):
+class Requantizer(Component):
     """Compute ``y = sat(sat(round(psum * v_th * scale)) + bias)``, half away from zero.
 
     Parameters

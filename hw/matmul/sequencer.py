@@ -1,9 +1,10 @@
 """Spends each event's spikes on each beat of its row segment: one array operation a cycle."""
 
 from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.isa import Coding
 from hw.contract.params import HwParams
 from hw.matmul.beats import beat_layout
@@ -41,7 +42,7 @@ def operation_layout(params: HwParams) -> data.StructLayout:
     )
 
 
-class Sequencer(wiring.Component):
+class Sequencer(Component):
     """Loop over events, beats and firing steps, and hand finished tiles to the drain.
 
     The accumulators have two halves: while one drains, the next tile accumulates in the other.

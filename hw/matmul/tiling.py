@@ -1,11 +1,12 @@
 """How a MATMUL's outputs fall into tiles, and how long the tiles' row segments are."""
 
 from amaranth import Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
-from hw.memory.port import log2
 
 __all__ = ["Tiling", "tile_layout", "tiling_layout"]
 
@@ -29,7 +30,7 @@ def tiling_layout(params: HwParams) -> data.StructLayout:
     )
 
 
-class Tiling(wiring.Component):
+class Tiling(Component):
     """Derive the tiling, as `HwParams.tiles`, `row_words` and `row_beats` do in Python.
 
     Parameters
@@ -59,13 +60,13 @@ class Tiling(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        tile_log2 = log2(p.tile_outputs)
+        tile_log2 = exact_log2(p.tile_outputs)
         groups = Signal(range(p.banks + 1))  # of `lanes` outputs, in the last tile
         m.d.comb += [
             self.o.tiles.eq((self.outputs + p.tile_outputs - 1) >> tile_log2),
             self.o.full.outputs.eq(p.tile_outputs),
             self.o.last.outputs.eq((self.outputs - 1)[:tile_log2] + 1),
-            groups.eq((self.o.last.outputs + p.lanes - 1) >> log2(p.lanes)),
+            groups.eq((self.o.last.outputs + p.lanes - 1) >> exact_log2(p.lanes)),
         ]
         with m.Switch(self.weight_width):
             for width in p.weight_widths:
@@ -75,13 +76,13 @@ class Tiling(wiring.Component):
                         self.o.full.row_beats.eq(p.row_beats(p.tile_outputs, width)),
                     ]
                     if p.lanes * width >= p.axi_data_width:
-                        words = groups << log2(p.lanes * width // p.axi_data_width)
+                        words = groups << exact_log2(p.lanes * width // p.axi_data_width)
                         m.d.comb += [
                             self.o.last.row_words.eq(words),
                             self.o.last.row_beats.eq(groups),
                         ]
                     else:
-                        beats_log2 = log2(p.axi_data_width // (p.lanes * width))
+                        beats_log2 = exact_log2(p.axi_data_width // (p.lanes * width))
                         words = (groups + (1 << beats_log2) - 1) >> beats_log2
                         m.d.comb += [
                             self.o.last.row_words.eq(words),

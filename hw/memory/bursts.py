@@ -1,16 +1,17 @@
 """Turns runs of memory words into AXI4 bursts: merges neighbours, cuts at 4 KiB."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
 from hw.memory.port import burst_layout, segment_layout, word_address_width
 
 __all__ = ["Bursts"]
 
 
-class Bursts(wiring.Component):
+class Bursts(Component):
     """Cut and merge segments into bursts.
 
     A segment that begins where the one before it ended joins its burst, as long as that burst has

@@ -1,6 +1,7 @@
 """The payloads of the memory port's five AXI4 channels, as streams inside the accelerator."""
 
 from amaranth.lib import data
+from amaranth.utils import exact_log2
 
 from hw.contract.params import HwParams
 
@@ -8,7 +9,6 @@ __all__ = [
     "CLIENT_WIDTH",
     "READ_CLIENTS",
     "burst_layout",
-    "log2",
     "read_address_layout",
     "read_data_layout",
     "segment_layout",
@@ -22,14 +22,9 @@ CLIENT_WIDTH = (len(READ_CLIENTS) - 1).bit_length()
 """Bits of an AXI ID."""
 
 
-def log2(value: int) -> int:
-    """Return the exponent of a power of two."""
-    return value.bit_length() - 1
-
-
 def word_address_width(params: HwParams) -> int:
     """Bits of the address of a memory word."""
-    return params.axi_addr_width - log2(params.axi_bytes)
+    return params.axi_addr_width - exact_log2(params.axi_bytes)
 
 
 def segment_layout(params: HwParams) -> data.StructLayout:

@@ -1,9 +1,10 @@
 """The read side of the memory port: its clients share it, none can block another."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.common.component import Component
 from hw.common.stream import Queue
 from hw.contract.isa import HEADER, SLOT_BYTES
 from hw.contract.params import HwParams
@@ -13,7 +14,7 @@ from hw.memory.port import READ_CLIENTS, read_address_layout, read_data_layout, 
 __all__ = ["ReadPort"]
 
 
-class ReadPort(wiring.Component):
+class ReadPort(Component):
     """Serve the clients' segments from memory.
 
     A burst is asked for only when its client's queue has room for all of it, so data never waits at

@@ -1,11 +1,12 @@
 """Shares the write port among those who write."""
 
 from amaranth import Array, Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
-from hw.memory.port import log2
 from hw.memory.write import row_layout
 
 __all__ = ["WRITE_CLIENTS", "RowMux"]
@@ -14,7 +15,7 @@ WRITE_CLIENTS = ("results", "vectors", "cache")
 """Who writes memory, in the order of priority."""
 
 
-class RowMux(wiring.Component):
+class RowMux(Component):
     """Pass rows on, each followed by its words, one client's at a time.
 
     Parameters
@@ -58,7 +59,7 @@ class RowMux(wiring.Component):
         rows = [getattr(self, f"i_row_{name}") for name in WRITE_CLIENTS]
         words = [getattr(self, f"i_{name}") for name in WRITE_CLIENTS]
         row = self.o_row.payload
-        left = Signal(row.bytes.shape().width + 1 - log2(p.axi_bytes))
+        left = Signal(row.bytes.shape().width + 1 - exact_log2(p.axi_bytes))
         m.d.comb += self.busy.eq(left != 0)
 
         # A row that has been offered stays the one on offer.
@@ -86,7 +87,7 @@ class RowMux(wiring.Component):
         with m.If(self.o_row.valid & self.o_row.ready):
             m.d.sync += [
                 owner.eq(chosen),
-                left.eq((row.first + row.bytes + p.axi_bytes - 1) >> log2(p.axi_bytes)),
+                left.eq((row.first + row.bytes + p.axi_bytes - 1) >> exact_log2(p.axi_bytes)),
             ]
         with m.Elif(self.o.valid & self.o.ready):
             m.d.sync += left.eq(left - 1)

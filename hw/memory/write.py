@@ -1,11 +1,13 @@
 """The write side of the memory port: rows of bytes become AXI4 write bursts."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
-from hw.memory.port import burst_layout, log2, word_address_width, write_data_layout
+from hw.memory.port import burst_layout, word_address_width, write_data_layout
 
 __all__ = ["WritePort", "row_layout"]
 
@@ -21,7 +23,7 @@ def row_layout(params: HwParams) -> data.StructLayout:
     )
 
 
-class WritePort(wiring.Component):
+class WritePort(Component):
     """Write rows; bytes before a row's first and beyond its last are not touched.
 
     Parameters
@@ -68,7 +70,7 @@ class WritePort(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        byte_log2 = log2(p.axi_bytes)
+        byte_log2 = exact_log2(p.axi_bytes)
         page_words = 4096 // p.axi_bytes
         address = Signal(word_address_width(p))
         end = Signal(self.i_row.payload.bytes.shape().width + 1)  # of the row, from this word on
@@ -80,7 +82,7 @@ class WritePort(wiring.Component):
         to_page_end = Signal(range(page_words + 1))
         longest = Signal(range(p.max_burst_words + 1))
         m.d.comb += [
-            to_page_end.eq(page_words - address[: log2(page_words)]),
+            to_page_end.eq(page_words - address[: exact_log2(page_words)]),
             longest.eq(Mux(to_page_end < p.max_burst_words, to_page_end, p.max_burst_words)),
             self.o_address.payload.address.eq(address),
             self.o_address.payload.words.eq(Mux(words < longest, words, longest)),

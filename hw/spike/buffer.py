@@ -4,11 +4,12 @@ from functools import reduce
 from operator import or_
 
 from amaranth import Array, Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
-from hw.memory.port import log2
 
 __all__ = ["SpikeBuffer", "batch_layout", "counts_layout", "spike_write_layout"]
 
@@ -36,7 +37,7 @@ def spike_write_layout(params: HwParams) -> data.StructLayout:
     )
 
 
-class SpikeBuffer(wiring.Component):
+class SpikeBuffer(Component):
     """Hold a batch's spike counts; written token by token, read channel by channel.
 
     The last token's counts may be read while they are still being written, up to `ready_words`.
@@ -91,8 +92,8 @@ class SpikeBuffer(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        groups_log2 = log2(p.scan_width // p.encode_lanes)
-        lanes_log2 = log2(p.encode_lanes)
+        groups_log2 = exact_log2(p.scan_width // p.encode_lanes)
+        lanes_log2 = exact_log2(p.encode_lanes)
         write = self.i.payload
         fires = Cat(write.counts[lane] != 0 for lane in range(p.encode_lanes))
 

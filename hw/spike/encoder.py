@@ -1,12 +1,14 @@
 """The spike encoder: reads a batch of vectors and turns each into spike counts."""
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.isa import INSTRUCTIONS, Opcode, Rule
 from hw.contract.params import VECTOR_WIDTH, HwParams
-from hw.memory.port import log2, segment_layout
+from hw.memory.port import segment_layout
 from hw.spike.buffer import batch_layout, spike_write_layout
 from hw.spike.neuron import Neuron
 from hw.spike.threshold import Threshold, potential_width
@@ -23,7 +25,7 @@ def scale_layout(params: HwParams) -> data.StructLayout:
     )
 
 
-class Encoder(wiring.Component):
+class Encoder(Component):
     """Execute ENCODE.
 
     For each token: read its vector into a buffer while its potential is found, derive the
@@ -87,7 +89,7 @@ class Encoder(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        lanes, lanes_log2 = p.encode_lanes, log2(p.encode_lanes)
+        lanes, lanes_log2 = p.encode_lanes, exact_log2(p.encode_lanes)
         site = Signal(INSTRUCTIONS[Opcode.ENCODE])
         bank = Signal()
 
@@ -106,7 +108,7 @@ class Encoder(wiring.Component):
         accept = Signal()
         m.d.comb += [
             self.o_request.valid.eq(self.busy & (requested != site.tokens)),
-            self.o_request.payload.address.eq(address >> log2(p.axi_bytes)),
+            self.o_request.payload.address.eq(address >> exact_log2(p.axi_bytes)),
             self.o_request.payload.words.eq(groups),
         ]
         with m.If(self.o_request.valid & self.o_request.ready):

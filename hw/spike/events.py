@@ -1,11 +1,12 @@
 """The event queue: finds the channels that fire, skipping silent runs many channels a cycle."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.params import HwParams
-from hw.memory.port import log2
 from hw.spike.buffer import batch_layout, counts_layout
 
 __all__ = ["EventQueue", "event_layout", "walk_layout"]
@@ -28,7 +29,7 @@ def walk_layout() -> data.StructLayout:
     return data.StructLayout({"new_batch": 1, "tiles": 24})
 
 
-class EventQueue(wiring.Component):
+class EventQueue(Component):
     """Walk the spike buffer's bitmap once for each output tile and emit its events.
 
     A walk follows the encoder: it waits where counts have not been written yet.
@@ -80,7 +81,7 @@ class EventQueue(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        width_log2 = log2(p.scan_width)
+        width_log2 = exact_log2(p.scan_width)
         words = Signal(range(p.max_channels // p.scan_width + 1))
         m.d.comb += words.eq((self.channels + p.scan_width - 1) >> width_log2)
 

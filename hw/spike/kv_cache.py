@@ -1,12 +1,13 @@
 """Writes key and value rows, as the encoder makes them, into the cache in memory."""
 
 from amaranth import Array, Cat, Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.contract.isa import INSTRUCTIONS, POSITION_WIDTH, SCALE, Cache, Opcode
 from hw.contract.params import FRACTION_BITS, THRESHOLD_FRACTION_BITS, HwParams
-from hw.memory.port import log2
 from hw.memory.write import row_layout
 from hw.spike.buffer import spike_write_layout
 from hw.spike.encoder import scale_layout
@@ -16,7 +17,7 @@ __all__ = ["CacheWriter"]
 _CODE_WIDTH = 8
 
 
-class CacheWriter(wiring.Component):
+class CacheWriter(Component):
     """Execute the half of STORE that writes: a head's scale word, then its codes.
 
     A value row's codes lie next to each other; a key row's are each an output channel's weight of
@@ -65,15 +66,16 @@ class CacheWriter(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        lanes, byte_log2, tile_log2 = p.encode_lanes, log2(p.axi_bytes), log2(p.tile_outputs)
+        lanes = p.encode_lanes
+        byte_log2, tile_log2 = exact_log2(p.axi_bytes), exact_log2(p.tile_outputs)
         job = Signal(INSTRUCTIONS[Opcode.STORE])
         position = Signal(POSITION_WIDTH)
         keys = job.cache.as_value() == Cache.KEY
         groups = Signal(range(p.tile_outputs // lanes + 1))
-        m.d.comb += groups.eq((job.channels + lanes - 1) >> log2(lanes))
+        m.d.comb += groups.eq((job.channels + lanes - 1) >> exact_log2(lanes))
 
         # The head's codes, a memory word of bytes at a time.
-        groups_log2 = log2(p.axi_bytes // lanes)  # of a word
+        groups_log2 = exact_log2(p.axi_bytes // lanes)  # of a word
         m.submodules.codes = codes = memory.Memory(
             shape=p.axi_data_width, depth=max(2, p.tile_outputs // p.axi_bytes), init=[]
         )
@@ -145,7 +147,7 @@ class CacheWriter(wiring.Component):
                 )
                 m.d.sync += [
                     code_base.eq(job.codes + distance),
-                    scale_address.eq(job.scales + (position << log2(SCALE.size // 8))),
+                    scale_address.eq(job.scales + (position << exact_log2(SCALE.size // 8))),
                 ]
                 m.next = "HEAD"
             with m.State("HEAD"):
@@ -195,9 +197,9 @@ class CacheWriter(wiring.Component):
 
 def _row_words(p: HwParams, channels):
     """Return the memory words of a value row, as `HwParams.row_words` does."""
-    beats = (channels + p.lanes - 1) >> log2(p.lanes)
+    beats = (channels + p.lanes - 1) >> exact_log2(p.lanes)
     beat_bits = p.lanes * _CODE_WIDTH
     if beat_bits >= p.axi_data_width:
-        return beats << log2(beat_bits // p.axi_data_width)
+        return beats << exact_log2(beat_bits // p.axi_data_width)
     beats_of_word = p.axi_data_width // beat_bits
-    return (beats + beats_of_word - 1) >> log2(beats_of_word)
+    return (beats + beats_of_word - 1) >> exact_log2(beats_of_word)

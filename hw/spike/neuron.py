@@ -1,15 +1,16 @@
 """An integrate-and-fire neuron: how many spikes an input fires, by compare and subtract."""
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.params import THRESHOLD_FRACTION_BITS, VECTOR_WIDTH, HwParams
 
 __all__ = ["Neuron"]
 
 
-class Neuron(wiring.Component):
+class Neuron(Component):
     """Count the signed spikes of a stream of inputs under one threshold.
 
     The membrane starts at half a threshold. It is compared with 2^b thresholds for falling b, and

@@ -1,9 +1,10 @@
 """Finds a token's threshold from its potential: one serial multiplication and division a token."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.common.divide import BITS_A_CYCLE, division_step
 from hw.contract.isa import INSTRUCTIONS, Opcode
 from hw.contract.params import THRESHOLD_FRACTION_BITS, VECTOR_WIDTH, HwParams
@@ -22,7 +23,7 @@ def potential_width(params: HwParams) -> int:
     return VECTOR_WIDTH + params.max_channels.bit_length()
 
 
-class Threshold(wiring.Component):
+class Threshold(Component):
     """Compute ``V = max(2^24, floor(A * C * 2^16 / Q))``, saturating at 56 bits.
 
     Parameters

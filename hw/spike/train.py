@@ -1,9 +1,10 @@
 """Turns an event's counts into its spike train, in the coding asked for."""
 
 from amaranth import Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.isa import Coding
 from hw.contract.params import HwParams
 from hw.spike.events import event_layout
@@ -25,7 +26,7 @@ def train_layout(params: HwParams) -> data.StructLayout:
     )
 
 
-class SpikeTrain(wiring.Component):
+class SpikeTrain(Component):
     """Expand counts into digits.
 
     The non-adjacent form of a magnitude a has digit +1 where 3a has a bit that a has not, and -1

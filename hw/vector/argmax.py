@@ -2,9 +2,9 @@
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.contract.params import VECTOR_WIDTH, HwParams
-from hw.memory.port import log2
 from hw.vector.lanes import Lanes, chain
 
 __all__ = ["INDEX_WIDTH", "Argmax"]
@@ -59,7 +59,7 @@ class Argmax(Lanes):
         with m.If(self.move):
             m.d.sync += [
                 of_word.eq(best),
-                place.eq((self.group << log2(lanes)) + lane_of_best),
+                place.eq((self.group << exact_log2(lanes)) + lane_of_best),
             ]
             with m.If(valid[1] & (~found | (of_word > largest))):
                 m.d.sync += [found.eq(1), largest.eq(of_word), self.index.eq(place)]

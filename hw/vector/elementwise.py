@@ -7,8 +7,7 @@ from amaranth.lib import memory
 from amaranth.lib.wiring import In
 
 from hw.contract.params import FRACTION_BITS, VECTOR_WIDTH, HwParams
-from hw.vector.lanes import Lanes, chain
-from hw.vector.rounding import round_half_away, saturate
+from hw.vector.lanes import Lanes, chain, round_half_away, saturate
 
 __all__ = ["Adder", "Rotator", "SwiGlu"]
 

@@ -1,12 +1,15 @@
 """What the pipelines of the vector unit have in common."""
 
-from amaranth import Module, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth import Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from hw.common.component import Component
 from hw.contract.params import VECTOR_WIDTH, HwParams
 
-__all__ = ["Lanes", "chain", "word_layout"]
+__all__ = ["Lanes", "chain", "round_half_away", "saturate", "word_layout"]
+
+_LIMIT = 1 << VECTOR_WIDTH - 1
 
 
 def word_layout(params: HwParams) -> data.ArrayLayout:
@@ -14,7 +17,7 @@ def word_layout(params: HwParams) -> data.ArrayLayout:
     return data.ArrayLayout(signed(VECTOR_WIDTH), params.encode_lanes)
 
 
-class Lanes(wiring.Component):
+class Lanes(Component):
     """A pipeline that takes a memory word of a, and of b, and gives one.
 
     Parameters
@@ -61,3 +64,14 @@ def chain(m: Module, move, value, stages: int, name: str) -> list[Signal]:
             m.d.sync += later.eq(values[-1])
         values.append(later)
     return values
+
+
+def round_half_away(value: Value, places: Value | int) -> Value:
+    """Return the signed `value` divided by ``2^places``, halves away from zero; places >= 1."""
+    half = (Const(1) << places)[: len(value)] >> 1
+    return (value + half - (value < 0)).as_signed() >> places
+
+
+def saturate(value: Value) -> Value:
+    """Return the signed `value` clamped to a vector element."""
+    return Mux(value >= _LIMIT, _LIMIT - 1, Mux(value < -_LIMIT, -_LIMIT, value))

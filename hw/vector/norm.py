@@ -4,8 +4,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from hw.contract.params import FRACTION_BITS, VECTOR_WIDTH, HwParams
-from hw.vector.lanes import Lanes, chain
-from hw.vector.rounding import round_half_away, saturate
+from hw.vector.lanes import Lanes, chain, round_half_away, saturate
 
 __all__ = ["FACTOR_WIDTH", "Norm", "squares_width"]
 

@@ -6,8 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.contract.isa import SCALE, STEEPNESS_WIDTH
 from hw.contract.params import FRACTION_BITS, VECTOR_WIDTH, HwParams
-from hw.vector.lanes import Lanes, chain
-from hw.vector.rounding import saturate
+from hw.vector.lanes import Lanes, chain, saturate
 
 __all__ = ["EXP_BITS", "RECIPROCAL_WIDTH", "Softmax", "total_width"]
 

@@ -4,13 +4,15 @@ from functools import reduce
 from operator import or_
 
 from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
+from hw.common.component import Component
 from hw.common.divide import Divider
 from hw.contract.isa import INSTRUCTIONS, VECTOR_PASSES, VECTOR_UNARY, Opcode, VectorOp
 from hw.contract.params import VECTOR_WIDTH, HwParams
-from hw.memory.port import log2, segment_layout
+from hw.memory.port import segment_layout
 from hw.memory.write import row_layout
 from hw.vector.argmax import Argmax
 from hw.vector.elementwise import Adder, Rotator, SwiGlu
@@ -26,7 +28,7 @@ _RECIPROCAL_DIVIDEND = 1 << 33
 _RECIPROCAL_DIVISOR_WIDTH = 17
 
 
-class VectorUnit(wiring.Component):
+class VectorUnit(Component):
     """Execute VECTOR: row by row, in as many passes over the row as the operation needs.
 
     Parameters
@@ -72,7 +74,8 @@ class VectorUnit(wiring.Component):
         """Build it."""
         m = Module()
         p = self._params
-        lanes, byte_log2 = p.encode_lanes, log2(p.axi_bytes)
+        lanes, byte_log2 = p.encode_lanes, exact_log2(p.axi_bytes)
+        lanes_log2 = exact_log2(lanes)
         job = Signal(INSTRUCTIONS[Opcode.VECTOR])
         operation = job.operation.as_value()
         accept = Signal()
@@ -80,7 +83,7 @@ class VectorUnit(wiring.Component):
         passes = Signal(2, name="passes_of_row")
         binary = Signal()
         m.d.comb += [
-            words.eq((job.elements + lanes - 1) >> log2(lanes)),
+            words.eq((job.elements + lanes - 1) >> lanes_log2),
             passes.eq(1),
             binary.eq(~operation.matches(*VECTOR_UNARY)),
         ]
@@ -118,7 +121,7 @@ class VectorUnit(wiring.Component):
         inside = Signal(lanes)
         found = Signal()  # the index waits for the write port
         m.d.comb += [
-            inside.eq(Cat((group << log2(lanes)) + lane < job.elements for lane in range(lanes))),
+            inside.eq(Cat((group << lanes_log2) + lane < job.elements for lane in range(lanes))),
             move.eq(~self.o.valid | self.o.ready),
             adder.copies.eq(job.operation == VectorOp.COPY),
             norm.sums.eq(~last_pass),
@@ -162,7 +165,7 @@ class VectorUnit(wiring.Component):
         destination = Signal.like(job.destination)
         m.d.comb += [
             self.o_row.payload.address.eq(destination >> byte_log2),
-            self.o_row.payload.bytes.eq(job.elements << log2(VECTOR_WIDTH // 8)),
+            self.o_row.payload.bytes.eq(job.elements << exact_log2(VECTOR_WIDTH // 8)),
         ]
         needs_b = binary & last_pass
         m.d.comb += self.busy.eq(1)
@@ -288,7 +291,7 @@ class VectorUnit(wiring.Component):
 
     def _request(self, m: Module, job, accept, words, passes, binary) -> None:
         """Ask for the operands of all rows and passes, ahead of their use."""
-        byte_log2 = log2(self._params.axi_bytes)
+        byte_log2 = exact_log2(self._params.axi_bytes)
         active = Signal()
         asked_a = Signal()
         asked_b = Signal()

@@ -5,9 +5,9 @@ One channel is chosen, any of them, and followed from the encoder's writing to t
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover
+from amaranth.utils import exact_log2
 
 from hw.contract.params import HwParams
-from hw.memory.port import log2
 from hw.spike.buffer import SpikeBuffer, batch_layout
 from hw.spike.events import EventQueue
 from tests.formal.rules import Opened, constant, free, handshake, sink, source
@@ -53,7 +53,7 @@ class Pair:
     def _write(self) -> None:
         """Write group after group, token after token, with pauses; then the next batch may come."""
         m, p, write = self._m, self._p, self.spikes.i.payload
-        lanes_log2 = log2(p.encode_lanes)
+        lanes_log2 = exact_log2(p.encode_lanes)
         self.batch = Signal(batch_layout(p), name="written_batch")
         self.token, self.group = Signal(8, name="written_token"), Signal.like(write.group)
         self.done = self.token == self.batch.tokens
@@ -91,7 +91,7 @@ class Followed:
 
     def __init__(self, m: Module, p: HwParams, pair: Pair) -> None:
         self._m, self._p, self._pair = m, p, pair
-        lanes_log2, scan_log2 = log2(p.encode_lanes), log2(p.scan_width)
+        lanes_log2, scan_log2 = exact_log2(p.encode_lanes), exact_log2(p.scan_width)
         self.channel = constant(m, range(p.max_channels), "chosen")
         self.group = self.channel >> lanes_log2
         self.word, self.bit = self.channel >> scan_log2, self.channel[:scan_log2]
@@ -112,9 +112,9 @@ class Followed:
 
     def _memories(self, lane: Value) -> None:
         m, p, pair = self._m, self._p, self._pair
-        groups_log2 = log2(p.scan_width // p.encode_lanes)
+        groups_log2 = exact_log2(p.scan_width // p.encode_lanes)
         inside = pair.in_spikes
-        words = (pair.batch.channels + p.scan_width - 1) >> log2(p.scan_width)
+        words = (pair.batch.channels + p.scan_width - 1) >> exact_log2(p.scan_width)
         whole = self.word < words
         position, place = pair.group[:groups_log2], self.group[:groups_log2]
         gathering = (pair.group >> groups_log2) == self.word
@@ -227,7 +227,7 @@ def _walk(m, p, pair, followed, seen, least, ends) -> None:
     started = (next_word != 0) | word_valid | (searched != 0) | (fires != 0)
     at_base = followed.word == base
     bit = fires.bit_select(followed.bit, 1)
-    first = base << log2(p.scan_width)
+    first = base << exact_log2(p.scan_width)
     m.d.comb += [
         Assert(walking | ~(started | put | (tile != 0) | offers)),
         Assert(next_word == searched + word_valid),
@@ -242,7 +242,7 @@ def _walk(m, p, pair, followed, seen, least, ends) -> None:
         ),
         # What still waits comes after what was put.
         Assert((fires == 0) | (put_least <= first + lowest)),
-        Assert(put_least <= searched << log2(p.scan_width)),
+        Assert(put_least <= searched << exact_log2(p.scan_width)),
     ]
     read = Const(0)
     for token in range(p.tokens):

@@ -7,6 +7,7 @@ MATMULs of each bank; and the encoder touches no other bank, nor one that is com
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib.wiring import In
+from amaranth.utils import exact_log2
 
 from hw.contract.isa import INSTRUCTIONS, SLOT_BYTES, Opcode
 from hw.contract.params import HwParams
@@ -14,7 +15,6 @@ from hw.control.controller import Controller
 from hw.control.slots import instructions
 from hw.matmul.drain import drain_layout
 from hw.matmul.matmul import MatrixPath
-from hw.memory.port import log2
 from hw.spike.encoder import Encoder
 from tests.formal.rules import Opened, free, handshake, keeps, sink, source
 
@@ -39,7 +39,7 @@ def encoder(m: Module, p: HwParams) -> None:
     groups, tokens = Signal(range(p.max_channels + 1)), Signal(8)
     with m.If(handshake(dut.i)):
         m.d.sync += [asked.eq(0), came.eq(0), tokens.eq(site.tokens)]
-        m.d.sync += groups.eq((site.channels + p.encode_lanes - 1) >> log2(p.encode_lanes))
+        m.d.sync += groups.eq((site.channels + p.encode_lanes - 1) >> exact_log2(p.encode_lanes))
     with m.If(handshake(dut.o_request)):
         m.d.sync += asked.eq(asked + 1)
     with m.If(handshake(dut.i_words)):

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover
+from amaranth.utils import exact_log2
 
 from hw.contract.params import HwParams
 from hw.memory.bursts import Bursts
-from hw.memory.port import READ_CLIENTS, burst_layout, log2
+from hw.memory.port import READ_CLIENTS, burst_layout
 from hw.memory.read import ReadPort
 from hw.memory.write import WritePort
 from tests.formal.rules import Opened, free, handshake, sink, source, valid_stays
@@ -19,7 +20,7 @@ _LONGEST = (1 << 24) - 1  # segment, in words
 def axi_burst(m: Module, p: HwParams, valid, burst, max_words: int) -> None:
     """Assert that a burst is one to `max_words` words long and stays in its 4 KiB."""
     page_words = 4096 // p.axi_bytes
-    offset = burst.address[: log2(page_words)]
+    offset = burst.address[: exact_log2(page_words)]
     m.d.comb += Assert(~valid | ((burst.words != 0) & (burst.words <= max_words)))
     m.d.comb += Assert(~valid | (offset + burst.words <= page_words))
 
@@ -195,7 +196,7 @@ def write_port(m: Module, p: HwParams) -> None:
         m.d.comb += [
             Assert(beats_left == 0),
             Assert(address.payload.address == next_address),
-            Assert((words - 1) << log2(p.axi_bytes) < left),  # no word beyond the row's last
+            Assert((words - 1) << exact_log2(p.axi_bytes) < left),  # no word beyond the row's last
         ]
     with m.If(handshake(word)):
         m.d.sync += [left.eq(left - taken), skipped.eq(0), beats_left.eq(beats_left - 1)]
@@ -241,7 +242,7 @@ def _write_invariants(
     with m.If(~row & (to_come != 0)):
         m.d.comb += [
             Assert(left == end + Mux(out.valid, p.axi_bytes, 0)),
-            Assert((end + p.axi_bytes - 1) >> log2(p.axi_bytes) == to_come),
+            Assert((end + p.axi_bytes - 1) >> exact_log2(p.axi_bytes) == to_come),
         ]
     with m.If(~row & (to_come == 0)):
         m.d.comb += Assert((left != 0) & (left <= p.axi_bytes) & out.valid)

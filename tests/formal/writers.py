@@ -2,10 +2,10 @@
 
 from amaranth import Module, Mux, Signal
 from amaranth.hdl import Assert, Assume, Cover
+from amaranth.utils import exact_log2
 
 from hw.contract.isa import INSTRUCTIONS, Opcode
 from hw.contract.params import HwParams
-from hw.memory.port import log2
 from hw.memory.rows import WRITE_CLIENTS, RowMux
 from hw.spike.kv_cache import CacheWriter
 from hw.vector.unit import VectorUnit
@@ -14,7 +14,7 @@ from tests.formal.rules import Opened, bits, free, handshake, sink, source
 
 def touched(p: HwParams, row):
     """Return how many words of memory a row touches."""
-    return (row.first + row.bytes + p.axi_bytes - 1) >> log2(p.axi_bytes)
+    return (row.first + row.bytes + p.axi_bytes - 1) >> exact_log2(p.axi_bytes)
 
 
 def rows(m: Module, p: HwParams) -> None:
@@ -69,7 +69,7 @@ def cache(m: Module, p: HwParams) -> None:
     free(m, dut.i_counts.valid, dut.i_scale.valid)
     sink(m, dut.o_row, "o_row")
     sink(m, dut.o, "o")
-    groups_log2 = log2(p.encode_lanes)
+    groups_log2 = exact_log2(p.encode_lanes)
     m.d.comb += [
         Assume((store.heads != 0) & (store.channels != 0) & (store.channels <= p.tile_outputs)),
         Assume(~(store.scales[:2] | store.scales_stride[:2]).any()),
@@ -104,8 +104,8 @@ def cache(m: Module, p: HwParams) -> None:
     scale_word, word = inside.state("phase", "SCALE_WORD"), inside.state("phase", "WORD")
     between, offers = inside.state("phase", "READ"), inside.state("phase", "ROW")
     keys = job.cache.as_value() == 0
-    word_of_index = index >> log2(p.axi_bytes)
-    words_of_values = (job.channels - index + p.axi_bytes - 1) >> log2(p.axi_bytes)
+    word_of_index = index >> exact_log2(p.axi_bytes)
+    words_of_values = (job.channels - index + p.axi_bytes - 1) >> exact_log2(p.axi_bytes)
     m.d.comb += [
         Assert(
             inside.state("phase", "IDLE", "PLACE", "HEAD", "COLLECT", "SCALE")
@@ -130,7 +130,7 @@ def cache(m: Module, p: HwParams) -> None:
         Assert(~(word & keys) | (left == 1)),
         Assert(~(between & keys)),
         Assert(keys | ~(word | between) | (left == words_of_values)),
-        Assert(keys | ~(word | between) | ~index[: log2(p.axi_bytes)].any()),
+        Assert(keys | ~(word | between) | ~index[: exact_log2(p.axi_bytes)].any()),
         Assert(keys | ~offers | (index == 0)),
         Assert(~word | (bits(inside.read_data("codes")) == inside.memory("codes", word_of_index))),
         Cover(handshake(dut.o) & keys & (index == 1)),

@@ -317,8 +317,8 @@ MUTATIONS = [
         ),
         (
             "the last group of a ragged tile",
-            "<< log2(p.encode_lanes) >= outputs",
-            "<< log2(p.encode_lanes) > outputs",
+            "<< exact_log2(p.encode_lanes) >= outputs",
+            "<< exact_log2(p.encode_lanes) > outputs",
         ),
         (
             "the wait for the thresholds",
@@ -462,8 +462,8 @@ MUTATIONS = [
         ),
         (
             "the place of an ARGMAX",
-            "number = (position + 1) << log2",
-            "number = position << log2",
+            "number = (position + 1) << exact_log2",
+            "number = position << exact_log2",
         ),
         ("the place of the token's row", "Mux(vector.a_by_token, by_token, 0)", "by_token"),
     ),
@@ -512,7 +512,7 @@ MUTATIONS = [
         ("a quotient bit", "fits.eq(partial >= divisor)", "fits.eq(partial > divisor)"),
     ),
     *_of(
-        "vector/rounding.py",
+        "vector/lanes.py",
         "hw/vector/test_unit.py",
         ("halves of negative numbers", "(value + half - (value < 0))", "(value + half)"),
         (
@@ -638,7 +638,7 @@ MUTATIONS = [
     *_of(
         "top.py",
         _PROGRAMS,
-        ("the length of a burst", '"len": burst.words - 1', '"len": burst.words'),
+        ("the length of a burst", "len.eq(burst.words - 1)", "len.eq(burst.words)"),
         (
             "END's wait for what is being written",
             "                | write.busy\n",
