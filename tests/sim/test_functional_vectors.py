@@ -5,7 +5,7 @@ import pytest
 
 from hw.contract.isa import Cache, Opcode, VectorOp
 from hw.contract.regs import Error
-from tests.golden import reference
+from tests.harness import reference
 from tests.sim.programs import END, PARAMS, A, B, C, D, copy, slot
 
 

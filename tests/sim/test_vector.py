@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hw.contract.isa import VectorOp
 from sim.functional import vector
 from sim.functional.arithmetic import scale_word
-from tests.golden import reference
+from tests.harness import reference
 
 LOW, HIGH = reference.LOW, reference.HIGH
 EDGES = [0, 1, 2, 2047, 2048, 65535, 65536, (1 << 20) - 1, 1 << 20, 1 << 30, HIGH]

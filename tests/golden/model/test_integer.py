@@ -15,8 +15,8 @@ from golden.model.llama import Model
 from golden.numerics.weights import quantize_weight
 from golden.recipe.recipe import Recipe, RecipeError, load_recipe
 from golden.recipe.settings import SiteSettings
-from tests.golden import reference
 from tests.golden.make_checkpoints import random_model, rope
+from tests.harness import reference
 
 SMALL = ModelConfig(
     name="small",

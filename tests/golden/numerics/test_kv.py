@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from golden.numerics.kv import attend, encode_rows
 from golden.numerics.neuron import Site
-from tests.golden import reference
-from tests.golden.reference import HIGH, LOW
+from tests.harness import reference
+from tests.harness.reference import HIGH, LOW
 
 ABSMAX = Site("absmax", 127, 256, 127)
 INT32 = st.integers(LOW, HIGH) | st.sampled_from([0, 1, -1, LOW, HIGH])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from golden.checkpoint.rope import angles_table, pair_order
 from golden.numerics import vector
-from tests.golden import reference
+from tests.harness import reference
 
 LOW, HIGH = reference.LOW, reference.HIGH
 EPSILON = 2.0**-17

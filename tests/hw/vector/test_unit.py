@@ -11,7 +11,7 @@ from hw.contract.isa import VectorOp
 from hw.contract.presets import preset
 from hw.memory.write import row_layout
 from hw.vector.unit import VectorUnit
-from tests.harness import vectors
+from tests.harness import reference
 from tests.harness.memory import serve
 from tests.harness.streams import collect, feed, simulate
 
@@ -28,6 +28,18 @@ def elements(rng, count, bits=24):
     for _ in range(rng.randrange(3)):
         values[rng.randrange(count)] = rng.choice(EXTREMES)
     return values
+
+
+def rotated(x, table):
+    return reference.rotate(x, table[0::2], table[1::2])
+
+
+def gated(gate, up):
+    return [reference.swiglu(g, u) for g, u in zip(gate, up, strict=True)]
+
+
+def weights(scores, scales):
+    return reference.softmax(scores, *zip(*scales, strict=True), MU)
 
 
 class Bench:
@@ -143,7 +155,7 @@ def test_copy_and_add(params, stalls, rng):
     b = [elements(rng, 37, 32) for _ in range(2)]
     Bench(params, rng, VectorOp.COPY, a, stalls=stalls).expect(a)
     sums = [
-        [vectors.saturate(x + y) for x, y in zip(*rows, strict=True)]
+        [reference.sat32(x + y) for x, y in zip(*rows, strict=True)]
         for rows in zip(a, b, strict=True)
     ]
     Bench(params, rng, VectorOp.ADD, a, b, stalls=stalls).expect(sums)
@@ -164,13 +176,13 @@ def test_norm(params, stalls, length, bits, rng):
     w = [elements(rng, length, 18)]
     constant = rng.choice([1, 655, 42950])
     bench = Bench(params, rng, VectorOp.NORM, x, w, stalls=stalls, constant=constant)
-    bench.expect([vectors.norm(row, w[0], constant) for row in x])
+    bench.expect([reference.rms_norm(row, w[0], constant) for row in x])
 
 
 def test_norm_of_extremes(params, rng):
     for row in ([-(1 << 31)] * 64, [0] * 8, [1] * 5, [(1 << 31) - 1] * 7):
         bench = Bench(params, rng, VectorOp.NORM, [row], [[1 << 16] * len(row)], constant=1)
-        bench.expect([vectors.norm(row, [1 << 16] * len(row), 1)])
+        bench.expect([reference.rms_norm(row, [1 << 16] * len(row), 1)])
 
 
 def test_rotate(params, stalls, rng):
@@ -178,14 +190,14 @@ def test_rotate(params, stalls, rng):
     angles = [rng.uniform(-9, 9) for _ in range(12)]
     table = [round(f(angle) * 65536) for angle in angles for f in (math.cos, math.sin)]
     bench = Bench(params, rng, VectorOp.ROTATE, x, [table], stalls=stalls)
-    bench.expect([vectors.rotate(row, table) for row in x])
+    bench.expect([rotated(row, table) for row in x])
 
 
 @pytest.mark.parametrize("bits", [12, 21, 32])
 def test_swiglu(params, stalls, bits, rng):
     gate, up = elements(rng, 61, bits), elements(rng, 61, 32)
     bench = Bench(params, rng, VectorOp.SWIGLU, [gate], [up], stalls=stalls)
-    bench.expect([vectors.swiglu(gate, up)])
+    bench.expect([gated(gate, up)])
 
 
 @pytest.mark.parametrize("length", [1, 6, 45])
@@ -195,14 +207,14 @@ def test_softmax(params, stalls, length, bits, rng):
     scales = [(rng.randrange(1 << 15, 1 << 16), rng.randrange(32)) for _ in range(length)]
     words = [mantissa | exponent << 16 for mantissa, exponent in scales]
     bench = Bench(params, rng, VectorOp.SOFTMAX, scores, [words], stalls=stalls, constant=MU)
-    bench.expect([vectors.softmax(row, scales, MU) for row in scores])
+    bench.expect([weights(row, scales) for row in scores])
 
 
 def test_argmax(params, stalls, rng):
     for length in (1, 3, 50):
         x = [rng.randrange(-4, 4) for _ in range(length)]
         bench = Bench(params, rng, VectorOp.ARGMAX, [x], stalls=stalls, destination=OUT + 4)
-        assert bench.run() == {OUT + 4: vectors.argmax(x)}
+        assert bench.run() == {OUT + 4: reference.argmax(x)}
     lowest = [-(1 << 31)] * 9
     assert Bench(params, rng, VectorOp.ARGMAX, [lowest]).run() == {OUT: 0}
 
@@ -212,14 +224,14 @@ def test_argmax_of_rows(params, rng):
     x = [[rng.randrange(-2, 2) for _ in range(20)] for _ in range(6)]
     bench = Bench(params, rng, VectorOp.ARGMAX, x, destination=OUT + 4)
     assert bench.run() == {
-        OUT + 4 + index * bench.stride: vectors.argmax(row) for index, row in enumerate(x)
+        OUT + 4 + index * bench.stride: reference.argmax(row) for index, row in enumerate(x)
     }
 
 
 def test_norm_of_rows_with_gains_of_their_own(params, stalls, rng):
     x, w = ([elements(rng, 13, 24) for _ in range(4)] for _ in range(2))
     bench = Bench(params, rng, VectorOp.NORM, x, w, stalls=stalls, constant=7)
-    bench.expect([vectors.norm(*rows, 7) for rows in zip(x, w, strict=True)])
+    bench.expect([reference.rms_norm(*rows, 7) for rows in zip(x, w, strict=True)])
 
 
 @pytest.mark.parametrize("same", [False, True])
@@ -228,7 +240,7 @@ def test_as_many_rows_as_there_can_be(same, rng):
     b = [elements(rng, 3, 32) for _ in range(1 if same else 127)]
     bench = Bench(TEST, rng, VectorOp.ADD, a, b, stalls=0.1)
     pairs = zip(a, b * 127 if same else b, strict=True)
-    bench.expect([[vectors.saturate(x + y) for x, y in zip(*rows, strict=True)] for rows in pairs])
+    bench.expect([[reference.sat32(x + y) for x, y in zip(*rows, strict=True)] for rows in pairs])
 
 
 @pytest.mark.parametrize("width", [64, 128, 256])
@@ -241,12 +253,12 @@ def test_instructions_one_after_the_other(width, stalls, rng):
     words = [mantissa | exponent << 16 for mantissa, exponent in scales]
     compute = {
         VectorOp.COPY: lambda x, _: x,
-        VectorOp.ADD: lambda x, z: [vectors.saturate(p + q) for p, q in zip(x, z, strict=True)],
-        VectorOp.NORM: lambda x, z: vectors.norm(x, z, 655),
-        VectorOp.ROTATE: vectors.rotate,
-        VectorOp.SWIGLU: vectors.swiglu,
-        VectorOp.SOFTMAX: lambda x, _: vectors.softmax(x, scales, MU),
-        VectorOp.ARGMAX: lambda x, _: [vectors.argmax(x)],
+        VectorOp.ADD: lambda x, z: [reference.sat32(p + q) for p, q in zip(x, z, strict=True)],
+        VectorOp.NORM: lambda x, z: reference.rms_norm(x, z, 655),
+        VectorOp.ROTATE: rotated,
+        VectorOp.SWIGLU: gated,
+        VectorOp.SOFTMAX: lambda x, _: weights(x, scales),
+        VectorOp.ARGMAX: lambda x, _: [reference.argmax(x)],
     }
     constants = {VectorOp.NORM: 655, VectorOp.SOFTMAX: MU}
     order = [*VectorOp] * 2
