@@ -16,8 +16,8 @@ from golden.model.spiking import SpikingLinear
 from golden.recipe.recipe import load_recipe
 from hw.contract.params import HwParams
 from sim.check.activations import default_prompt, prompt_vectors
-from sim.check.compare import judge
 from sim.check.expected import Expected, expect
+from sim.check.verdict import judge
 from sim.device import Timing
 from sim.functional.device import Functional
 from sim.rtl.device import Rtl, RtlResult, Run

@@ -16,8 +16,7 @@ from compiler.programs.model import build_model
 from golden.checkpoint.prompt import Prompt
 from golden.numerics.fixed import to_fixed
 from sim.check.activations import default_prompt, prompt_vectors
-from sim.check.cases import require_weights
-from sim.check.recipe import recipe_of
+from sim.check.origin import recipe_of, require_weights
 from sim.device import Timing
 from sim.devices import Options, open_device
 from spikeloom.choices import Hardware, Recipe

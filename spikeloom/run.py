@@ -14,8 +14,8 @@ from golden.numerics.fixed import from_fixed
 from golden.numerics.neuron import Encoded
 from golden.recipe.recipe import locate_site
 from hw.contract.regs import COUNTERS, Error
-from sim.check.compare import judge
 from sim.check.expected import expect
+from sim.check.verdict import judge
 from sim.device import Device
 from sim.devices import open_device
 from sim.generate.text import difference, made_tokens, registers_of, text_ids

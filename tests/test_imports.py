@@ -59,6 +59,21 @@ ROOMS = {
         "pages",
         "commands",
     ],
+    "sim": [
+        "errors",
+        "device",
+        "functional",
+        "rtl",
+        "cycle",
+        "devices",
+        "runs",
+        "check",
+        "scale",
+        "generate",
+        "diverge",
+        "sweep",
+        "commands",
+    ],
 }
 
 

@@ -11,6 +11,7 @@ from hw.contract.isa import SLOT_BYTES, VECTOR_PASSES, VECTOR_UNARY, VectorOp
 from hw.contract.params import HwParams
 
 __all__ = [
+    "MULTIPLICATIONS",
     "REQUANTIZER_MULTIPLICATIONS",
     "Counts",
     "ProductCounts",
@@ -22,9 +23,15 @@ __all__ = [
 
 REQUANTIZER_MULTIPLICATIONS = 2
 """Of an output (numerics, section 6)."""
+MULTIPLICATIONS = {
+    VectorOp.NORM: 3,
+    VectorOp.ROTATE: 2,
+    VectorOp.SWIGLU: 3,
+    VectorOp.SOFTMAX: 4,
+}
+"""Of an element that an operation of VECTOR makes (numerics, section 8); none where not listed."""
 
 _ELEMENT_BYTES = 4  # Q15.16
-_MULTIPLICATIONS = {"norm": 3, "rotate": 2, "swiglu": 3, "softmax": 4}  # numerics, section 8
 _SLOTS_OF_BATCH, _SLOTS_OF_LAYER = 5, 21  # instructions of a batch of heads, and of the rest
 
 
@@ -239,8 +246,12 @@ def vector_counts(config: ModelConfig, params: HwParams, position: float) -> Cou
         written += outputs + norms + rotated + scores + 2 * hidden + ffn
         encoded += encodes + 2 * keys
         results += outputs
-        multiplied += _MULTIPLICATIONS["norm"] * norms + _MULTIPLICATIONS["rotate"] * rotated
-        multiplied += _MULTIPLICATIONS["softmax"] * scores + _MULTIPLICATIONS["swiglu"] * ffn
+        multiplied += (
+            MULTIPLICATIONS[VectorOp.NORM] * norms + MULTIPLICATIONS[VectorOp.ROTATE] * rotated
+        )
+        multiplied += (
+            MULTIPLICATIONS[VectorOp.SOFTMAX] * scores + MULTIPLICATIONS[VectorOp.SWIGLU] * ffn
+        )
         store += 2 * (keys + _ELEMENT_BYTES * kv)
         slots += _SLOTS_OF_LAYER + _SLOTS_OF_BATCH * batches
     read += vector_reads(VectorOp.COPY) * hidden  # the embedding
@@ -248,7 +259,7 @@ def vector_counts(config: ModelConfig, params: HwParams, position: float) -> Cou
     read += vector_reads(VectorOp.ARGMAX) * config.vocab_size
     written += 2 * hidden + config.vocab_size + 1  # the next token
     results += config.vocab_size
-    multiplied += _MULTIPLICATIONS["norm"] * hidden + REQUANTIZER_MULTIPLICATIONS * results
+    multiplied += MULTIPLICATIONS[VectorOp.NORM] * hidden + REQUANTIZER_MULTIPLICATIONS * results
     return Counts(
         store_bytes=store,
         read_elements=read,

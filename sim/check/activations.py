@@ -10,7 +10,7 @@ from collections.abc import Collection
 import numpy as np
 from torch import Tensor
 
-from golden.checkpoint.checkpoint import Checkpoint
+from golden.checkpoint.interface import Checkpoint
 from golden.checkpoint.prompt import Prompt, prompt_ids
 from golden.model.llama import Model
 from golden.model.spiking import SpikingLinear
@@ -50,7 +50,7 @@ def prompt_vectors(
     sites : collection of str
         Canonical names (`golden.checkpoint.names.site_of`).
     prompt : str or sequence of int
-        Any text, or token ids.
+        Any text, or tokens.
     tokens : int
         How many of its tokens, from the last one backwards.
 

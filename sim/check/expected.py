@@ -95,6 +95,7 @@ def expect(linear: SpikingLinear, compiled: Compiled, inputs: Mapping[str, np.nd
     """
     sites, accumulators, outputs, cycles = {}, {}, {}, {}
     costs = []
+    x = torch.zeros(0)  # until the first ENCODE
     params, coding = compiled.params, compiled.manifest["coding"]
     for step in compiled.manifest["operations"]:
         if step["operation"] == "ENCODE":

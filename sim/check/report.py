@@ -1,19 +1,21 @@
 """The report of a run: JSON for machines, a short table for people."""
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
 
-from sim.check.cases import Case
-from sim.check.compare import Verdict
+from sim.check.case import Case
+from sim.check.verdict import Verdict
+from sim.runs.clock import Clock
+from sim.runs.place import OUTPUTS, Place
 
-__all__ = ["BETWEEN_MATRICES", "assemble", "show", "write"]
+__all__ = ["BETWEEN_MATRICES", "assemble", "show"]
 
 BETWEEN_MATRICES = (
     "computed by the golden model in float for now: norms, rotation, attention, SiLU times up"
@@ -29,8 +31,10 @@ def assemble(
     device: str,
     counters: Mapping[str, int | None],
     settings: Mapping[str, object],
-    seconds: Mapping[str, float],
-    versions: Mapping[str, str],
+    effort: Mapping[str, object],
+    clock: Clock,
+    place: Place,
+    waves: Path | None,
 ) -> dict[str, object]:
     """Return a run's report as plain JSON values.
 
@@ -48,10 +52,14 @@ def assemble(
         As the device has them, None where it does not count.
     settings : mapping
         Further values of the run (seed, latency, stalls).
-    seconds : mapping of str to float
+    effort : mapping
+        Spikes, time and energy (`sim.runs.energy.effort`).
+    clock : Clock
         Wall clock of each part.
-    versions : mapping of str to str
-        Of the tools.
+    place : Place
+        Where it ran.
+    waves : Path or None
+        The file of the recorded waves.
     """
     manifest, matrices = case.compiled.manifest, verdict.matrices
     mismatches = sum(matrix.mismatches for matrix in matrices)
@@ -79,24 +87,18 @@ def assemble(
         "between_matrices": BETWEEN_MATRICES,
         "prompt": case.prompt,
         "tokens": case.compiled.tokens,
-        "wall_seconds": round(sum(seconds.values()), 3),
-        "seconds": {part: round(value, 3) for part, value in seconds.items()},
+        **effort,
+        **clock.report(),
         "params": manifest["params"],
         "fingerprint": case.compiled.fingerprint,
-        "versions": dict(versions),
         "weights": manifest["weights"],
+        "waves": None if waves is None else str(waves),
+        "outputs": str(place.directory / OUTPUTS),
+        **place.about,
     }
 
 
-def write(report: Mapping[str, object], path: Path) -> None:
-    """Write a report, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(report, indent=1) + "\n")
-    part.replace(path)
-
-
-def _as_table(report: Mapping[str, object]) -> Group:
+def _as_table(report: Mapping[str, Any]) -> Group:
     """Return what a person wants to see of a report."""
     matrices = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     matrices.add_column("matrix", no_wrap=True)
@@ -118,6 +120,8 @@ def _as_table(report: Mapping[str, object]) -> Group:
     for name in counted:
         if (value := report.get(name)) is not None:
             facts.add_row(name.replace("_", " "), f"{value:,}")
+    for name, value in _effort(report):
+        facts.add_row(name, value)
     facts.add_row("bit exact", "true" if report["bit_exact"] else "false")
     facts.add_row("wall clock", f"{report['wall_seconds']:.1f} s")
     opponent = "" if report["array"] == "spike" else f", {report['array']} array"
@@ -128,6 +132,20 @@ def _as_table(report: Mapping[str, object]) -> Group:
         f"{report['weights']} weights"
     )
     return Group(title, matrices, facts)
+
+
+def _effort(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield names and values of a run's spikes, time and energy, those that are known."""
+    if spikes := report["spikes"]:
+        each = (f"{coding} {of['spikes_per_value']:.3f}" for coding, of in spikes.items())
+        yield "spikes per value", ", ".join(each)
+        steps = (f"{coding} {of['time_steps']}" for coding, of in spikes.items())
+        yield "time steps", ", ".join(steps)
+    if (seconds := report["clock_seconds"]) is not None:
+        yield f"seconds at {report['clock_mhz']:g} MHz", f"{seconds:.6f}"
+    if joules := report["joules"]:
+        memory = report["memory_joules"] / joules
+        yield "energy by the ledger", f"{joules * 1e6:,.1f} µJ, {memory:.1%} of it memory's"
 
 
 def show(report: Mapping[str, object], as_json: bool) -> None:

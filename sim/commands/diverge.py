@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.console.progress import Work
-from sim.commands.options import given, refuse_fixed, timing
-from sim.diverge.run import diverge
-from sim.generate.whole import GenerateRequest
+from sim.commands.options import given, prompt, refuse_fixed, timing
+from sim.diverge.diverge import diverge
+from sim.generate.request import GenerateRequest
 
 __all__ = ["run"]
 
 _COMPILED = ("layer", "coding", "recipe", "context")
-_NAMES = ("model", "preset", "coding", "recipe", "context", "compiled", "prompt", "output")
+_NAMES = ("model", "preset", "coding", "recipe", "context", "compiled", "output")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("--layer takes neither --tokens nor --context, which a whole model has")
     request = GenerateRequest(
         timing=memory,
+        prompt=prompt(options),
         tokens=1 if options.tokens is None else options.tokens,
         **given(options, _NAMES),
     )

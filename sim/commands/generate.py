@@ -5,17 +5,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from compiler.predict.cycles import CLOCK_MHZ
 from golden.console.progress import Work
-from sim.commands.options import given, refuse_fixed, tell_failures, timing
-from sim.generate.generate import generate as alone
-from sim.generate.whole import GenerateRequest
-from sim.scale import generate as together
+from sim.commands.options import given, prompt, refuse_fixed, tell_failures, timing, where
+from sim.generate.generate import generate
+from sim.generate.request import GenerateRequest
+from sim.generate.several import wanted
 from sim.scale.link import Link
 
 __all__ = ["run"]
 
 _COMPILED = ("coding", "recipe", "context", "devices")
-_NAMES = (*_COMPILED, "model", "preset", "compiled", "prompt", "tokens", "device", "output")
+_NAMES = (*_COMPILED, "model", "preset", "compiled", "tokens", "device", "output")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,24 +25,26 @@ def run(options: argparse.Namespace) -> int:
     request = GenerateRequest(
         timing=timing(options),
         link=_link(options),
+        prompt=prompt(options),
+        clock_mhz=options.clock or CLOCK_MHZ,
         check=bool(options.check),
         **given(options, _NAMES),
     )
-    generate = together.generate
-    if not together.wanted(request):
-        if options.link_bytes is not None or options.link_latency is not None:
-            raise ValueError(
-                "--link-bytes and --link-latency must be left out: one device has no link"
-            )
-        generate = alone
+    links = (options.link_bytes, options.link_latency)
+    if links != (None, None) and not wanted(request):
+        raise ValueError("--link-bytes and --link-latency must be left out: one device has no link")
     with Work() as work:
         finished, path = generate(
-            request, say=work.say, write=_silent if options.json else work.write
+            request,
+            say=work.begin,
+            tell=work.say,
+            write=_silent if options.json else work.write,
+            progress=work.reach,
         )
     if options.json:
         print(json.dumps(finished, indent=1))
     else:
-        print(f"\n{_speed(finished)}\nreport: {path}")
+        print(f"\n{_speed(finished)}\n{where(finished, path)}")
     tell_failures(finished)
     return 0 if finished["passed"] else 1
 
@@ -64,6 +67,11 @@ def _speed(finished: Mapping[str, Any]) -> str:
         parts.append(f"{cycles:,.0f} cycles a token")
     if len(parts) > 1:
         parts[-1] += " (the prompt's included)"
+    if seconds := finished["clock_seconds"]:
+        speed = finished["positions"] / seconds
+        parts.append(f"{speed:,.4g} a second at {finished['clock_mhz']:g} MHz")
+    if joules := finished["joules"]:
+        parts.append(f"{joules / finished['positions'] * 1e3:,.4g} mJ a token by the ledger")
     if scale := finished.get("scale_out"):
         parts[0] += f" × {scale['devices']}"
         if scale["speed_up"]:

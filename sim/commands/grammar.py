@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from compiler.commands.options import LAYERS, add_board, add_coding, add_preset
+from compiler.commands.options import LAYERS, add_board, add_clock, add_coding, add_preset
 from golden.commands.options import MODEL, add_json, add_output, add_recipe
 from golden.console.parser import Command, Parser
 
@@ -26,6 +26,14 @@ counts the time step. A and B are functional, cycle, rtl or golden, or a file: a
 kept, a memory image, or an npz file with an array a region of memory. Exit status: 0 where they do
 not differ, 1 where they do, 2 where the request is at fault."""
 
+_COMPARE = """\
+Compares two runs of sim run or sim generate: what was asked for otherwise, and what came out
+otherwise of cycles, counters, joules, tokens and outputs, and by how much. What one of them does
+not know is left out. Exit status: 0 where the results are the same, 1 where they differ, 2 where
+the request is at fault."""
+
+_PLACE = "build/sim/MODEL/LAYER/PRESET-CODING-RECIPE-DEVICE, numbered where another request has it"
+
 _SWEEP = """\
 Measures every accelerator of a grid on the cycle device, which has the RTL's cycles, with the same
 vectors of a prompt; with each its area and energy, estimated. Runs on Dask: on workers that it
@@ -41,6 +49,7 @@ def parser() -> Parser:
     _add_run(made)
     _add_generate(made)
     _add_diverge(made)
+    _add_compare(made)
     _add_sweep(made)
     return made
 
@@ -61,14 +70,16 @@ def _add_run(made: Parser) -> None:
     add = command.group("run").add_argument
     add("--device", metavar="DEVICE", default="rtl", help="rtl, cycle or functional")
     add("--prompt", metavar="TEXT", help="whose last tokens' vectors are taken")
+    _add_prompt_ids(command)
     add("--tokens", metavar="N", type=int, help="how many (default: as the hardware has rows)")
     add("--rows", metavar="A:B", help="output channels of a single matrix, or how many")
     _add_compiled(command)
     _add_memory(command)
+    add_clock(command, "output", "of the hardware, for seconds (default: 100)")
     command.group("output").add_argument(
         "--waves", action="store_true", help="record waves beside the report"
     )
-    add_output(command, "where the run goes (default: build/sim/MODEL/LAYER)")
+    add_output(command, f"where the run goes (default: {_PLACE})")
     add_json(command)
 
 
@@ -78,6 +89,7 @@ def _add_generate(made: Parser) -> None:
     add = command.group("run").add_argument
     add("--device", metavar="DEVICE", default="functional", help="rtl, cycle or functional")
     add("--prompt", metavar="TEXT", help="the text to continue")
+    _add_prompt_ids(command)
     add("--tokens", metavar="N", type=int, default=64, help="to add at most")
     add("--context", metavar="N", type=int, help="positions (default: all that there are)")
     add("--check", choices=["golden"], help="golden: compare with its integer model")
@@ -102,7 +114,8 @@ def _add_generate(made: Parser) -> None:
         help="assumed of it: cycles before the first byte of an exchange (default: 100)",
     )
     _add_memory(command)
-    add_output(command, "where the run goes (default: build/sim/MODEL/all-PRESET)")
+    add_clock(command, "output", "of the hardware, for seconds (default: 100)")
+    add_output(command, f"where the run goes (default: {_PLACE})")
     add_json(command)
 
 
@@ -115,6 +128,7 @@ def _add_diverge(made: Parser) -> None:
     _add_layer(command, "in place of a whole model")
     add = command.group("run").add_argument
     add("--prompt", metavar="TEXT", help="the text to continue")
+    _add_prompt_ids(command)
     add("--tokens", metavar="N", type=int, help="to add at most (default: 1)")
     add("--context", metavar="N", type=int, help="positions (default: all that there are)")
     _add_compiled(command)
@@ -123,6 +137,14 @@ def _add_diverge(made: Parser) -> None:
         "--save", metavar="DIR", type=Path, help="keep the run of each device here"
     )
     add_output(command, "where the report goes (default: build/sim/MODEL/…)")
+    add_json(command)
+
+
+def _add_compare(made: Parser) -> None:
+    command = made.add_command("compare", "tell two runs apart", _COMPARE)
+    add = command.group("what is compared").add_argument
+    add("a", metavar="A", type=Path, help="the directory of a run, or its report")
+    add("b", metavar="B", type=Path, help="that of another")
     add_json(command)
 
 
@@ -166,6 +188,12 @@ def _add_what(command: Command) -> None:
 def _add_layer(command: Command, more: str = "") -> None:
     command.group("model").add_argument(
         "--layer", "--layers", metavar="LAYER,...", help=f"{LAYERS} {more}".rstrip()
+    )
+
+
+def _add_prompt_ids(command: Command) -> None:
+    command.group("run").add_argument(
+        "--prompt-ids", metavar="N,...", help="its tokens in place of the text"
     )
 
 

@@ -1,31 +1,40 @@
 """`python -m sim run`."""
 
 import argparse
-from dataclasses import replace
+import sys
 
+from compiler.predict.cycles import CLOCK_MHZ
 from golden.console.progress import Work
 from sim.check import report
-from sim.check import run as checked
-from sim.commands.options import given, refuse_fixed, tell_failures, timing
+from sim.check.check import Request, check
+from sim.commands.options import given, prompt, refuse_fixed, tell_failures, timing, where
+from sim.runs.place import retire
 
 __all__ = ["run"]
 
 _COMPILED = ("layer", "coding", "recipe", "tokens", "rows", "array", "no_skip")
-_NAMES = (*_COMPILED, "model", "preset", "device", "prompt", "compiled", "waves", "output")
+_NAMES = (*_COMPILED, "model", "preset", "device", "compiled", "waves", "output")
+_LAYER = "mlp0"
 
 
 def run(options: argparse.Namespace) -> int:
     """Run a layer, and print how it compares with golden."""
     refuse_fixed(options, _COMPILED)
+    if options.output is not None:
+        retire(options.output)  # before anything that is refused
     if options.compiled is None and options.layer is None:
-        raise argparse.ArgumentError(None, "--layer (such as mlp0) or --compiled must be given")
-    request = checked.Request(**given(options, _NAMES))
-    checked.forget(request)  # before anything that is refused
-    request = replace(request, timing=timing(options))
+        options.layer = _LAYER
+        print(f"python -m sim run: runs {_LAYER}: name others with --layer", file=sys.stderr)
+    request = Request(
+        timing=timing(options),
+        prompt=prompt(options),
+        clock_mhz=options.clock or CLOCK_MHZ,
+        **given(options, _NAMES),
+    )
     with Work() as work:
-        finished, path = checked.run(request, say=work.begin, progress=work.reach)
+        finished, path = check(request, say=work.begin, progress=work.reach)
     report.show(finished, options.json)
     tell_failures(finished)
     if not options.json:
-        print(f"report: {path}")
+        print(where(finished, path))
     return 0 if finished["passed"] else 1

@@ -82,7 +82,7 @@ class ModelRun:
     def counters(self) -> dict[str, int]:
         """Return every counter of `hw.contract.regs.COUNTERS`."""
         self._functions.cycle_model_counters(self._model, self._counters)
-        return {name: getattr(self._counters, name) for name, _ in c.Counters._fields_}
+        return {name: getattr(self._counters, name) for name, *_ in c.Counters._fields_}
 
     def _look(self) -> None:
         counters = self.counters()

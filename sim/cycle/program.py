@@ -22,7 +22,7 @@ def hardware(params: HwParams) -> c.Params:
     """Return the dimensions and latencies of the hardware."""
     p = params
     return c.Params(
-        **{name: getattr(p, name) for name, _ in c.Params._fields_ if hasattr(p, name)},
+        **{name: getattr(p, name) for name, *_ in c.Params._fields_ if hasattr(p, name)},
         header_words=HEADER.size // p.axi_data_width,
         slot_words=8 * SLOT_BYTES // p.axi_data_width,
         threshold_latency=Threshold.latency(p),

@@ -88,11 +88,12 @@ class GoldenModel:
 
     def scale_words(self, name: str, position: int) -> np.ndarray | None:
         """Return the scale words of a position's keys or values, (kv_heads,)."""
-        parts = [self._rows.get((f"{name}_{part}", position)) for part in ("mantissa", "exponent")]
-        if parts[0] is None or parts[1] is None:
+        mantissa = self._rows.get((f"{name}_mantissa", position))
+        exponent = self._rows.get((f"{name}_exponent", position))
+        if mantissa is None or exponent is None:
             return None
-        offsets = [isa.SCALE[part].offset for part in ("mantissa", "exponent")]
-        return sum(part.astype(np.int64) << at for part, at in zip(parts, offsets, strict=True))
+        mantissa = mantissa.astype(np.int64) << isa.SCALE["mantissa"].offset
+        return mantissa + (exponent.astype(np.int64) << isa.SCALE["exponent"].offset)
 
     def left(self) -> list[int]:
         """Return nothing: golden has no memory."""

@@ -4,26 +4,29 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from compiler.artifact.program import Compiled, load
-from golden.checkpoint.checkpoint import Checkpoint
-from golden.checkpoint.prompt import prompt_ids
+from golden.checkpoint.interface import Checkpoint
+from golden.checkpoint.prompt import Prompt
 from golden.model.integer import IntegerModel
 from golden.model.prepare import prepare
+from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
-from sim.check import cases
-from sim.check.activations import default_prompt
-from sim.check.recipe import recipe_of
-from sim.check.run import OUTPUT_ROOT, alone
+from sim.check.case import Case, of_directory
+from sim.check.case import of_layers as case_of_layers
+from sim.check.origin import recipe_of
 from sim.device import NO_TOKEN, Registers
 from sim.diverge.golden import GoldenLayers, GoldenModel
 from sim.diverge.sources import Source
-from sim.generate.whole import GenerateRequest, compiled_model
+from sim.generate.compiled import compiled_model
+from sim.generate.request import MODEL, PRESET, GenerateRequest
+from sim.generate.text import registers_of, text_ids
+from sim.runs.place import Place, hardware_names, place_of, taken
 
 __all__ = ["Program", "of_layers", "of_model", "program_of"]
 
@@ -46,6 +49,8 @@ class Program:
         What the host sets.
     golden : callable
         Runs the golden model, and returns its side.
+    prompt : str or sequence of int
+        What the inputs or `ids` are of.
     """
 
     compiled: Compiled
@@ -53,6 +58,7 @@ class Program:
     ids: list[int]
     registers: Registers
     golden: Callable[[], Source]
+    prompt: Prompt = ""
 
     def memory(self) -> np.ndarray:
         """Return memory before the start."""
@@ -74,9 +80,9 @@ class Program:
 
 
 def program_of(
-    request: GenerateRequest, layer: str | None, say: Say, until_the_end: ExitStack
-) -> tuple[Program, str, Path]:
-    """Return what a request asks for, the prompt, and a directory for the report.
+    request: GenerateRequest, layer: str | None, runner: str, say: Say, until_the_end: ExitStack
+) -> tuple[Program, Place]:
+    """Return what a request asks for, and a place for the report.
 
     Parameters
     ----------
@@ -84,10 +90,12 @@ def program_of(
         The model, the prompt and how much of it.
     layer : str, optional
         Layers (``mlp0``) in place of a whole model.
+    runner : str
+        What runs it, for the name of the place.
     say : callable
         Is told what is being done.
     until_the_end : ExitStack
-        Holds the directory.
+        Holds the place.
 
     Raises
     ------
@@ -98,20 +106,15 @@ def program_of(
     if request.compiled is not None:
         compiled = load(request.compiled, preset(request.preset) if request.preset else None)
     if layer is not None or (compiled is not None and not compiled.is_model):
-        return _layers(request, layer, compiled, say, until_the_end)
+        return _layers(request, layer, compiled, runner, say, until_the_end)
     if request.tokens < 1:
         raise ValueError(f"tokens must be at least 1, not {request.tokens}")
-    compiled, checkpoint, directory = compiled_model(request, say, until_the_end)
-    prompt = default_prompt(checkpoint.config.name) if request.prompt is None else request.prompt
-    ids = prompt_ids(checkpoint, prompt)
-    if len(ids) + request.tokens > compiled.context:
-        raise ValueError(
-            f"the prompt has {len(ids)} tokens and {request.tokens} are to follow, more than the "
-            f"{compiled.context} positions that the model is compiled for: ask for fewer"
-        )
-    stop = checkpoint.tokenizer.eos_ids
-    program = of_model(compiled, checkpoint, ids, request.tokens, stop[0] if stop else NO_TOKEN)
-    return program, prompt, directory
+    opened = compiled_model(request, runner, say, until_the_end)
+    checkpoint, prompt = opened.checkpoint, request.prompt_of(opened.checkpoint.config.name)
+    ids = text_ids(checkpoint, prompt, request.tokens, opened.compiled.context)
+    stop = registers_of(ids, checkpoint, request.tokens).stop_token
+    program = of_model(opened.compiled, checkpoint, ids, request.tokens, stop)
+    return replace(program, prompt=prompt), opened.place
 
 
 def of_model(
@@ -130,7 +133,7 @@ def of_model(
     return Program(compiled=compiled, inputs={}, ids=ids, registers=registers, golden=golden)
 
 
-def of_layers(case: cases.Case) -> Program:
+def of_layers(case: Case) -> Program:
     """Return the program of a layer."""
     return Program(
         compiled=case.compiled,
@@ -138,6 +141,7 @@ def of_layers(case: cases.Case) -> Program:
         ids=[],
         registers=Registers(),
         golden=lambda: GoldenLayers(case.expected),
+        prompt=case.prompt,
     )
 
 
@@ -145,31 +149,40 @@ def _layers(
     request: GenerateRequest,
     layer: str | None,
     compiled: Compiled | None,
+    runner: str,
     say: Say,
     until_the_end: ExitStack,
-) -> tuple[Program, str, Path]:
-    def directory(model: str, layers: str) -> Path:
-        names = (cases.file_name(name) for name in (model, layers))
-        return request.output or OUTPUT_ROOT.joinpath(*names)
-
-    def compiled_directory(model: str) -> Path:
-        place = directory(model, layer)
-        until_the_end.enter_context(alone(place))
-        return place / "compiled"
+) -> tuple[Program, Place]:
+    def take(model: str, layers: str, *names: str) -> Place:
+        own = request.output or place_of(model, layers, *names, runner)
+        asked = {**request.asked(model), "layer": layers, "device": runner}
+        return until_the_end.enter_context(taken(own, asked, fixed=request.output is not None))
 
     if compiled is not None:
-        case = cases.of_directory(compiled, request.model, prompt=request.prompt, say=say)
-    else:
-        case = cases.of_layers(
-            request.model or "smollm2-135m",
-            layer.split(","),
-            params=preset(request.preset or "edge"),
-            recipe=request.recipe,
-            coding=request.coding,
-            rows=None,
-            prompt=request.prompt,
-            tokens=None,
-            directory=compiled_directory,
-            say=say,
-        )
-    return of_layers(case), case.prompt, directory(case.model, case.layer)
+        case = of_directory(compiled, request.model, prompt=request.prompt, say=say)
+        manifest = compiled.manifest
+        names = (manifest["coding"], manifest["recipe"]["name"])
+        place = take(case.model, case.layer, *hardware_names(compiled.params), *names)
+        return of_layers(case), place
+    layers = layer or ""
+    params, recipe = preset(request.preset or PRESET), load_recipe(request.recipe)
+    places: list[Place] = []
+
+    def compiled_directory(model: str) -> Path:
+        names = (*hardware_names(params), request.coding, recipe.name)
+        places.append(take(model, layers, *names))
+        return places[0].directory / "compiled"
+
+    case = case_of_layers(
+        request.model or MODEL,
+        layers.split(","),
+        params=params,
+        recipe=recipe,
+        coding=request.coding,
+        rows=None,
+        prompt=request.prompt,
+        tokens=None,
+        directory=compiled_directory,
+        say=say,
+    )
+    return of_layers(case), places[0]

@@ -33,7 +33,7 @@ def save(record: Record, about: dict[str, Any], path: Path) -> None:
             about=np.array(json.dumps({**about, "end": record.end, "batches": len(counts)})),
             addresses=record.addresses,
             values=record.values,
-            **{f"counts{number}": n for number, n in counts.items()},
+            **{f"counts{number}": n for number, n in counts.items()},  # pyright: ignore[reportArgumentType] - numpy takes any name
         )
     work.rename(path)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,7 @@ class Machine:
         return Result(counters=counters, error=error, position=self.flow.position)
 
     def _observation(
-        self, index: int, opcode: Opcode, fields: dict[str, int], found: dict[str, object]
+        self, index: int, opcode: Opcode, fields: dict[str, int], found: Mapping[str, Any]
     ) -> Observation:
         flow = self.flow
         return Observation(
@@ -129,7 +130,7 @@ class Machine:
             token=flow.token,
             ends=flow.ends,
             counts=self.counts,
-            **{"thresholds": self.thresholds} | found,
+            **{"thresholds": self.thresholds, **found},
         )
 
     def _read_vector(self, address: int, elements: int) -> np.ndarray:
@@ -232,7 +233,8 @@ class Machine:
         a += a_by_token * self.flow.token * stride
         b += b_by_position * position * stride
         for row in range(rows):
-            for _ in range(VECTOR_PASSES.get(op, 1)):  # each is traffic
+            x = self._read_vector(a + row * stride, elements)
+            for _ in range(VECTOR_PASSES.get(op, 1) - 1):  # each is traffic
                 x = self._read_vector(a + row * stride, elements)
             z = None
             if op not in VECTOR_UNARY:

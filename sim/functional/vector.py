@@ -37,6 +37,8 @@ def operate(operation: VectorOp, x: np.ndarray, z: np.ndarray | None, constant: 
     """
     if operation is VectorOp.COPY:
         return x.copy()
+    if z is None:
+        raise ValueError(f"{operation.name} needs a row of b")
     if operation is VectorOp.ADD:
         return _as_vector(x.astype(np.int64) + z)
     if operation is VectorOp.NORM:

@@ -1,38 +1,37 @@
-"""Continues a text on a device: the program of a whole model, from its prompt on."""
+"""Continues a text on a device, or on several: the program of a whole model, from its prompt on."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy
-import torch
-
-from compiler.artifact.program import Compiled
-from golden.checkpoint.checkpoint import Checkpoint
+from golden.checkpoint.prompt import Prompt
 from golden.model.integer import IntegerModel
 from golden.model.prepare import prepare
-from hw.contract.regs import Error
-from sim.check import report
-from sim.check.activations import default_prompt
-from sim.check.recipe import recipe_of
-from sim.check.run import Clock, preset_name
-from sim.device import Device, Registers, Result, no_counts
-from sim.devices import Options, open_device, require_device
-from sim.errors import HardwareFault
+from sim.check.origin import recipe_of
+from sim.device import no_counts
+from sim.generate.compiled import Opened
+from sim.generate.one import OneDevice
+from sim.generate.outcome import Outcome, Run
+from sim.generate.request import GenerateRequest
+from sim.generate.several import SeveralDevices, wanted
 from sim.generate.text import Text, decoded, difference, made_tokens, registers_of, text_ids
-from sim.generate.whole import GenerateRequest, compiled_model
-from sim.rtl.verilog import tool_versions
+from sim.runs.clock import Clock
+from sim.runs.energy import effort
+from sim.runs.place import REPORT, preset_name, retire, write_json
 
-__all__ = ["generate", "report_of"]
+__all__ = ["generate"]
 
 
 def generate(
     request: GenerateRequest,
     *,
     say: Callable[[str], None] = lambda _doing: None,
+    tell: Callable[[str], None] = lambda _made: None,
     write: Callable[[str], None] = lambda _text: None,
-) -> tuple[dict[str, object], Path]:
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> tuple[dict[str, Any], Path]:
     """Generate what is asked for.
 
     Parameters
@@ -40,9 +39,13 @@ def generate(
     request : GenerateRequest
         What it is.
     say : callable
-        Is told what is being done.
+        Is told what is done next.
+    tell : callable
+        Is told of each token its number, and the cycles so far where the device knows.
     write : callable
         Is given the text, prompt and all, piece by piece as the device makes it.
+    progress : callable
+        Is told how many positions are done, and how many there are at most.
 
     Returns
     -------
@@ -56,123 +59,64 @@ def generate(
     ToolError
         Where a tool is missing or fails.
     """
-    _check(request)
-    clock = Clock()
+    if request.output is not None:
+        retire(request.output)
+    if request.tokens < 1:
+        raise ValueError(f"tokens must be at least 1, not {request.tokens}")
+    clock, kind = Clock(), SeveralDevices if wanted(request) else OneDevice
     with ExitStack() as until_the_end:
         with clock.part("compile"):
-            compiled, checkpoint, directory = compiled_model(request, say, until_the_end)
-            memory = compiled.image({})
-        name = checkpoint.config.name
-        prompt = default_prompt(name) if request.prompt is None else request.prompt
+            runner = kind(request, say, until_the_end)
+        opened = runner.opened
+        compiled, checkpoint = opened.compiled, opened.checkpoint
+        prompt = request.prompt_of(checkpoint.config.name)
         ids = text_ids(checkpoint, prompt, request.tokens, compiled.context)
-        path = directory / "report.json"
-        path.unlink(missing_ok=True)  # an older run's report must not stand for this one
-        with clock.part("build"):
-            options = Options(timing=request.timing, say=say)
-            device = open_device(request.device, compiled.params, options)
-        say(f"{request.device} device")
-        text = Text(checkpoint=checkpoint, write=write, ids=list(ids), prompt_end=len(ids))
-        text.begin()
-        tokens = compiled.token_words(memory)
-        tokens[: len(ids)] = ids
         registers = registers_of(ids, checkpoint, request.tokens)
-        with clock.part("generate"):
-            finished = _execute(device, compiled, memory, registers, text)
-        failures = []
-        if isinstance(finished, HardwareFault):
-            failures, finished, made = [str(finished)], None, []
-        else:
-            made = made_tokens(tokens, ids, finished, checkpoint)
-            if finished.error is not Error.NONE:
-                failures.append(
-                    f"the program ended on {request.device} at position {finished.position} with "
-                    f"error {finished.error.name}"
-                )
-        for token in made[len(text.ids) - len(ids) :]:  # of a device that told none of them
-            text.add(token)
-        if request.check and finished is not None:
+        text = Text(
+            checkpoint=checkpoint,
+            write=write,
+            tell=lambda made: tell(f"{runner.label}, {made}"),
+            progress=progress,
+            ids=list(ids),
+            prompt_end=len(ids),
+            tokens=request.tokens,
+        )
+        text.begin()
+        outcome = runner.run(Run(ids=ids, registers=registers, text=text, clock=clock, say=say))
+        made, failures = [], list(outcome.failures)
+        if outcome.result is not None:
+            made = made_tokens(outcome.words, ids, outcome.result, checkpoint)
+            text.catch_up(made)
+        if request.check and outcome.result is not None:
             say("golden model")
             with clock.part("golden"):
                 recipe = recipe_of(compiled)
                 model = IntegerModel(prepare(checkpoint, recipe), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
-            failures += difference(want, made, len(ids), request.device)
-            if request.device != "functional":
-                say("functional device")
-                with clock.part("functional"):
-                    failures += _other(compiled, ids, registers, finished, memory, request.device)
-        whole = report_of(
-            request, compiled, checkpoint, prompt, ids, made, finished, failures, clock.seconds
-        )
-        report.write(whole, path)
-    return whole, path
+            failures += difference(want, made, len(ids), runner.label)
+        finished = _report(request, opened, outcome, prompt, ids, made, failures, clock)
+        path = opened.place.directory / REPORT
+        write_json(finished, path)
+    return finished, path
 
 
-def _check(request: GenerateRequest) -> None:
-    require_device(request.device)
-    if request.tokens < 1:
-        raise ValueError(f"tokens must be at least 1, not {request.tokens}")
-
-
-def _execute(
-    device: Device,
-    compiled: Compiled,
-    memory: numpy.ndarray,
-    registers: Registers,
-    text: Text,
-) -> Result | HardwareFault:
-    try:
-        return device.execute(
-            memory, compiled.program_address, compiled.params, registers, text.take
-        )
-    except HardwareFault as fault:
-        return fault
-
-
-def _other(
-    compiled: Compiled,
-    ids: list[int],
-    registers: Registers,
-    finished: Result,
-    memory: numpy.ndarray,
-    device: str,
-) -> list[str]:
-    """Return what a device leaves or counts other than the functional one, a sentence each."""
-    expected = compiled.image({})
-    compiled.token_words(expected)[: len(ids)] = ids
-    functional = open_device("functional", compiled.params)
-    reference = functional.execute(expected, compiled.program_address, compiled.params, registers)
-    differing = numpy.flatnonzero(memory != expected)
-    left = []
-    if differing.size:
-        at = int(differing[0])
-        left.append(
-            f"{differing.size} bytes of memory, the first at {compiled.place_of(at)}: the "
-            f"functional device leaves {expected[at]}, {device} {memory[at]}"
-        )
-    return left + [
-        f"counter {name}: the functional device says {value}, {device} says {got}"
-        for name, value in reference.counters.items()
-        if None not in (value, got := finished.counters[name]) and value != got
-    ]
-
-
-def report_of(
+def _report(
     request: GenerateRequest,
-    compiled: Compiled,
-    checkpoint: Checkpoint,
-    prompt: str,
+    opened: Opened,
+    outcome: Outcome,
+    prompt: Prompt,
     ids: list[int],
     made: list[int],
-    finished: Result | None,
     failures: list[str],
-    seconds: dict[str, float],
-) -> dict[str, object]:
-    """Return the report of a run; `finished` is None where it did not come to an end."""
-    manifest = compiled.manifest
-    counters = finished.counters if finished else no_counts()
-    positions = finished.position if finished else 0
+    clock: Clock,
+) -> dict[str, Any]:
+    """Return the report of a run."""
+    compiled, checkpoint = opened.compiled, opened.checkpoint
+    manifest, result = compiled.manifest, outcome.result
+    counters = result.counters if result else no_counts()
+    positions = result.position if result else 0
     cycles = counters["cycles"]
+    spent = clock.seconds.get("generate", 0.0)
     return {
         "model": checkpoint.config.name,
         "preset": preset_name(compiled.params),
@@ -182,7 +126,7 @@ def report_of(
         "memory_bytes": compiled.memory_bytes,
         "device": request.device,
         **asdict(request.timing),
-        "prompt": prompt,
+        "prompt": prompt if isinstance(prompt, str) else list(prompt),
         "prompt_tokens": ids,
         "tokens": made,
         "text": decoded(checkpoint, made),
@@ -190,17 +134,14 @@ def report_of(
         "failures": failures,
         "checked_with": "golden" if request.check else None,
         "positions": positions,
-        "seconds_per_position": round(seconds["generate"] / positions, 6) if positions else None,
+        "seconds_per_position": round(spent / positions, 6) if positions else None,
         "cycles_per_position": round(cycles / positions, 1) if cycles and positions else None,
         "counters": counters,
-        "wall_seconds": round(sum(seconds.values()), 3),
-        "seconds": {part: round(value, 3) for part, value in seconds.items()},
+        **effort(compiled, counters, outcome.tally, outcome.tallied, request.clock_mhz),
+        **clock.report(),
         "params": manifest["params"],
         "fingerprint": compiled.fingerprint,
-        "versions": {
-            **tool_versions(),
-            "numpy": numpy.__version__,
-            "torch": torch.__version__,
-        },
         "weights": manifest["weights"],
+        **opened.place.about,
+        **outcome.more,
     }

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 import numpy
 
-from golden.checkpoint.checkpoint import Checkpoint
+from golden.checkpoint.interface import Checkpoint
 from golden.checkpoint.prompt import Prompt, prompt_ids
 from sim.device import NO_TOKEN, Registers, Result
 
@@ -15,31 +15,57 @@ __all__ = ["Text", "decoded", "difference", "made_tokens", "registers_of", "text
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """Turns tokens into text as they come; `ids` begin as the prompt's, which `prompt_end` are."""
+    """Turns tokens into text as they come.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Whose tokens they are.
+    write : callable
+        Is given what is added to the text.
+    tell : callable
+        Is told of each token its number, and the cycles so far where the device knows.
+    progress : callable
+        Is told how many positions are done, and how many there are at most.
+    ids : list of int
+        All tokens so far; they begin as the prompt's.
+    prompt_end, tokens : int
+        How many the prompt has, and how many are to follow at most.
+    """
 
     checkpoint: Checkpoint
     write: Callable[[str], None]
+    tell: Callable[[str], None]
+    progress: Callable[[int, int], None]
     ids: list[int]
     prompt_end: int
+    tokens: int
 
     def begin(self) -> None:
         """Write the prompt."""
         self.write(decoded(self.checkpoint, self.ids))
 
-    def add(self, token: int) -> None:
-        """Write what one more token adds to the text."""
-        decode = lambda ids: decoded(self.checkpoint, ids)  # noqa: E731
-        before = decode(self.ids).rstrip("\ufffd")
-        self.ids.append(token)
-        # A character may take several tokens; until then they decode to this one.
-        self.write(decode(self.ids).rstrip("\ufffd")[len(before) :])
-
-    def take(self, position: int, token: int) -> None:
+    def take(self, position: int, token: int, cycles: int | None = None) -> None:
         """Add what a device puts at a position, unless it is the prompt's or the text has ended."""
         stop = self.checkpoint.tokenizer.eos_ids
         ended = len(self.ids) > self.prompt_end and self.ids[-1] in stop
-        if position >= self.prompt_end and not ended:
-            self.add(token)
+        if position < self.prompt_end or ended:
+            return
+        self._add(token)
+        number = f"token {len(self.ids) - self.prompt_end} of {self.tokens}"
+        self.tell(number if cycles is None else f"{number}, {cycles:,} cycles")
+        self.progress(position, self.prompt_end + self.tokens - 1)
+
+    def catch_up(self, made: Sequence[int]) -> None:
+        """Add those of all tokens made that a device has told nothing of."""
+        for token in made[len(self.ids) - self.prompt_end :]:
+            self._add(token)
+
+    def _add(self, token: int) -> None:
+        before = decoded(self.checkpoint, self.ids).rstrip("\ufffd")
+        self.ids.append(token)
+        # A character may take several tokens; until then they decode to this one.
+        self.write(decoded(self.checkpoint, self.ids).rstrip("\ufffd")[len(before) :])
 
 
 def decoded(checkpoint: Checkpoint, ids: Sequence[int]) -> str:

@@ -31,7 +31,8 @@ def cycle_limit(compiled: Compiled, timing: Timing) -> int:
     that twice, and longer by the stalls.
     """
     params = compiled.params
-    cycles = channels = steps = tokens = 0
+    cycles = channels = tokens = 0
+    steps: dict[int, int] = {}
     word_cycles = 1 + timing.latency / params.max_burst_words
     for opcode, fields in compiled.instructions():
         if opcode is Opcode.ENCODE:

@@ -14,9 +14,9 @@ from compiler.boards.board import boards
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.console.places import outputs
 from golden.recipe.recipe import load_recipe
-from sim.check import cases
-from sim.check.run import LOCK, alone
+from sim.check.origin import load_checkpoint
 from sim.errors import HardwareFault, ToolError
+from sim.runs.place import LOCK, alone, file_name
 from sim.sweep import cluster, figure, grid, pareto, table
 from sim.sweep.firing import Firing, fire_all
 from sim.sweep.grid import Configuration
@@ -73,7 +73,7 @@ def sweep(
         if request.scheduler is not None:  # what does not answer is refused at once
             say(f"connecting to {request.scheduler}")
             client = until_the_end.enter_context(cluster.connect(request.scheduler, 0))
-        checkpoint = cases.load_checkpoint(request.model or _MODEL, say)
+        checkpoint = load_checkpoint(request.model or _MODEL, say)
         directory = _directory(request, checkpoint, layers)
         prompt, tokens = prompt_of(request, checkpoint, points)
         firings = fire_all(checkpoint, recipes, layers, prompt, tokens, say)
@@ -136,7 +136,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _directory(request: SweepRequest, checkpoint: Checkpoint, layers: list[str]) -> Path:
     names = (checkpoint.config.name, ",".join(layers))
-    return request.output or outputs("sweep").joinpath(*map(cases.file_name, names))
+    return request.output or outputs("sweep").joinpath(*map(file_name, names))
 
 
 def _facts(

@@ -9,8 +9,8 @@ from compiler.passes.quantize import Weights
 from golden.model.spiking import SpikingMatrix
 from golden.numerics.weights import QuantizedWeight
 from sim.check.activations import random_vectors
-from sim.check.compare import judge
 from sim.check.expected import expect
+from sim.check.verdict import judge
 from sim.device import Timing
 from sim.functional.device import Functional
 from sim.rtl.device import Run

@@ -17,8 +17,8 @@ from sim.cycle.device import Cycle
 from sim.device import NO_TOKEN, Registers, Timing
 from sim.functional.device import Functional
 from sim.scale.compare import differences
+from sim.scale.host import execute
 from sim.scale.link import Interconnect, Link
-from sim.scale.run import execute
 from tests.compiler.models import RandomCheckpoint, recipe
 
 PARAMS = preset("test")
@@ -57,7 +57,7 @@ class Pair:
             memories,
             registers,
             self.between,
-            lambda _start: device(),
+            lambda _start, _at: device(),
             lambda position, token: self.told.append((position, token)),
         )
         assert progress.error is finished.error

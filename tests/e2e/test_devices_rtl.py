@@ -7,8 +7,8 @@ from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.cycle.device import Cycle
 from sim.device import Registers, Timing
+from sim.scale.host import execute
 from sim.scale.link import Interconnect, Link
-from sim.scale.run import execute
 from tests.compiler.models import RandomCheckpoint, recipe
 
 
@@ -33,7 +33,7 @@ def test_segments_in_rtl_are_those_of_the_cycle_device(rtl, seed, tmp_path):
             memories,
             Registers(prompt_end=1, end_position=2),
             Interconnect(shards, memories, Link()),
-            lambda _start, device=device: device,
+            lambda _start, _at, device=device: device,
         )
         assert progress.error is Error.NONE
         seen.append((progress, [memory.tobytes() for memory in memories]))

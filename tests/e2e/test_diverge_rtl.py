@@ -15,10 +15,10 @@ from golden.model.integer import IntegerModel
 from hw.contract import isa
 from hw.contract.presets import preset
 from sim.device import Timing
+from sim.diverge.diverge import execute, outcome_of
 from sim.diverge.explain import explain
 from sim.diverge.locate import compare
 from sim.diverge.program import of_model
-from sim.diverge.run import execute, outcome_of
 from sim.diverge.sources import Replay
 from sim.rtl.device import Rtl
 from tests.compiler.models import RandomCheckpoint, recipe

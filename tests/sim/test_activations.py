@@ -4,7 +4,7 @@ import pytest
 
 from golden.checkpoint.checkpoint import load
 from golden.checkpoint.prompt import prompt_ids
-from sim.check.cases import file_name
+from sim.runs.place import file_name
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,6 @@ def test_a_compiled_directory_knows_its_checkpoint(stories, stories260k, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "--layer (such as mlp0) or --compiled must be given (see --help)"),
         (("--layer", "mlp0", "--preset", "huge"), "preset must be one of {presets}, not 'huge'"),
         (
             ("--layer", "mlp0", "--coding", "morse"),
@@ -278,30 +277,60 @@ def test_a_run_that_breaks_off_leaves_no_older_report(stories, capsys, monkeypat
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("by_path", [False, True], ids=["known", "path"])
-def test_a_refused_request_leaves_no_older_report(
-    stories260k, capsys, monkeypatch, tmp_path, refused, by_path
+def test_a_refused_request_leaves_no_older_report_where_it_was_to_go(
+    stories, tmp_path, capsys, refused
 ):
-    monkeypatch.setattr("sim.check.run.OUTPUT_ROOT", tmp_path)
-    model = str(stories260k) if by_path else "stories260k"
-    layer = ("--layer", "mlp0", "--model", model, "--preset", "test", "--device", "functional")
+    layer = (*stories, "--layer", "mlp0")
     assert run(*layer) == 0
-    (made,) = tmp_path.glob("*/mlp0/report.json")
     capsys.readouterr()
     refusal(capsys, *layer, *refused)
-    assert not made.exists()
+    assert not (tmp_path / "out" / "report.json").exists()
+    assert (tmp_path / "out" / "report.previous.json").exists()
 
 
-def test_a_refused_directory_leaves_no_older_report(stories, capsys, monkeypatch, tmp_path):
-    assert run(*stories, "--layer", "mlp0") == 0
-    monkeypatch.setattr("sim.check.run.OUTPUT_ROOT", tmp_path)
-    compiled = ("--compiled", str(tmp_path / "out" / "compiled"), "--device", "functional")
-    assert run(*compiled) == 0
-    report = tmp_path / "stories260k" / "mlp0" / "report.json"
-    assert report.exists()
+def test_each_request_has_a_place_of_its_own(stories260k, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sim.runs.place.OUTPUT_ROOT", tmp_path)
+    layer = ("--model", "stories260k", "--preset", "test", "--device", "functional")
+    layer += ("--layer", "k0")
+    for options in ((), ("--seed", "3"), ("--prompt", "Tom"), (), ("--prompt", "Once upon a time")):
+        assert run(*layer, *options) == 0
+    places = tmp_path / "stories260k" / "k0"
+    assert sorted(place.name for place in places.iterdir()) == [
+        f"test-csd-w8-functional{number}" for number in ("", ".2", ".3")
+    ]
+    seeds = [json.loads((place / "report.json").read_text())["seed"] for place in places.iterdir()]
+    assert sorted(seeds) == [0, 0, 3]
+    again = places / "test-csd-w8-functional"
+    assert (again / "report.previous.json").exists()
+    assert capsys.readouterr().out.rstrip().endswith("; the one before: report.previous.json")
+    asked = json.loads((again / "run.json").read_text())
+    assert {"command", "version", "commit", "started", "request"} <= asked.keys()
+    assert asked["request"]["seed"] == 0
+    assert run(*layer, "--coding", "unary") == 0
+    assert (places / "test-unary-w8-functional" / "report.json").exists()
+
+
+def test_without_a_layer_one_is_run_and_named(stories, tmp_path, capsys):
+    assert run(*stories) == 0
+    assert capsys.readouterr().err == "python -m sim run: runs mlp0: name others with --layer\n"
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["layer"] == "mlp0"
+
+
+def test_tokens_in_place_of_a_text(stories, tmp_path, capsys):
+    layer = (*stories, "--layer", "k0")
+    assert run(*layer, "--prompt", "Once upon a time") == 0
+    text = json.loads((tmp_path / "out" / "report.json").read_text())
+    ids = ",".join(map(str, load("stories260k").tokenizer.encode("Once upon a time")))
+    assert run(*layer, "--prompt-ids", ids) == 0
+    made = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert made["events"] == text["events"] and made["spikes"] == text["spikes"]
     capsys.readouterr()
-    refusal(capsys, *compiled, "--model", "none.gguf")
-    assert not report.exists()
+    assert refusal(capsys, *layer, "--prompt-ids", "1,x") == (
+        "--prompt-ids must be whole numbers such as 1,2,3, not '1,x'"
+    )
+    assert refusal(capsys, *layer, "--prompt-ids", "1", "--prompt", "a") == (
+        "--prompt and --prompt-ids are one too many: give the text or its tokens"
+    )
 
 
 def test_help_needs_no_heavy_import():

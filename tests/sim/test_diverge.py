@@ -19,10 +19,10 @@ from hw.contract.isa import Opcode, VectorOp
 from hw.contract.presets import preset
 from sim.__main__ import main
 from sim.device import Timing
+from sim.diverge.diverge import execute, outcome_of
 from sim.diverge.explain import explain
 from sim.diverge.locate import compare
 from sim.diverge.program import of_model
-from sim.diverge.run import execute, outcome_of
 from sim.diverge.sources import Replay
 from sim.functional import arithmetic, vector
 from sim.functional.device import Functional

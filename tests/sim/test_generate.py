@@ -14,7 +14,7 @@ from sim import devices
 from sim.__main__ import main
 from sim.functional.device import Functional
 from sim.generate.generate import generate
-from sim.generate.whole import GenerateRequest
+from sim.generate.request import GenerateRequest
 
 STORY = "Once upon a time, there was a little girl named Lily."
 
@@ -228,6 +228,6 @@ def test_a_text_ends_with_its_end(stories, tmp_path, monkeypatch):
     for eos_ids in ((tokens[9],), (tokens[19], tokens[9])):
         first = tokens.index(tokens[9])
         ending = replace(checkpoint.tokenizer, eos_ids=eos_ids)
-        monkeypatch.setattr("golden.checkpoint.checkpoint.Checkpoint.tokenizer", ending)
+        monkeypatch.setattr("golden.checkpoint.checkpoint.LoadedCheckpoint.tokenizer", ending)
         assert run(*stories, "--tokens", 20, "--check", "golden") == 0
         assert report_of(tmp_path)["tokens"] == tokens[: first + 1]

@@ -7,7 +7,7 @@ import pytest
 
 from compiler.programs.layers import build
 from hw.contract.presets import preset
-from sim.check.recipe import recipe_of
+from sim.check.origin import recipe_of
 from tests.compiler.models import RandomCheckpoint, recipe
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,19 +12,25 @@ from golden.model.spiking import SpikingLinear
 from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.check import report
-from sim.check.cases import Case
-from sim.check.compare import judge
+from sim.check.case import Case
 from sim.check.expected import expect
+from sim.check.verdict import judge
 from sim.cycle.device import Cycle
 from sim.errors import HardwareFault
 from sim.functional.device import Functional
 from sim.rtl.device import RtlResult
+from sim.runs.clock import Clock
+from sim.runs.energy import effort
+from sim.runs.place import Place, write_json
+from sim.runs.tally import Tally
 from tests.compiler.models import RandomCheckpoint, recipe
 
 REQUIRED = """model layer preset coding recipe seed device bit_exact values_compared mismatches
 cycles events silent_channels synaptic_operations weight_bytes_read dense_weight_bytes
 dram_bytes_read dram_bytes_written stall_cycles wall_seconds fingerprint versions weights tokens
-latency stalls addition_cost_cycles matrices between_matrices array skip_silent""".split()
+latency stalls addition_cost_cycles matrices between_matrices array skip_silent
+spikes silent_share clock_mhz clock_seconds joules memory_joules energy command waves outputs
+previous""".split()
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +147,11 @@ def test_another_fingerprint_is_named(case, functional):
     assert sentence == f"the fingerprint of the hardware is 00ff, that of the program {ours}"
 
 
-def assembled(case, found, counters):
+def assembled(case, found, counters, waves=None):
+    clock = Clock()
+    clock.seconds.update({"compile": 1.5, "simulate": 2.25})
+    tally = Tally(case.compiled)
+    reference = Functional(tally).run(case.compiled, case.inputs)
     return report.assemble(
         case,
         found,
@@ -148,8 +159,10 @@ def assembled(case, found, counters):
         device="rtl",
         counters=counters,
         settings={"seed": 4, "latency": 60, "stalls": 0.25},
-        seconds={"compile": 1.5, "simulate": 2.25},
-        versions={"tool": "1"},
+        effort=effort(case.compiled, counters, tally, reference.counters, 200.0),
+        clock=clock,
+        place=Place(Path("here"), {"command": "python -m sim run", "versions": {"tool": "1"}}),
+        waves=waves,
     )
 
 
@@ -161,7 +174,7 @@ def test_the_report_says_everything(case, functional, tmp_path):
     assert (made["model"], made["layer"], made["recipe"]) == ("random", "v1", "mine")
     assert (made["weights"], made["wall_seconds"]) == ("real", 3.75)
     assert made["events"] == case.expected.counters["events"]
-    report.write(made, tmp_path / "deep" / "report.json")
+    write_json(made, tmp_path / "deep" / "report.json")
     assert json.loads((tmp_path / "deep" / "report.json").read_text()) == json.loads(
         json.dumps(made)
     )

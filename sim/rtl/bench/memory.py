@@ -113,7 +113,7 @@ def counts() -> Counts:
     """Return the counts so far."""
     raw = _Counts()
     _functions().dram_counts(ctypes.byref(raw))
-    return Counts(*(getattr(raw, name) for name, _ in _Counts._fields_))
+    return Counts(*(getattr(raw, name) for name, *_ in _Counts._fields_))
 
 
 def fault() -> str:

@@ -46,7 +46,7 @@ def execute(
     memories: Sequence[np.ndarray],
     registers: Registers,
     interconnect: Interconnect,
-    device: Callable[[int], Device],
+    device: Callable[[int, int], Device],
     on_token: Callable[[int, int], None] = lambda _position, _token: None,
 ) -> Progress:
     """Run a whole model on several devices, as one device runs it from one start.
@@ -62,7 +62,7 @@ def execute(
     interconnect : Interconnect
         Between the memories.
     device : callable
-        Returns what executes a start, given the number of those before.
+        Returns what executes a start, given the number of those before and the place of its shard.
     on_token : callable
         Is given each position and the token that is put there.
     """
@@ -79,9 +79,9 @@ def execute(
             exchange = segment[0].exchange
             if exchange == TOKENS and position + 1 < registers.prompt_end:
                 continue  # the next token is the host's
-            slowest = 0
+            slowest: int | None = 0
             for at, (shard, memory) in enumerate(zip(shards, memories, strict=True)):
-                finished = device(starts).execute(
+                finished = device(starts, at).execute(
                     memory, segment[at].address, shard.params, own, lambda _position, _token: None
                 )
                 starts += 1
@@ -91,8 +91,14 @@ def execute(
                     progress.where = f"device {at}, segment {segment[at].name}"
                     return progress
                 cycles = finished.counters["cycles"]
-                slowest = None if cycles is None else max(slowest, cycles)
-            progress.cycles = None if slowest is None else progress.cycles + slowest
+                if cycles is None or slowest is None:
+                    slowest = None
+                else:
+                    slowest = max(slowest, cycles)
+            if slowest is None or progress.cycles is None:
+                progress.cycles = None
+            else:
+                progress.cycles += slowest
             if exchange == TOKENS:
                 on_token(position + 1, interconnect.elect(position))
             else:

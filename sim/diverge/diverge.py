@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sim.check import report
 from sim.device import Timing
 from sim.devices import DEVICES, Options, open_device
 from sim.diverge import saved
@@ -19,7 +18,8 @@ from sim.diverge.sources import Dump, Replay, Source
 from sim.diverge.steps import Step, Stepper
 from sim.errors import HardwareFault
 from sim.functional.machine import Observation
-from sim.generate.whole import GenerateRequest
+from sim.generate.request import GenerateRequest
+from sim.runs.place import write_json
 
 __all__ = ["diverge", "execute", "outcome_of"]
 
@@ -114,21 +114,21 @@ def outcome_of(
         if side == _GOLDEN:
             say("golden model")
             sources.append(program.golden())
-        elif side in files and files[side].record is None:
-            sources.append(Dump(files[side].memory, files[side].known, steps))
-        else:
-            if side in files:
-                record = files[side].record
-            elif side == "functional":
-                record = way
+        elif (file := files.get(side)) is not None:
+            if file.record is None:
+                sources.append(Dump(file.memory, file.known, steps))
             else:
+                sources.append(Replay(file.record))
+        else:
+            record = way
+            if side != "functional":
                 record, _ = execute(side, program, timing, say)
-            if keep is not None and side not in files:
+            if keep is not None:
                 keep.mkdir(parents=True, exist_ok=True)
                 saved.save(record, about, keep / f"{side}.npz")
             sources.append(Replay(record))
     say("comparing")
-    return compare(steps, *sources, program.compiled.place_of, progress)
+    return compare(steps, sources[0], sources[1], program.compiled.place_of, progress)
 
 
 def diverge(
@@ -169,8 +169,9 @@ def diverge(
                 "a run"
             )
     with ExitStack() as until_the_end:
-        program, prompt, directory = program_of(request, layer, say, until_the_end)
-        path = directory / "diverge.json"
+        runner = "-".join(["diverge", *(Path(side).stem for side in sides)])
+        program, place = program_of(request, layer, runner, say, until_the_end)
+        path = place.directory / "diverge.json"
         path.unlink(missing_ok=True)  # an older run's report must not stand for this one
         outcome = outcome_of(program, sides, request.timing, keep=keep, say=say)
         compiled = program.compiled
@@ -181,15 +182,16 @@ def diverge(
             "a": sides[0],
             "b": sides[1],
             **asdict(request.timing),
-            "prompt": prompt,
+            "prompt": program.prompt,
             "same": outcome.first is None and outcome.beyond is None,
             "first": None if outcome.first is None else explain(compiled, outcome.first),
             "beyond": outcome.beyond,
             "instructions": outcome.instructions,
             "compared": outcome.compared,
             "hidden": outcome.hidden,
+            **place.about,
         }
-        report.write(whole, path)
+        write_json(whole, path)
     return whole, path
 
 

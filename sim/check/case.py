@@ -1,6 +1,5 @@
 """What a run is made of: a compiled program, vectors for it, and what golden says it must give."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,29 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from compiler.artifact import program
-from compiler.models.origin import checksum
 from compiler.passes import lower
 from compiler.programs import layers as build
-from golden.checkpoint import checkpoint as checkpoints
-from golden.checkpoint.checkpoint import Checkpoint
-from golden.checkpoint.prompt import prompt_ids
+from golden.checkpoint.interface import Checkpoint
+from golden.checkpoint.prompt import Prompt, prompt_ids
 from golden.model.prepare import prepare
 from golden.model.spiking import SpikingLinear
 from golden.numerics.neuron import Encoded
-from golden.recipe.recipe import Recipe, load_recipe
+from golden.recipe.recipe import Recipe
 from hw.contract.params import HwParams
 from sim.check.activations import default_prompt, prompt_vectors
 from sim.check.expected import Expected, expect
-from sim.check.recipe import recipe_of
+from sim.check.origin import checkpoint_of, load_checkpoint, recipe_of
 
-__all__ = [
-    "Case",
-    "checkpoint_of",
-    "file_name",
-    "load_checkpoint",
-    "of_directory",
-    "of_layers",
-]
+__all__ = ["Case", "of_directory", "of_layers"]
 
 Say = Callable[[str], None]
 
@@ -47,14 +37,14 @@ class Case:
         By input region, (tokens, channels) in int32 (Q15.16).
     expected : Expected
         Golden's results.
-    prompt : str
-        Text whose last tokens' vectors the inputs are.
+    prompt : str or sequence of int
+        Text, or tokens, whose last tokens' vectors the inputs are.
     """
 
     compiled: program.Compiled
     inputs: Mapping[str, np.ndarray]
     expected: Expected
-    prompt: str
+    prompt: Prompt
 
     @property
     def model(self) -> str:
@@ -67,20 +57,15 @@ class Case:
         return ",".join(self.compiled.manifest["layers"])
 
 
-def file_name(name: str) -> str:
-    """Return a model's or a layer's name as one that any file system takes."""
-    return re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "-"
-
-
 def of_layers(
     model: str,
     layers: list[str],
     *,
     params: HwParams,
-    recipe: str,
+    recipe: Recipe,
     coding: str,
     rows: str | None,
-    prompt: str | None,
+    prompt: Prompt | None,
     tokens: int | None,
     directory: Callable[[str], Path],
     say: Say,
@@ -92,9 +77,9 @@ def of_layers(
     model : str
         A known model or a checkpoint's path.
     layers, params, recipe, coding, rows
-        As `compiler.programs.layers.build` takes them, the recipe by name or path.
-    prompt : str, optional
-        By default one that suits the model.
+        As `compiler.programs.layers.build` takes them.
+    prompt : str or sequence of int, optional
+        Text or tokens; by default one that suits the model.
     tokens : int, optional
         How many of its last tokens; by default as many as the hardware takes at once.
     directory : callable
@@ -107,14 +92,13 @@ def of_layers(
     ValueError
         In one sentence, where something asked for does not exist, fit or agree.
     """
-    loaded = load_recipe(recipe)
     checkpoint = load_checkpoint(model, say)
-    folded = _fold(checkpoint, loaded, say)
-    stages = lower.lower(folded.config, layers, loaded, rows)
+    folded = _fold(checkpoint, recipe, say)
+    stages = lower.lower(folded.config, layers, recipe, rows)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     if tokens is None:
         tokens = min(params.tokens, len(prompt_ids(checkpoint, prompt)))
-    linear = _linear(folded, loaded, say)
+    linear = _linear(folded, recipe, say)
     sites = [stage.name for stage in stages]
     vectors = prompt_vectors(folded, linear, sites, prompt, tokens)
     say("compiling")
@@ -123,7 +107,7 @@ def of_layers(
         layers,
         directory(checkpoint.config.name),
         params=params,
-        recipe=loaded,
+        recipe=recipe,
         coding=coding,
         tokens=tokens,
         rows=rows,
@@ -132,7 +116,7 @@ def of_layers(
 
 
 def of_directory(
-    compiled: program.Compiled, model: str | None, *, prompt: str | None, say: Say
+    compiled: program.Compiled, model: str | None, *, prompt: Prompt | None, say: Say
 ) -> Case:
     """Take a compiled directory as it is; golden reads the model's checkpoint for itself.
 
@@ -155,46 +139,6 @@ def of_directory(
     return _case(linear, compiled, vectors, prompt, say)
 
 
-def checkpoint_of(compiled: program.Compiled, model: str | None, say: Say) -> Checkpoint:
-    """Return the checkpoint that a directory is compiled from; `model` names it if it must be."""
-    manifest = compiled.manifest
-    if manifest["weights"] != "real":
-        raise ValueError(
-            f"{compiled.directory} must be compiled from a trained model, and its weights are "
-            f"{manifest['weights']}"
-        )
-    checkpoint = load_checkpoint(model or manifest["model"]["name"], say)
-    if checkpoint.config.name != manifest["model"]["name"]:
-        raise ValueError(
-            f"{compiled.directory} is compiled from {manifest['model']['name']}, not from "
-            f"{checkpoint.config.name}: name its checkpoint with --model"
-        )
-    require_weights(compiled, checkpoint)
-    return checkpoint
-
-
-def require_weights(compiled: program.Compiled, checkpoint: Checkpoint) -> None:
-    """Raise ValueError where a directory is compiled from other weights than a checkpoint's."""
-    manifest = compiled.manifest
-    matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]
-    parts = [(step["matrix"], step["first_row"], step["outputs"]) for step in matrices]
-    if checksum(checkpoint, parts) != manifest.get("checkpoint"):
-        raise ValueError(
-            f"{compiled.directory} is compiled from other weights than those of {checkpoint.path} "
-            "(their checksums differ): name its own checkpoint with --model"
-        )
-
-
-def load_checkpoint(model: str, say: Say) -> Checkpoint:
-    """Open a checkpoint, which may have to be fetched."""
-    say(f"loading {model}")
-
-    def fetched(done: int, total: int) -> None:
-        say(f"fetching {model}: {done >> 20} of {total >> 20} MiB")
-
-    return checkpoints.load(model, fetched)
-
-
 def _fold(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> Checkpoint:
     if recipe.fold is not None:
         say("folding")
@@ -214,7 +158,7 @@ def _case(
     linear: SpikingLinear,
     compiled: program.Compiled,
     vectors: Mapping[str, np.ndarray],
-    prompt: str,
+    prompt: Prompt,
     say: Say,
 ) -> Case:
     say("golden model: expected outputs")

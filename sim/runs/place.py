@@ -1,0 +1,187 @@
+"""Where a run leaves what it found: a directory of its own, which no other request takes over."""
+
+import fcntl
+import json
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Any, TextIO
+
+from golden.console import places
+from golden.console.version import about
+from hw.contract.fingerprint import fingerprint
+from hw.contract.params import HwParams
+from hw.contract.presets import PRESETS
+from sim.rtl.verilog import tool_versions
+
+__all__ = [
+    "LOCK",
+    "OUTPUTS",
+    "OUTPUT_ROOT",
+    "PREVIOUS",
+    "REPORT",
+    "RUN",
+    "Place",
+    "alone",
+    "file_name",
+    "hardware_names",
+    "place_of",
+    "preset_name",
+    "retire",
+    "taken",
+    "write_json",
+]
+
+OUTPUT_ROOT = places.outputs("sim")
+"""Where runs go, by model and layer."""
+
+LOCK = ".lock"
+"""What `alone` leaves in a directory."""
+
+RUN, REPORT, PREVIOUS = "run.json", "report.json", "report.previous.json"
+"""What was asked for, what came of it, and what had come of it the time before."""
+
+OUTPUTS = "outputs.npz"
+"""Of layers, the vectors that came out, by region."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory that a run has for itself.
+
+    Attributes
+    ----------
+    directory : Path
+        Of the report and all else.
+    run : dict
+        What ``run.json`` in it says.
+    """
+
+    directory: Path
+    run: dict[str, Any]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a report says of it; ``previous`` is where an older report is kept, if any."""
+        previous = self.directory / PREVIOUS
+        return {**self.run, "previous": str(previous) if previous.exists() else None}
+
+
+def place_of(model: str, layer: str, *choices: str) -> Path:
+    """Return where a run of a model's layer goes, named by its choices, such as edge-csd-w8-rtl."""
+    named = "-".join(filter(None, choices))
+    return OUTPUT_ROOT / file_name(model) / file_name(layer) / file_name(named)
+
+
+@contextmanager
+def taken(place: Path, request: Mapping[str, Any], *, fixed: bool = False) -> Iterator[Place]:
+    """Take a directory for a run, and keep all others out.
+
+    It holds ``run.json`` from then on: the request, the command, version, commit and time. An older
+    report is kept beside as ``report.previous.json``: no run that breaks off stands there as good.
+
+    Parameters
+    ----------
+    place : Path
+        The directory. Where it is another request's, a number is added: place.2, place.3 and so on.
+    request : mapping
+        JSON values: all that the results depend on.
+    fixed : bool
+        Whether it is to be `place` whoever was there.
+    """
+    asked = json.loads(json.dumps(request))
+    for number in count(1):
+        own = place if number == 1 else place.with_name(f"{place.name}.{number}")
+        with alone(own):
+            if not fixed and _asked(own) not in (None, asked):
+                continue
+            retire(own)
+            run = {
+                "request": asked,
+                "command": shlex.join(["python", *sys.orig_argv[1:]]),
+                **about(),
+                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "versions": tool_versions() | {name: version(name) for name in _LIBRARIES},
+            }
+            write_json(run, own / RUN)
+            yield Place(own, run)
+            return
+
+
+_LIBRARIES = ("numpy", "torch")
+
+
+def retire(place: Path) -> None:
+    """Set an older report aside, before the request that follows it can be refused."""
+    try:
+        (place / REPORT).replace(place / PREVIOUS)
+    except FileNotFoundError:
+        pass
+
+
+def _asked(place: Path) -> dict[str, Any] | None:
+    """Return the request that a directory is of; None where it is of none."""
+    try:
+        return json.loads((place / RUN).read_text())["request"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_json(values: Mapping[str, Any], path: Path) -> None:
+    """Write JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(values, indent=1) + "\n")
+    part.replace(path)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Wait until no other run works in `directory`, and keep others out."""
+    with _locked(directory):  # until it is closed, by whatever end of this process
+        yield
+
+
+def _locked(directory: Path) -> TextIO:
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / LOCK).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(directory / LOCK)):
+                return lock
+        except FileNotFoundError:
+            pass
+        lock.close()  # whoever had it has removed it
+
+
+def file_name(name: str) -> str:
+    """Return a model's or a layer's name as one that any file system takes."""
+    return re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "-"
+
+
+def preset_name(params: HwParams) -> str | None:
+    """Return the preset whose parameters these are, but for what makes it an opponent."""
+    usual = _usual(params)
+    return next((name for name, known in PRESETS.items() if _usual(known) == usual), None)
+
+
+def _usual(params: HwParams) -> HwParams:
+    return replace(params, array="spike", skip_silent=True)
+
+
+def hardware_names(params: HwParams) -> Sequence[str]:
+    """Return what stands for hardware in a place's name: a preset, and what sets it apart."""
+    return (
+        preset_name(params) or fingerprint(params)[:12],
+        "" if params.array == "spike" else params.array,
+        "" if params.skip_silent else "noskip",
+    )
