@@ -1,7 +1,7 @@
 """The schema of a manifest: a checksum that fits says only that it was written so."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from compiler.artifact.refusal import sentence
 from compiler.passes.coding import coding_names
 from compiler.storage.checksums import BLOCK_BYTES
 from compiler.storage.directory import is_contents
@@ -24,14 +25,6 @@ __all__ = ["contradiction"]
 _TOKEN_BYTES = 4
 _HEX_DIGITS = frozenset("0123456789abcdef")
 _HEADER_BYTES = isa.HEADER.size // 8
-_SHOWN = 60  # characters of a value that cannot be
-_PLACES = {
-    "regions": "region",
-    "operations": "operation",
-    "tensors": "tensor",
-    "segments": "segment",
-}
-"""What one entry of a table or a list is called."""
 
 
 def _file(name: str) -> str:
@@ -286,7 +279,7 @@ def contradiction(manifest: Mapping[str, object]) -> str | None:
     try:
         _KINDS[kind].model_validate(manifest)
     except ValidationError as error:
-        return _sentence(manifest, error)
+        return sentence(manifest, error)
     return None
 
 
@@ -305,43 +298,3 @@ def _require_regions(regions: Mapping[str, _Region], memory_bytes: int) -> None:
         end, last = region.address + region.bytes, name
     if "program" not in regions or regions["program"].file is None:
         raise ValueError("it has no program")
-
-
-def _sentence(manifest: Mapping[str, object], error: ValidationError) -> str:
-    """Return the first error in words: where it is, and what is missing or cannot be."""
-    first = error.errors(include_url=False)[0]
-    value: Any = manifest
-    steps: list[str | int] = []
-    *path, last = first["loc"] or ("",)
-    for step in path:
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int):
-            value = value[step]
-        else:
-            continue  # which of several kinds was tried
-        steps.append(step)
-    reason = first.get("ctx", {}).get("error")
-    if isinstance(reason, ValueError) and str(reason):
-        return f"{_where([*steps, last] if last else steps)}{reason}"
-    if first["type"] == "missing":
-        return f"{_where(steps)}{last} is missing"
-    shown = first["input"]
-    if steps and steps[-1] in _PLACES:
-        last = f"{_PLACES[str(steps.pop())]} {last}"
-        if first["type"].startswith("union_tag"):
-            return f"{last} must be one of ENCODE, MATMUL, not {shown.get('operation')!r}"
-    elif isinstance(last, int) and steps:
-        last, shown = steps.pop(), value  # a list is shown whole
-    return f"{_where(steps)}{last} cannot be {repr(shown)[:_SHOWN]}"
-
-
-def _where(steps: list[str | int]) -> str:
-    """Return a place in a manifest, to begin a sentence with."""
-    words = []
-    for step in steps:
-        if words and words[-1] in _PLACES:
-            words[-1] = f"{_PLACES[words[-1]]} {step}"
-        else:
-            words.append(str(step))
-    return "".join(f"{word}: " for word in words)

@@ -10,13 +10,24 @@ from compiler.passes.lower import Stage
 from compiler.passes.model import Layer, WholeModel
 from compiler.passes.place import Region
 from compiler.passes.steps import Codings, Steps
+from golden.checkpoint.config import ModelConfig
 from hw.contract.isa import Opcode, VectorOp
 from hw.contract.params import HwParams
 
-__all__ = ["Pass", "Segment", "rounds", "schedule", "schedule_layers", "segments", "slots_of"]
+__all__ = [
+    "Pass",
+    "Segment",
+    "rounds",
+    "schedule",
+    "schedule_layers",
+    "segments",
+    "slots_of",
+    "slots_of_layer",
+]
 
 _EXCHANGES = ("attention", "between", "act", "x")
 """What a layer makes that all devices need whole, in its order: it is cut there."""
+_SLOTS_OF_LAYER, _SLOTS_OF_BATCH = 20, 5  # beside attention; of a batch of query heads in it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +78,13 @@ def rounds(tokens: int, params: HwParams) -> list[tuple[int, int]]:
 def slots_of(stages: list[Stage], params: HwParams, tokens: int) -> int:
     """Return how many instructions `schedule_layers` makes."""
     return sum(1 + len(stage.matrices) for stage in stages) * len(rounds(tokens, params)) + 1
+
+
+def slots_of_layer(config: ModelConfig, params: HwParams) -> int:
+    """Return how many instructions `schedule` makes of a layer, without making them."""
+    group = config.heads // config.kv_heads
+    batches = config.kv_heads * len(rounds(group, params))
+    return _SLOTS_OF_LAYER + 2 * config.qk_norm + _SLOTS_OF_BATCH * batches
 
 
 def schedule_layers(

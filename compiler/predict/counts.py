@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+from compiler.passes.schedule import slots_of_layer
 from compiler.predict.workload import Product
 from golden.checkpoint.config import ModelConfig
 from golden.numerics.codings import time_steps_for
@@ -32,7 +33,6 @@ MULTIPLICATIONS = {
 """Of an element that an operation of VECTOR makes (numerics, section 8); none where not listed."""
 
 _ELEMENT_BYTES = 4  # Q15.16
-_SLOTS_OF_BATCH, _SLOTS_OF_LAYER = 5, 21  # instructions of a batch of heads, and of the rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,8 +225,6 @@ def vector_counts(config: ModelConfig, params: HwParams, position: float) -> Cou
     heads, kv = config.heads, config.kv_heads
     queries, keys = heads * head, kv * head
     normed = queries + keys if config.qk_norm else 0
-    group = heads // kv
-    batches = kv * -(-group // params.tokens)
 
     read = written = encoded = results = multiplied = store = slots = 0.0
     for layer in range(config.layers):
@@ -253,7 +251,7 @@ def vector_counts(config: ModelConfig, params: HwParams, position: float) -> Cou
             MULTIPLICATIONS[VectorOp.SOFTMAX] * scores + MULTIPLICATIONS[VectorOp.SWIGLU] * ffn
         )
         store += 2 * (keys + _ELEMENT_BYTES * kv)
-        slots += _SLOTS_OF_LAYER + _SLOTS_OF_BATCH * batches
+        slots += slots_of_layer(config, params)
     read += vector_reads(VectorOp.COPY) * hidden  # the embedding
     read += vector_reads(VectorOp.NORM) * hidden + hidden  # and the head's ENCODE
     read += vector_reads(VectorOp.ARGMAX) * config.vocab_size

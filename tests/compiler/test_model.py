@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from compiler.artifact.listing import listing
 from compiler.passes.program import image_of_model
-from compiler.passes.schedule import schedule
+from compiler.passes.schedule import schedule, slots_of_layer
 from compiler.programs.model import build_model
 from golden.recipe.recipe import Recipe
 from golden.recipe.settings import SiteSettings
@@ -61,6 +61,7 @@ def test_each_layer_executes_what_an_unrolled_schedule_would(layers, qk_norm):
     token, copy, loop, *_ = ((s.opcode, s.fields) for s in program.instructions)
     assert token[0] is Opcode.TOKEN and copy[1]["operation"] == VectorOp.COPY.value
     assert loop[0] is Opcode.LAYERS
+    assert loop[1]["slots"] == slots_of_layer(model.config, PARAMS)
     assert (loop[1]["layers"], loop[1]["record_count"]) == (layers, len(records))
     assert ("records" in regions) == bool(records) == (layers > 1)
     if records:
