@@ -31,7 +31,7 @@ from golden.model.prepare import fold
 from golden.model.spiking import SpikingLinear
 from golden.numerics.neuron import Encoded
 from golden.recipe.adapter import Adapter, adapt, pack_adapter, unpack_adapter
-from golden.recipe.fold import Fold
+from golden.recipe.fold_file import StoredFold
 from golden.recipe.recipe import Recipe
 from golden.recipe.settings import SiteSettings
 
@@ -68,7 +68,7 @@ class Calibration:
     ----------
     checkpoint : Checkpoint
         The model.
-    source : str, Fold or None
+    source : str, StoredFold or None
         What `golden.model.prepare.fold` takes.
     slopes, checks : sequence of windows
         Tokens on which curves are found, and those on which a recipe is run.
@@ -79,7 +79,7 @@ class Calibration:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        source: str | Fold | None,
+        source: str | StoredFold | None,
         slopes: Sequence[Sequence[int]],
         checks: Sequence[Sequence[int]],
         step: Callable[[str], None] = lambda doing: None,
@@ -145,6 +145,7 @@ class Calibration:
     def zones(self, share: float) -> dict[str, float]:
         """Return the dead zones, by site, that are predicted to skip a share of weight bytes."""
         low, high = -60.0, 0.0  # of the price's logarithm, in nats a token for a byte
+        chosen: dict[str, int] = {}
         for _ in range(50):
             middle = (low + high) / 2
             chosen = {site: curve.best(math.exp(middle)) for site, curve in self.curves.items()}
@@ -158,7 +159,7 @@ class Calibration:
 
     def measure(self, recipe: Recipe) -> Point:
         """Run a recipe on the tokens kept for that."""
-        found: dict[str, list[int]] = {}
+        found: dict[str, tuple[int, int]] = {}
 
         def observe(site: str, encoded: Encoded) -> None:
             silent, values = found.get(site, (0, 0))

@@ -41,8 +41,8 @@ class _Fire(torch.autograd.Function):
         return (x / v).round() * v * fires
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        (fires,) = ctx.saved_tensors
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None]:
+        (fires,), (grad,) = ctx.saved_tensors, grads
         return grad * fires, None
 
 
@@ -52,8 +52,7 @@ class _Student(FloatLinear):
     def __init__(self, model: Model, rank: int, before: Mapping[str, Tensor]) -> None:
         super().__init__(model.config, model.tensor)
         self.dead_zones: Mapping[str, float] = {}
-        self._input: Tensor | None = None
-        self._fired: Tensor | None = None
+        self._latest: tuple[Tensor, Tensor] | None = None  # vectors, and what of them fired
         self.learnt: dict[str, Tensor] = {}  # up, relative
         self._units: dict[str, tuple[Tensor, Tensor]] = {}  # what it is relative to, and down
         self._halves: dict[str, Tensor] = {}  # what does not learn: bfloat16 is fine enough
@@ -67,13 +66,14 @@ class _Student(FloatLinear):
             self._halves[name] = w.bfloat16()
 
     def __call__(self, site: str, name: str, x: Tensor) -> Tensor:
-        if x is not self._input:  # the matrices of a site share one encoding
-            self._input, self._fired = x, _Fire.apply(x, self.dead_zones.get(site, 0.0))
+        if self._latest is None or x is not self._latest[0]:  # a site's matrices share one encoding
+            self._latest = x, _Fire.apply(x, self.dead_zones.get(site, 0.0))
+        fired = self._latest[1]
         row, down = self._units[name]
-        y = matmul(self._fired.bfloat16(), self._halves[name]).float()
+        y = matmul(fired.bfloat16(), self._halves[name]).float()
         bias = bias_of(name, self.config)
         y = y if bias is None else y + self.tensor(bias)
-        return y + matmul(matmul(self._fired, down), self.learnt[name] * row)
+        return y + matmul(matmul(fired, down), self.learnt[name] * row)
 
 
 def distil(

@@ -39,11 +39,11 @@ def split(
     """Part the end of a text: `tokens` for slopes and checks, and at most so many for lessons."""
     documents, tail = list(documents), ""
     while documents and len(tail) < FOLD_CHARACTERS:
-        rest = documents.pop()
-        cut = max(0, len(rest) - (FOLD_CHARACTERS - len(tail)))
-        tail = rest[cut:].strip() + "\n" + tail
+        document = documents.pop()
+        cut = max(0, len(document) - (FOLD_CHARACTERS - len(tail)))
+        tail = document[cut:].strip() + "\n" + tail
         if cut:
-            documents.append(rest[:cut])
+            documents.append(document[:cut])
     backwards = (encode(document) for document in reversed(documents))
     rest: list[int] = []
 

@@ -1,7 +1,6 @@
 """Trained checkpoints of the LLaMA family, read from any of three formats into one description."""
 
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -48,6 +47,7 @@ class LoadedCheckpoint:
         self.path = path
         self.config = contents.config
         self._contents = contents
+        self._tokenizer: Tokenizer | None = None
         self._shapes = tensor_shapes(self.config)
         extra = contents.tensors.keys() - self._shapes.keys() - {"lm_head"}
         if extra:
@@ -67,16 +67,18 @@ class LoadedCheckpoint:
                     f"{list(stored.shape)}: configuration and weights do not belong together"
                 )
 
-    @cached_property
+    @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer beside or in the checkpoint; where there is none, texts are token ids.
 
         A damaged one raises `CheckpointError`.
         """
-        try:
-            return self._contents.tokenizer()
-        except CheckpointNotFoundError as missing:
-            return of_ids(missing)
+        if self._tokenizer is None:
+            try:
+                self._tokenizer = self._contents.tokenizer()
+            except CheckpointNotFoundError as missing:
+                self._tokenizer = of_ids(missing)
+        return self._tokenizer
 
     def names(self) -> list[str]:
         """Return the canonical names of the tensors; a tied output head is not among them."""

@@ -95,7 +95,7 @@ class SentencePiece:
 
         def offer(left: int) -> None:
             if left >= 0 and following[left] < len(parts):
-                pair = parts[left] + parts[following[left]]
+                pair = f"{parts[left]}{parts[following[left]]}"
                 if pair in self.ids:
                     heapq.heappush(pairs, (-self.scores[self.ids[pair]], left, pair))
 
@@ -105,7 +105,7 @@ class SentencePiece:
             _, left, pair = heapq.heappop(pairs)
             right = following[left]
             # A pair is stale once one of its halves has been merged with something else.
-            if parts[left] is None or right == len(parts) or parts[left] + parts[right] != pair:
+            if parts[left] is None or right == len(parts) or f"{parts[left]}{parts[right]}" != pair:
                 continue
             parts[left], parts[right] = pair, None
             following[left] = following[right]

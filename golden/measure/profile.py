@@ -224,7 +224,7 @@ def gains_digest(checkpoint: Checkpoint) -> str:
         if len(shape) == 1:
             digest.update(f"{name}\n".encode())
             values = checkpoint.tensor(name).contiguous().numpy()
-            digest.update(values.astype("<f4", copy=False))
+            digest.update(values.astype("<f4", copy=False).data)
     return digest.hexdigest()
 
 

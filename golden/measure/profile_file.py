@@ -141,5 +141,5 @@ def _digest(header: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> s
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

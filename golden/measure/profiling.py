@@ -49,8 +49,7 @@ class _Recorder:
     def add(self, encoded: Encoded, there: Tensor | None) -> None:
         self.statistics.add(encoded, there)
         counts = encoded.counts.numpy()  # (vectors, channels)
-        if there is not None:
-            there = there.numpy()  # what is not there does not fire
+        present = None if there is None else there.numpy()  # what is not there does not fire
         magnitudes = np.abs(counts.astype(np.int16))
         d = self.statistics.max_count
         masks = [_steps(d, coding)[magnitudes] for coding in ("bitwise", "csd")]
@@ -58,8 +57,8 @@ class _Recorder:
             peak = _batched(magnitudes, size, self.group, np.maximum)
             union = [_batched(mask, size, self.group, np.bitwise_or) for mask in masks]
             slots = peak.size
-            if there is not None:
-                slots = int(_batched(there, size, self.group, np.maximum).sum())
+            if present is not None:
+                slots = int(_batched(present, size, self.group, np.maximum).sum())
             steps = (int(np.bitwise_count(mask).sum()) for mask in union)
             self.batches[row] += [slots, np.count_nonzero(peak), int(peak.sum()), *steps]
 

@@ -43,4 +43,8 @@ def reached(model: Model, ids: Sequence[int]) -> Reached:
         logits = model.matrix("lm_head", rms_norm(x, model.tensor("final_norm"), config.norm_eps))
         cross_entropy(logits[:-1], torch.tensor(ids[1:]), reduction="sum").backward()
     model.linear = linear
-    return {site: (x.detach(), x.grad) for site, x in recorder.vectors.items()}
+    found = {}
+    for site, x in recorder.vectors.items():
+        assert x.grad is not None  # all that reaches a site goes on to the loss
+        found[site] = x.detach(), x.grad
+    return found

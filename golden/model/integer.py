@@ -70,14 +70,13 @@ class IntegerModel(Model):
         observe: Callable[[str, Tensor], None] | None = None,
         observe_site: Callable[[str, Encoded, Tensor | None], None] | None = None,
     ) -> None:
-        super().__init__(checkpoint, observe=observe)
-        self.recipe, self.observe_site = recipe, observe_site
+        super().__init__(checkpoint)
+        self.recipe, self.observe, self.observe_site = recipe, observe, observe_site
         self.spiking = SpikingLinear(self.config, self.tensor, recipe)
         self.largest_residual = self.saturated = 0
         self._epsilon = vector.norm_epsilon(self.config.norm_eps)
         self._gains: dict[str, Tensor] = {}
-        self._input: Tensor | None = None  # the vectors encoded last
-        self._encoded: Encoded | None = None
+        self._latest: tuple[Tensor, Encoded] | None = None  # the vectors encoded last
 
     def cache(self, positions: int) -> IntegerCache:
         """Return an empty cache for so many tokens."""
@@ -100,10 +99,10 @@ class IntegerModel(Model):
     def matrix(self, name: str, x: Tensor) -> Tensor:
         """Encode (tokens, inputs) once for the matrices of a site; returns (tokens, outputs)."""
         matrix = self.spiking.matrix(name)
-        if x is not self._input:
-            self._input, self._encoded = x, matrix.encode(x)
-            self._report(site_of(name), self._encoded)
-        y = matrix.apply(self._encoded)
+        if self._latest is None or x is not self._latest[0]:
+            self._latest = x, matrix.encode(x)
+            self._report(site_of(name), self._latest[1])
+        y = matrix.apply(self._latest[1])
         return self._seen("logits" if name == "lm_head" else name, y)
 
     def norm(self, name: str, x: Tensor) -> Tensor:
@@ -158,9 +157,9 @@ class IntegerModel(Model):
             self._report(prefix + "query", part.query)
             there = mask.repeat_interleave(config.heads, dim=0)
             self._report(prefix + "probabilities", part.probabilities, there)
+            self._seen(prefix + "scores", part.scores)
+            self._seen(prefix + "w", part.probabilities.x.view(part.scores.shape))
             parts.append(part.y)
-        self._seen(prefix + "scores", part.scores)
-        self._seen(prefix + "w", part.probabilities.x.view(part.scores.shape))
         return self._seen(prefix + "attention", torch.cat(parts))
 
     def feed_forward(self, layer: int, x: Tensor) -> Tensor:

@@ -90,20 +90,11 @@ class Model:
         Configuration and weights; a weight is read when it is first needed, and kept.
     linear : Linear, optional
         How matrices are applied; float by default.
-    observe : callable, optional
-        Called with the name of each matrix and the vectors that reach it, (tokens, inputs), before
-        it is applied.
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        linear: Linear | None = None,
-        observe: Callable[[str, Tensor], None] | None = None,
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, linear: Linear | None = None) -> None:
         self.checkpoint, self.config = checkpoint, checkpoint.config
         self.linear = linear or FloatLinear(self.config, self.tensor)
-        self.observe = observe
         self._tensors: dict[str, Tensor] = {}
 
     def tensor(self, name: str) -> Tensor:
@@ -116,8 +107,6 @@ class Model:
 
     def matrix(self, name: str, x: Tensor) -> Tensor:
         """Apply a matrix to (tokens, inputs); returns (tokens, outputs)."""
-        if self.observe is not None:
-            self.observe(name, x)
         return self.linear(site_of(name), name, x)
 
     def cache(self, positions: int) -> KVCache:

@@ -103,8 +103,7 @@ class SpikingLinear:
         recipe.require_layers(config.layers)
         self.config, self.tensor, self.recipe, self.observe = config, tensor, recipe, observe
         self._matrices: dict[str, SpikingMatrix] = {}
-        self._input: Tensor | None = None  # the vectors encoded last
-        self._encoded: Encoded | None = None
+        self._latest: tuple[Tensor, Encoded] | None = None  # the vectors encoded last
 
     def matrix(self, name: str) -> SpikingMatrix:
         """Return a matrix by its canonical name, such as `layers.3.q` or `lm_head`."""
@@ -123,7 +122,7 @@ class SpikingLinear:
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Go on with a recipe that differs in nothing but how sites encode: weights are kept."""
-        self.recipe, self._input = recipe, None
+        self.recipe, self._latest = recipe, None
         for name, matrix in self._matrices.items():
             layer, kind = locate(name)
             site = recipe.site(layer, kind, matrix.weight.codes.shape[1])
@@ -132,8 +131,8 @@ class SpikingLinear:
     def __call__(self, site: str, name: str, x: Tensor) -> Tensor:
         """Return W x + b, (tokens, outputs), by spikes; see `golden.model.llama.Linear`."""
         matrix = self.matrix(name)
-        if x is not self._input:  # the matrices of a site share one encoding
-            self._input, self._encoded = x, matrix.encode(to_fixed(x))
+        if self._latest is None or x is not self._latest[0]:  # a site's matrices share one encoding
+            self._latest = x, matrix.encode(to_fixed(x))
             if self.observe is not None:
-                self.observe(site, self._encoded)
-        return from_fixed(matrix.apply(self._encoded)).float()
+                self.observe(site, self._latest[1])
+        return from_fixed(matrix.apply(self._latest[1])).float()

@@ -7,6 +7,7 @@ hold at any precision, as what is multiplied is divided by the same; axes are ma
 import base64
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,8 @@ def pack_fold(found: Fold) -> bytes:
     if found.axes is not None:
         arrays["axes"] = found.axes.numpy()
     file = io.BytesIO()
-    np.savez(file, **{name: values.astype("<f2") for name, values in arrays.items()})
+    halves: dict[str, Any] = {name: values.astype("<f2") for name, values in arrays.items()}
+    np.savez(file, **halves)
     return file.getvalue()
 
 

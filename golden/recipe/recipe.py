@@ -277,7 +277,7 @@ def _inherit(base: dict, own: dict) -> dict:
 
 def _settings(name: str, where: str, table: dict, site: str | None = None) -> SiteSettings:
     place = f"recipe {name}{', ' * bool(where)}{where}"
-    without = _WITHOUT.get(site, ())
+    without = _WITHOUT.get(site or "", ())
     keys = [key for key in _KEYS if key not in without]
     for key in table:
         if key not in keys:

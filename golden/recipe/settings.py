@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from golden.numerics.fixed import is_integer
 from golden.numerics.neuron import MAX_COUNT, RULES, Site
@@ -85,12 +86,12 @@ class SiteSettings:
         )
 
 
-def _real(low: float, high: float) -> Callable[[object], bool]:
+def _real(low: float, high: float) -> Callable[[Any], bool]:
     return lambda value: (isinstance(value, float) or is_integer(value)) and low <= value <= high
 
 
 _LARGEST = float(1 << 31 - FRACTION_BITS)  # what a vector element can reach
-_RANGES: dict[str, tuple[Callable[[object], bool], str]] = {
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "weight_bits": (lambda v: is_integer(v) and v in LARGEST_CODE, "8, 4 or 2"),
     "max_count": (
         lambda v: is_integer(v) and 1 <= v <= MAX_COUNT,

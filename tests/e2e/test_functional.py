@@ -237,7 +237,12 @@ def test_a_prompts_vectors_are_those_of_its_last_tokens(stories):
     ids = stories.tokenizer.encode(default_prompt("stories260k"))
     names = {"layers.1.gate_up": "layers.1.gate", "layers.3.o": "layers.3.o", "head": "lm_head"}
     reference = {}
-    Model(stories, linear, observe=reference.__setitem__).forward(ids)
+
+    def recorded(site, name, x):
+        reference[name] = x
+        return linear(site, name, x)
+
+    Model(stories, recorded).forward(ids)
     vectors = prompt_vectors(stories, linear, names, default_prompt("stories260k"), 2)
     assert vectors.keys() == names.keys()
     for site, name in names.items():

@@ -45,7 +45,7 @@ class FileBytes:
             Where it cannot be read, naming the file.
         """
         data = np.empty(length, np.uint8)
-        view, done = memoryview(data), 0
+        view, done = memoryview(data.data), 0
         try:
             while done < length:
                 came = os.preadv(self._file.fileno(), [view[done:]], start + done)

@@ -143,7 +143,7 @@ def _tokenizer(path: Path, vocab_size: int) -> Tokenizer:
         try:
             score, length = struct.unpack_from("<fi", data, at)
         except struct.error:
-            length = -1
+            score, length = 0.0, -1
         if length < 0 or at + 8 + length > len(data):
             raise CheckpointError(
                 f"{file} is truncated or damaged (it has {len(texts)} tokens of {vocab_size}): "

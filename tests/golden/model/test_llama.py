@@ -175,10 +175,10 @@ def test_every_matrix_goes_through_the_strategy_in_order(checkpoint, seed):
 
     def doubled(site, name, x):
         calls.append((site, name))
+        seen[name] = x
         return 2 * plain.linear(site, name, x)
 
-    model = Model(checkpoint, linear=doubled, observe=lambda name, x: seen.update({name: x}))
-    got = model.forward(prompt(seed))
+    got = Model(checkpoint, linear=doubled).forward(prompt(seed))
     names = matrices(checkpoint.config)
     assert calls == [(site_of(name), name) for name in names]
     assert list(seen) == names
@@ -187,10 +187,18 @@ def test_every_matrix_goes_through_the_strategy_in_order(checkpoint, seed):
 
 
 def test_few_layers_run_no_others(checkpoint, seed):
-    everything, seen, ids = {}, {}, prompt(seed)
-    Model(checkpoint, observe=lambda name, x: everything.update({name: x})).forward(ids)
-    model = Model(checkpoint, observe=lambda name, x: seen.update({name: x}))
-    model.hidden(ids, layers=2)
+    ids, plain = prompt(seed), Model(checkpoint)
+
+    def kept(into):
+        def linear(site, name, x):
+            into[name] = x
+            return plain.linear(site, name, x)
+
+        return linear
+
+    everything, seen = {}, {}
+    Model(checkpoint, kept(everything)).forward(ids)
+    Model(checkpoint, kept(seen)).hidden(ids, layers=2)
     assert list(seen) == matrices(checkpoint.config)[:14]
     assert all(torch.equal(seen[name], everything[name]) for name in seen)
 
