@@ -39,7 +39,7 @@ mutations: setup  ## plant faults in the RTL; each must make a test fail
 bench: setup  ## measure; nothing is checked
 	@$(RUN) bench
 
-lint: setup  ## ruff, and pyright on the contract files
+lint: setup  ## ruff and pyright
 	@$(RUN) ruff check .
 	@$(RUN) pyright
 

@@ -17,6 +17,8 @@ TEXT_SUFFIXES = {
     *("", ".cff", ".cpp", ".h", ".ipynb", ".md", ".py", ".sv", ".svg", ".toml", ".v", ".vlt"),
     *(".yaml", ".yml"),
 }
+SOURCE_SUFFIXES = {".py", ".h", ".cpp", ".sv"}
+MOST_LINES = 400
 
 
 def project_texts() -> dict[str, str]:
@@ -65,6 +67,25 @@ def test_no_file_names_a_place_on_a_machine():
     assert not {path: match[0] for path, match in found.items() if match}
 
 
+def long_files(texts: dict[str, str]) -> dict[str, int]:
+    """Return the lines of the sources that are too long to be read in one go."""
+    lines = {path: len(text.splitlines()) for path, text in texts.items()}
+    return {
+        path: count
+        for path, count in lines.items()
+        if Path(path).suffix in SOURCE_SUFFIXES and count > MOST_LINES
+    }
+
+
+def test_no_source_is_too_long():
+    assert not long_files(project_texts())
+
+
+def test_a_source_that_is_too_long_is_found():
+    text = "x = 1\n" * MOST_LINES
+    assert long_files({"a.py": text, "b.sv": text + "y", "c.md": text + text}) == {"b.sv": 401}
+
+
 def test_makefile_targets_are_explained():
     text = (ROOT / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)[1].split()
@@ -76,7 +97,7 @@ def test_ruff_finds_nothing():
     run("ruff", "check", ".")
 
 
-def test_pyright_finds_nothing_in_the_contract():
+def test_pyright_finds_nothing():
     assert re.search(r"^0 errors", run("pyright"), re.MULTILINE)
 
 

@@ -108,7 +108,9 @@ def _profile(header: dict, arrays: Mapping[str, np.ndarray]) -> Profile:
     sites = {}
     for name, shape in header["sites"].items():
         own = {key: arrays[f"{name}/{key}"] for key in _ARRAYS}
-        site = SiteProfile(name=name, **shape, **own)
+        site = SiteProfile(
+            name=name, channels=shape["channels"], max_count=shape["max_count"], **own
+        )
         if any(own[key].dtype != kind for key, kind in _ARRAYS.items()):
             raise ValueError(name)
         if not 1 <= site.max_count <= MAX_COUNT or site.channels < 0:

@@ -22,7 +22,8 @@ from sim.diverge.program import of_model
 from sim.diverge.sources import Replay
 from sim.rtl.device import Rtl
 from tests.compiler.models import RandomCheckpoint, recipe
-from tests.mutations.table import MUTATIONS, ROOT
+from tests.mutations.mutation import ROOT
+from tests.mutations.table import MUTATIONS
 
 PARAMS = preset("test")
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.mutations.table import MUTATIONS, ROOT, Mutation
+from tests.mutations.mutation import ROOT, Mutation
+from tests.mutations.table import MUTATIONS
 
 _LEFT_OUT = (".git", ".venv", "build", "__pycache__", ".hypothesis", ".*_cache")
 _TIMEOUT_SECONDS = 900

@@ -1,0 +1,134 @@
+"""Faults in executing a program."""
+
+from tests.mutations.mutation import faults_in
+
+__all__ = ["MUTATIONS"]
+
+MUTATIONS = [
+    *faults_in(
+        "control/ahead.py",
+        "hw/control/test_ahead.py",
+        ("the room for words", "under_way + words <= self._room", "under_way < self._room"),
+        ("all of the room", "under_way + words <= self._room", "under_way + words < self._room"),
+        ("a segment on offer", "reading.eq(request.valid & ~request.ready)", "reading.eq(0)"),
+        ("words that are thrown away", "self.i_words.valid & ~self.stop", "self.i_words.valid"),
+        ("words under way", "~reading & (under_way == 0)", "~reading"),
+        ("a segment that is still wanted", "wanted.eq(wanted - 1)", "wanted.eq(0)"),
+    ),
+    *faults_in(
+        "control/controller.py",
+        "hw/control/test_controller_failures.py",
+        (
+            "a slot that could not be read",
+            "with m.If(failure != Error.NONE):  # the slot may not be what memory holds",
+            "with m.If(0):",
+        ),
+        (
+            "END's wait for the units",
+            "slots.quiet & records.quiet & ~self.working",
+            "slots.quiet & records.quiet",
+        ),
+    ),
+    *faults_in(
+        "control/controller.py",
+        "hw/control/test_controller.py",
+        ("the fence", "fenced = any_fields.fence & self.working", "fenced = 0"),
+        (
+            "thresholds that a MATMUL still needs",
+            "~fenced & ~self.bank_busy.bit_select(self.bank, 1)",
+            "~fenced",
+        ),
+        ("a program's own ENCODE", "started.eq(0),", "started.eq(1),"),
+    ),
+    *faults_in(
+        "control/controller.py",
+        "hw/control/test_controller_loops.py",
+        ("the words of records at the end", "slots.quiet & records.quiet", "slots.quiet"),
+    ),
+    *faults_in(
+        "control/controller.py",
+        "hw/control/test_controller_fences.py",
+        ("the wait of TOKEN", "with m.Elif(~self.working):", "with m.Elif(1):"),
+        (
+            "a fence on what the controller does itself",
+            "Opcode.NEXT, Opcode.PREFILL, Opcode.LAYERS\n",
+            "Opcode.END\n",
+        ),
+    ),
+    *faults_in(
+        "control/controller.py",
+        "hw/control/test_controller_tokens.py",
+        (
+            "a stop token of the prompt",
+            "(position >= self.prompt_end) & (number == self.stop_token)",
+            "number == self.stop_token",
+        ),
+        ("the end of the vocabulary", "number >= fields[Opcode", "number > fields[Opcode"),
+        (
+            "the last position of the prompt",
+            "position + 1 < self.prompt_end",
+            "position < self.prompt_end",
+        ),
+        ("the token of a program before", "token.eq(0),", "token.eq(token),"),
+    ),
+    *faults_in(
+        "control/slots.py",
+        "hw/control/test_slots.py",
+        (
+            "a record that is taken",
+            "slot.eq(slot ^ record), records_left.eq(records_left - 1)",
+            "slot.eq(slot ^ record)",
+        ),
+        (
+            "a record that there is not",
+            "(records_left == 0) | self.failed",
+            "self.failed",
+        ),
+        ("records that nobody took", "with m.If(records_left != 0):", "with m.If(0):"),
+        (
+            "the repetitions of a loop",
+            "with m.If(layers_left != 1):",
+            "with m.If(layers_left != 0):",
+        ),
+        ("what was read ahead of a jump", "with m.If(ahead.quiet):", "with m.If(1):"),
+        ("the slots after a jump", "words, count - first)", "words, count)"),
+        ("the end of the program", "with m.Elif(next_slot == slot_count):", "with m.Elif(0):"),
+        ("a slot after a failure", "with m.If(self.failed):", "with m.If(0):"),
+        ("a sum that is too long", "total[len(length) :].any()", "0"),
+    ),
+    *faults_in(
+        "control/placement.py",
+        "hw/control/test_placement.py",
+        (
+            "the place of the position's row",
+            "position[:POSITION_WIDTH] * vector.stride",
+            "self.token * vector.stride",
+        ),
+        (
+            "the place of an ARGMAX",
+            "number = (position + 1) << exact_log2",
+            "number = position << exact_log2",
+        ),
+        ("the place of the token's row", "Mux(vector.a_by_token, by_token, 0)", "by_token"),
+    ),
+    *faults_in(
+        "control/legal.py",
+        "hw/control/test_legal.py",
+        (
+            "positions beyond 16 bits",
+            "(~vector.b_by_position | ~position[POSITION_WIDTH:].any())",
+            "1",
+        ),
+    ),
+    *faults_in(
+        "control/csr.py",
+        "hw/control/test_csr.py",
+        ("a start while busy", "& self.wdata[0] & ~self.busy", "& self.wdata[0]"),
+        (
+            "the latch of a counter's upper half",
+            "counter_high.eq(counters",
+            "counter_high.eq(0 & counters",
+        ),
+        ("the strobes", "(field & ~mask) | (self.wdata & mask)", "self.wdata"),
+    ),
+]

@@ -1,0 +1,187 @@
+"""Faults in the matrix path, and in the accumulator's width that it is built for."""
+
+from tests.mutations.mutation import faults_in
+
+__all__ = ["MUTATIONS"]
+
+_PROGRAMS = "e2e/test_rtl_shapes.py::test_random_programs"
+
+MUTATIONS = [
+    *faults_in(
+        "matmul/pe.py",
+        "hw/matmul/test_array.py",
+        ("the sign of a spike", "wide ^ minus.replicate(width)", "wide ^ plus.replicate(width)"),
+        ("the carry into a subtraction", "total = Cat(1, v_mem)", "total = Cat(0, v_mem)"),
+        ("a token that does not fire", "operand = Mux(plus | minus,", "operand = Mux(1,"),
+    ),
+    *faults_in(
+        "contract/params.py",
+        "hw/matmul/test_array.py",
+        (
+            "the highest bit of the accumulator",
+            "(self.max_count * 127 * self.max_channels).bit_length() + 1",
+            "(self.max_count * 127 * self.max_channels).bit_length()",
+        ),
+    ),
+    *faults_in(
+        "matmul/array.py",
+        "hw/matmul/test_array.py",
+        (
+            "forwarding of a bank that returns at once",
+            "keep = ~flags.load | (held_place == place)",
+            "keep = ~flags.load",
+        ),
+        (
+            "transparency of the load port",
+            "accumulators.read_port(transparent_for=(store,))",
+            "accumulators.read_port()",
+        ),
+        (
+            "clearing of a tile's accumulators",
+            "flags.clear.eq(operation.first_event & operation.first_step)",
+            "flags.clear.eq(0)",
+        ),
+        ("the half that drains", "address(self.half, self.bank)", "address(0, self.bank)"),
+        (
+            "the product of a MAC array",
+            "weight * operation.magnitudes[token]",
+            "weight << operation.shift",
+        ),
+        (
+            "each token's own product",
+            "operands[token if mac else 0][lane]",
+            "operands[0][lane]",
+        ),
+    ),
+    *faults_in(
+        "matmul/sequencer.py",
+        "hw/matmul/test_array.py",
+        ("the wait for a half", "half_free = ~occupied.bit_select(half, 1)", "half_free = 1"),
+        (
+            "the release of a half",
+            "m.d.sync += occupied.eq(occupied & ~self.release)",
+            "m.d.sync += occupied.eq(0)",
+        ),
+        (
+            "the lanes of a ragged bank",
+            "op.lanes.eq(Mux(left < p.lanes, left, p.lanes))",
+            "op.lanes.eq(p.lanes)",
+        ),
+        (
+            "a MAC array's magnitudes",
+            "op.magnitudes[token].eq(train.plus[token])",
+            "op.magnitudes[token].eq(train.plus[0])",
+        ),
+        ("a tile without events", "payload.empty.eq(untouched)", "payload.empty.eq(0)"),
+        (
+            "the wait for the array",
+            "& train.end & half_free & self.array_idle",
+            "& train.end & half_free",
+        ),
+    ),
+    *faults_in(
+        "matmul/tiling.py",
+        "hw/matmul/test_tiling.py",
+        (
+            "the outputs of the last tile",
+            "self.o.last.outputs.eq((self.outputs - 1)[:tile_log2] + 1)",
+            "self.o.last.outputs.eq(self.outputs[:tile_log2])",
+        ),
+        ("a row's padding to whole words", "words << beats_log2", "groups"),
+    ),
+    *faults_in(
+        "matmul/fetch.py",
+        "hw/matmul/test_fetch.py",
+        ("a MATMUL's own base", "Mux(based, base_of_matmul, base)", "base"),
+        ("the next tile's base", "current_base + Mux(end, distance, 0)", "current_base"),
+        ("a segment that is not taken", "move.eq(end | both)", "move.eq(1)"),
+        (
+            "the pitch of a ragged tile's rows",
+            "Mux(matmul.strided, matmul.tiling.full.row_words, row.words)",
+            "row.words",
+        ),
+    ),
+    *faults_in(
+        "matmul/beats.py",
+        "hw/matmul/test_beats.py",
+        (
+            "a weight's sign",
+            "chosen.word_select(lane, width).as_signed()",
+            "chosen.word_select(lane, width)",
+        ),
+        (
+            "a beat that is not taken",
+            "free.eq(~complete | ~self.o.valid | self.o.ready)",
+            "free.eq(1)",
+        ),
+    ),
+    *faults_in(
+        "matmul/channel_words.py",
+        "hw/matmul/test_channel_words.py",
+        ("the half that is loaded", "half.eq(~half),", "half.eq(0),"),
+        (
+            "a half that still drains",
+            "self.o_request.valid.eq(~self.loaded.bit_select(half, 1))",
+            "self.o_request.valid.eq(1)",
+        ),
+        ("biases that a MATMUL has not", "Mux(bias_comes, word, 0)", "word"),
+    ),
+    *faults_in(
+        "matmul/drain.py",
+        "hw/matmul/test_drain.py",
+        (
+            "accumulators that nothing touched",
+            "Mux(empty, 0, self.psums[lane])",
+            "self.psums[lane]",
+        ),
+        (
+            "the last group of a ragged tile",
+            "<< exact_log2(p.encode_lanes) >= outputs",
+            "<< exact_log2(p.encode_lanes) > outputs",
+        ),
+        (
+            "the wait for the thresholds",
+            "self.i_matmul.valid & self.i_tile.valid & ready",
+            "self.i_matmul.valid & self.i_tile.valid",
+        ),
+        ("a word that is not taken", "move = ~self.o.valid | self.o.ready", "move = 1"),
+    ),
+    *faults_in(
+        "matmul/requant.py",
+        "hw/matmul/test_requant.py",
+        ("the rounding bit", "half_up.eq((scaled << 1).bit_select(places, 1))", "half_up.eq(0)"),
+        ("the saturation of the product", "Mux(whole > limit, limit, whole)", "whole"),
+        ("the saturation after the bias", "total >= limit", "total > limit"),
+        ("a result that is not taken", "move.eq(~self.o.valid | self.o.ready)", "move.eq(1)"),
+    ),
+    *faults_in(
+        "matmul/matmul.py",
+        _PROGRAMS,
+        (
+            "an event that its queue does not take",
+            "both.eq(fetcher.i.ready & event_queue.i.ready)",
+            "both.eq(fetcher.i.ready)",
+        ),
+        (
+            "an event that the fetcher does not take",
+            "both.eq(fetcher.i.ready & event_queue.i.ready)",
+            "both.eq(event_queue.i.ready)",
+        ),
+        (
+            "events counted in the first tile only",
+            "self.event.eq(self.row_segment & first_tile)",
+            "self.event.eq(self.row_segment)",
+        ),
+        ("the bank of a MATMUL's thresholds", '"bank": self.bank,', '"bank": 0,'),
+        (
+            "a bank that is still needed",
+            "self.bank_busy[bank].eq(under_way != 0)",
+            "self.bank_busy[bank].eq(0)",
+        ),
+    ),
+    *faults_in(
+        "matmul/matmul.py",
+        "e2e/test_cycle.py::test_random_programs",
+        ("the beats at hand", "Queue(beat_layout(p), p.beat_depth)", "Queue(beat_layout(p), 4)"),
+    ),
+]

@@ -1,0 +1,70 @@
+"""Faults in reading and writing memory."""
+
+from tests.mutations.mutation import faults_in
+
+__all__ = ["MUTATIONS"]
+
+MUTATIONS = [
+    *faults_in(
+        "memory/bursts.py",
+        "hw/memory/test_bursts.py",
+        (
+            "the cut at 4 KiB",
+            "longest.eq(Mux(to_page_end < self._max_words, to_page_end, self._max_words))",
+            "longest.eq(self._max_words)",
+        ),
+        (
+            "a burst handed over while the one before waits",
+            "(run_words != 0) & complete & (~self.o.valid | self.o.ready)",
+            "(run_words != 0) & complete",
+        ),
+    ),
+    *faults_in(
+        "memory/read.py",
+        "hw/memory/test_read.py",
+        (
+            "the credit of a client",
+            "room.eq(reserved + bursts.o.payload.words <= depth)",
+            "room.eq(reserved <= depth)",
+        ),
+        ("the return of credit", "Mux(grant, bursts.o.payload.words, 0) - left", "0"),
+        ("the order of the clients", "& idle & ~Cat(*wants).any()", "& idle"),
+    ),
+    *faults_in(
+        "memory/write.py",
+        "hw/memory/test_write.py",
+        ("the bytes behind a row", "(byte < end)", "(byte <= end)"),
+        ("the bytes before a row", "(byte >= first) & (byte < end)", "(byte < end)"),
+        (
+            "the words that a row touches",
+            "words.eq((row.first + row.bytes + p.axi_bytes - 1)",
+            "words.eq((row.bytes + p.axi_bytes - 1)",
+        ),
+        (
+            "the cut at 4 KiB",
+            "longest.eq(Mux(to_page_end < p.max_burst_words, to_page_end, p.max_burst_words))",
+            "longest.eq(p.max_burst_words)",
+        ),
+        (
+            "a word that is not taken",
+            "self.i.ready.eq(more & (~out.valid | out.ready))",
+            "self.i.ready.eq(more)",
+        ),
+        (
+            "the wait for acknowledgements",
+            'self.busy.eq(~fsm.ongoing("ROW") | (pending != 0))',
+            'self.busy.eq(~fsm.ongoing("ROW"))',
+        ),
+    ),
+    *faults_in(
+        "memory/rows.py",
+        "hw/memory/test_rows.py",
+        ("the owner of the words", "owner.eq(chosen)", "owner.eq(offered)"),
+        ("a row on offer", "Mux(waits, kept, offered)", "offered"),
+        (
+            "the words that a row touches",
+            "left.eq((row.first + row.bytes + p.axi_bytes - 1)",
+            "left.eq((row.bytes + p.axi_bytes - 1)",
+        ),
+    ),
+]
