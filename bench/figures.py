@@ -30,7 +30,7 @@ def _axes(path: Path, width: float, height: float) -> Iterator[Any]:
         pyplot.close(figure)
 
 
-def roofline(report: dict[str, object], path: Path) -> None:
+def roofline(report: dict[str, Any], path: Path) -> None:
     """Draw each layer's cycles over those that its dense bytes need, beside its touched bytes."""
     rows = [row for row in report["rows"] if row["activations"] == "prompt"]
     names = [row["name"] for row in rows]
@@ -58,7 +58,7 @@ def roofline(report: dict[str, object], path: Path) -> None:
         axes.legend(loc="lower right", framealpha=0.9)
 
 
-def front(report: dict[str, object], path: Path) -> None:
+def front(report: dict[str, Any], path: Path) -> None:
     """Draw perplexity against bytes not fetched, a curve for each thing done to the model."""
     with _axes(path, 6, 3.4) as axes:
         for title, points in report["curves"].items():

@@ -1,13 +1,16 @@
 """The report of the bench `profile` as Markdown."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from compiler.pages.markdown import table
 
 __all__ = ["profile_table"]
 
-_Row = dict[str, int]
+_Row = Mapping[str, float]
 
 
-def profile_table(report: dict[str, object]) -> str:
+def profile_table(report: dict[str, Any]) -> str:
     """Return its tables: both recipes at a glance, then each layer."""
     word_bytes = report["params"]["axi_data_width"] // 8
     head = (

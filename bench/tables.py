@@ -1,5 +1,7 @@
 """Reports of benches as Markdown, for pages of docs/ and for the terminal."""
 
+from typing import Any
+
 from bench.area_table import area_table
 from bench.arrays import HARDWARE
 from bench.profile_table import profile_table
@@ -9,7 +11,7 @@ from compiler.pages.markdown import table
 
 __all__ = ["TABLES"]
 
-Report = dict[str, object]
+Report = dict[str, Any]
 
 
 def _roofline(report: Report) -> str:

@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hw.contract.params import HwParams
 
@@ -93,7 +94,9 @@ def boards() -> dict[str, Board]:
     found = {}
     for file in sorted(_FOLDER.glob("*.toml")):
         table = tomllib.loads(file.read_text(encoding="utf-8"))
-        values = {k: Value(**v) if isinstance(v, dict) else v for k, v in table.items()}
+        values: dict[str, Any] = {
+            k: Value(**v) if isinstance(v, dict) else v for k, v in table.items()
+        }
         found[file.stem] = Board(key=file.stem, **values)
     return found
 

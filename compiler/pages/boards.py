@@ -42,10 +42,13 @@ def boards_page() -> str:
         HEAD,
         _ABOUT_BOARDS.format(routable=ROUTABLE),
     ]
-    for model, name in MODELS:
-        report = boards_report(KNOWN_MODELS[model].config, load_recipe(name), POSITION, PROMPT)
+    reports = [
+        boards_report(KNOWN_MODELS[model].config, load_recipe(name), POSITION, PROMPT)
+        for model, name in MODELS
+    ]
+    for report in reports:
         parts += _board_tables(report)
-    parts += ["## Whether `edge` fits", *_edge(report), "## Predicted against measured"]
+    parts += ["## Whether `edge` fits", *_edge(reports[-1]), "## Predicted against measured"]
     parts += [_measured(), "## The area model", _area(), "## Sources"]
     parts += [_sources()]
     return wrapped("\n\n".join(parts) + "\n")

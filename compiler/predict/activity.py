@@ -126,7 +126,8 @@ def _counts(shares: torch.Tensor, settings: SiteSettings) -> torch.Tensor:
     """Return how likely each count from 0 to D is, of magnitudes whose shares are given."""
     magnitudes = torch.arange(MAX_COUNT + 1, dtype=torch.float64) / MAX_COUNT
     if settings.rule == "mean":
-        threshold = (magnitudes * shares).sum() / settings.kappa
+        assert settings.kappa is not None  # as the rule needs it
+        threshold = float((magnitudes * shares).sum()) / settings.kappa
     else:
         threshold = settings.clip / settings.max_count
     counts = (magnitudes / threshold + 0.5).floor().clamp(max=settings.max_count).long()

@@ -78,10 +78,12 @@ def balance(compiled: Compiled, words_a_cycle: float = 1.0) -> list[Balance]:
     params, coding = compiled.params, compiled.manifest["coding"]
     tokens = min(params.tokens, compiled.tokens)
     alike: dict[tuple[Site, int, int], list[str]] = {}
+    site: Site | None = None
     for step in compiled.manifest["operations"]:
         if step["operation"] == "ENCODE":
             site = Site(**{field.name: step[field.name] for field in fields(Site)})
         else:
+            assert site is not None  # every product follows an ENCODE
             key = (site, step["channels"], step["weight_width"])
             alike.setdefault(key, []).append(step["matrix"])
     return [

@@ -141,7 +141,7 @@ def _chain(
     found: Prediction, products: list[Cost], start: float, latency: int, words_a_cycle: float
 ) -> tuple[float, dict[str, float]]:
     """Time the encoder and the array behind it; return how long they take, and for what."""
-    causes = dict.fromkeys(("array", "stall", "encode", "vector"), 0.0)
+    causes: dict[str, float] = dict.fromkeys(("array", "stall", "encode", "vector"), 0.0)
     encoder = array = 0.0  # until when each is busy
     for cost in products:
         if cost.opcode is Opcode.ENCODE:

@@ -154,7 +154,7 @@ def _rounded(causes: Mapping[str, float]) -> dict[str, int]:
 
 def _matrices(plan: Plan) -> list[dict[str, object]]:
     """Return the tiles of each kind of matrix: they do not differ between layers but in bits."""
-    found: dict[tuple, dict[str, object]] = {}
+    found: dict[tuple, dict[str, Any]] = {}
     for stage in plan.model.stages:
         for matrix in stage.matrices:
             kind = matrix.name.rpartition(".")[2]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from compiler.predict.cycles import CAUSES
 from compiler.programs.plan import Plan
@@ -71,7 +72,7 @@ def roofline(plan: Plan, report: Mapping) -> str:
         axes.set_xlabel("additions for each byte fetched")
         axes.set_ylabel("additions a cycle")
         legend = axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        for handle in legend.legend_handles:
+        for handle in legend.get_lines():
             handle.set_markersize(7)
         for axis in (axes.xaxis, axes.yaxis):
             label_logarithmic(axis)
@@ -102,7 +103,7 @@ def causes(plan: Plan, report: Mapping) -> str:
         axes.set_xlabel("layer")
         axes.set_ylabel("cycles")
         axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         axes.margins(x=0.01)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -141,7 +142,7 @@ def energy(report: Mapping) -> str:
         axes = figure.subplots()
         names = [design["name"] for design in found]
         left = np.zeros(len(found))
-        for group in report["energy"]["groups"]:
+        for group in map(str, report["energy"]["groups"]):
             width = np.array([design["joules"][group] for design in found]) / unit
             axes.barh(names, width, 0.7, left=left, label=group,
                       color=COLOURS[_GROUPS.get(group, group)])  # fmt: skip

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from compiler.programs.plan import Plan
 from compiler.report.style import COLOURS, INK, percent
@@ -60,7 +61,7 @@ def _map(figure: Figure, names: list[str], silent: np.ndarray) -> None:
     axes.set_yticks(range(len(names)), labels)
     axes.set_ylabel("site: mean of its layers")
     axes.set_xlabel("layer")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     bar = figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02)
     bar.set_label("silent channels,\npoints from the mean")
     bar.set_ticks([sign * most / part for sign in (-1, 1) for part in (1, 10)] + [0])

@@ -1,6 +1,7 @@
 """How figures and numbers look, wherever they are shown."""
 
 from collections.abc import Mapping
+from typing import Any
 
 __all__ = [
     "COLOURS",
@@ -55,7 +56,7 @@ FAMILIES = {
     "head": ("lm_head",),
 }
 """Parts of a model, by whose colour kinds of products go."""
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "spikeloom",
     "font.family": "sans-serif",

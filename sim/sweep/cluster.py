@@ -8,7 +8,7 @@ from typing import Any
 
 from dask import config
 from distributed import CancelledError, Client, LocalCluster, get_worker
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 
 from golden.console.version import sources
 from sim.cycle.library import library
@@ -109,7 +109,8 @@ def _client(scheduler: str, timeout_seconds: float) -> Iterator[Client]:
 
 def _require_this_code(client: Client) -> None:
     """Raise ToolError naming the first worker that cannot compute as this process would."""
-    for address, code in sorted(client.run(_code_of_worker, on_error="return").items()):
+    found: Any = client.run(_code_of_worker, on_error="return")  # awaited: not asynchronous
+    for address, code in sorted(found.items()):
         if "ModuleNotFoundError" in repr(code):  # Dask passes it on as text
             raise ToolError(
                 f"the worker at {address} does not find Spikeloom: start it in the project's root, "
@@ -119,7 +120,8 @@ def _require_this_code(client: Client) -> None:
             raise ToolError(f"the worker at {address} does not answer: {code!r}")
         if code != CODE:
             raise ToolError(_other_code(address, code))
-    for address, error in sorted(client.run(_prepare_worker, on_error="return").items()):
+    found = client.run(_prepare_worker, on_error="return")
+    for address, error in sorted(found.items()):
         if isinstance(error, Exception):
             raise ToolError(f"the worker at {address} cannot simulate: {error}")
 
@@ -211,7 +213,9 @@ def worker_count(client: Client) -> int:
     with _scheduler_there():
         if client.status != "running":
             raise CommClosedError(client.status)
-        return len(client.sync(client.scheduler.ncores, callback_timeout=TIMEOUT_SECONDS))
+        scheduler: Any = client.scheduler  # it is running
+        ncores: Any = client.sync(scheduler.ncores, callback_timeout=TIMEOUT_SECONDS)
+        return len(ncores)
 
 
 def _result(future: Any) -> Any:

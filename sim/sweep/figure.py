@@ -1,6 +1,7 @@
 """The plot of a sweep: cycles a token against LUTs, and against energy, with their fronts."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ __all__ = ["draw"]
 _APART = (0.06, 0.035)  # of a panel's width and height, between two numbers
 _MARKERS = {"csd": "o", "bitwise": "s", "unary": "^"}
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]
 
 
 def draw(rows: Sequence[Row], summary: Mapping) -> str:
@@ -130,6 +131,7 @@ def _legend(rows: Sequence[Row], colours: Mapping[str, str]) -> list[Line2D]:
         Line2D([], [], color=QUIET, marker=_MARKERS[c], linestyle="", label=c) for c in codings
     ]
     if any(row.get("area_is_extrapolated") for row in rows):
-        hollow = {"color": INK, "marker": "o", "markerfacecolor": "white", "linestyle": ""}
-        lines.append(Line2D([], [], label="LUTs extrapolated", **hollow))
+        hollow = Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="")
+        hollow.set_label("LUTs extrapolated")
+        lines.append(hollow)
     return lines

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
+from typing import Any
 
 from hw.contract.params import HwParams
 
@@ -27,7 +28,7 @@ class Configuration:
         Names.
     """
 
-    hardware: dict[str, object]
+    hardware: dict[str, Any]
     coding: str
     recipe: str
 

@@ -1,6 +1,7 @@
 """Which rows no other row beats in both of two costs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 __all__ = ["FRONTS", "front", "fronts"]
 
@@ -10,7 +11,7 @@ FRONTS = {
 }
 """The pairs of costs, by name."""
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]
 
 
 def front(costs: Sequence[tuple[float, float]]) -> list[int]:
@@ -26,19 +27,19 @@ def front(costs: Sequence[tuple[float, float]]) -> list[int]:
     return found
 
 
-def fronts(rows: Sequence[Row], costs: Iterable[str]) -> dict[str, list[int]]:
+def fronts(rows: Sequence[Row], costs: tuple[str, str]) -> dict[str, list[int]]:
     """Return the front of each recipe, as indices into `rows`.
 
     Recipes have fronts of their own: they differ in what the model says. All else, the coding
     included, gives the same bits. Rows that lack one of the costs stand on none.
     """
-    names = tuple(costs)
+    first, second = costs
     of_recipe: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
-        if all(row.get(name) is not None for name in names):
+        if all(row.get(name) is not None for name in costs):
             of_recipe.setdefault(str(row["recipe"]), []).append(index)
     found = {}
     for recipe, indices in of_recipe.items():
-        pairs = [tuple(float(rows[index][name]) for name in names) for index in indices]
+        pairs = [(float(rows[index][first]), float(rows[index][second])) for index in indices]
         found[recipe] = [indices[at] for at in front(pairs)]
     return found

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from distributed import Client
 from distributed.scheduler import KilledWorker
@@ -38,7 +39,7 @@ def sweep(
     *,
     say: Callable[[str], None] = lambda _doing: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> tuple[dict[str, object], list[dict[str, object]], Path]:
+) -> tuple[dict[str, Any], list[dict[str, Any]], Path]:
     """Measure every configuration of a grid that has no row yet, and write the result.
 
     Parameters
@@ -88,7 +89,7 @@ def sweep(
                 log.add(rows[index] | {"status": "refused", "reason": reason})
                 missing.remove(index)
         workers = 0
-        failed: dict[str, dict[str, object]] = {}
+        failed: dict[str, dict[str, Any]] = {}
         if missing:
             if client is None:
                 say(f"starting {request.workers} workers")
@@ -141,7 +142,7 @@ def _directory(request: SweepRequest, checkpoint: Checkpoint, layers: list[str])
 
 def _facts(
     request: SweepRequest, checkpoint: Checkpoint, layers: list[str], prompt: str, tokens: int
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return what all rows have in common."""
     return {
         "model": checkpoint.config.name,
@@ -158,13 +159,13 @@ def _facts(
 
 
 def _summary(
-    facts: dict[str, object],
-    rows: list[dict[str, object]],
+    facts: dict[str, Any],
+    rows: list[dict[str, Any]],
     *,
     simulated: int,
     workers: int,
     seconds: float,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {
         **facts,
         "configurations": len(rows),
@@ -180,7 +181,7 @@ def _summary(
 
 def _begun(
     point: Configuration, tokens: int, firing: Firing | str, conditions: Conditions
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return what is known of a row before it is measured."""
     follows_from = {
         "configuration": asdict(point),
@@ -201,12 +202,12 @@ def _begun(
 def _measure(
     client: Client,
     points: list[Configuration],
-    rows: list[dict[str, object]],
+    rows: list[dict[str, Any]],
     missing: list[int],
     firings: dict[str, Firing | str],
     conditions: Conditions,
     log: table.Log,
-    failed: dict[str, dict[str, object]],
+    failed: dict[str, dict[str, Any]],
     progress: Callable[[int, int], None],
 ) -> None:
     """Fill the log with the missing rows; a row that fails goes to `failed`, for another time."""
@@ -235,11 +236,11 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _count(rows: list[dict[str, object]], status: str) -> int:
+def _count(rows: list[dict[str, Any]], status: str) -> int:
     return sum(row["status"] == status for row in rows)
 
 
-def _reasons(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def _reasons(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return why rows have no figures, and how many each."""
     found: dict[tuple[str, str], int] = {}
     for row in rows:

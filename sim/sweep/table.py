@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -42,7 +43,7 @@ SCHEMA = pa.schema(
 """Columns, in order; docs/sweeps.md says what they mean."""
 
 
-def key(request: Mapping[str, object]) -> str:
+def key(request: Mapping[str, Any]) -> str:
     """Return what a row goes by: the SHA-256, in hex, over all that it follows from."""
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
@@ -71,7 +72,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.rows: dict[str, dict[str, object]] = {}
+        self.rows: dict[str, dict[str, Any]] = {}
         text = path.read_bytes().decode(errors="replace") if path.exists() else ""
         self._torn = bool(text) and not text.endswith("\n")  # where an older run was killed
         self.ignored: list[int] = []
@@ -82,12 +83,12 @@ class Log:
                 row = json.loads(line)
             except (ValueError, RecursionError):
                 row = None
-            if _is_row(row):
+            if row is not None and _is_row(row):
                 self.rows[row["key"]] = row
             else:
                 self.ignored.append(number)
 
-    def add(self, row: Mapping[str, object]) -> None:
+    def add(self, row: Mapping[str, Any]) -> None:
         """Keep a row, by its ``key``."""
         self.rows[str(row["key"])] = dict(row)
         with self._path.open("a") as file:
@@ -110,9 +111,7 @@ def _is_row(row: object) -> bool:
     )
 
 
-def write_parquet(
-    rows: Iterable[Mapping[str, object]], facts: Mapping[str, object], path: Path
-) -> None:
+def write_parquet(rows: Iterable[Mapping[str, Any]], facts: Mapping[str, Any], path: Path) -> None:
     """Write rows by `SCHEMA`, whole or not at all.
 
     Parameters
