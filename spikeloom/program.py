@@ -19,6 +19,7 @@ from sim.check.activations import default_prompt, prompt_vectors
 from sim.check.origin import recipe_of, require_weights
 from sim.device import Timing
 from sim.devices import Options, open_device
+from sim.runs.tally import Tally
 from spikeloom.choices import Hardware, Recipe
 from spikeloom.choices import hardware as chosen_hardware
 from spikeloom.run import Run, of_layers, of_model
@@ -142,18 +143,20 @@ class Program:
         sim.errors.HardwareFault
             Where the simulated hardware breaks a rule of its bus, or does not come to an end.
         """
+        tally = Tally(self.files)
         timing = Timing(latency=latency, stalls=stalls, seed=seed)
+        options = Options(timing=timing, observe=tally)
         if self.files.is_model:
             if inputs is not None:
                 raise ValueError("inputs must be left out: a whole model takes a prompt")
             text = default_prompt(self.model.name) if prompt is None else prompt
-            executor = open_device(device, self.hardware, Options(timing=timing))
-            return of_model(self, executor, text, tokens, check)
+            executor = open_device(device, self.hardware, options)
+            return of_model(self, executor, tally, text, tokens, check)
         if inputs is not None and prompt is not None:
             raise ValueError("inputs and a prompt exclude each other: leave one out")
         regions = self._of_prompt(prompt) if inputs is None else self._given(inputs)
-        executor = open_device(device, self.hardware, Options(timing=timing))
-        return of_layers(self, executor, regions, check)
+        executor = open_device(device, self.hardware, options)
+        return of_layers(self, executor, tally, regions, check)
 
     def _of_prompt(self, prompt: Prompt | None) -> dict[str, NDArray[np.int32]]:
         text = default_prompt(self.model.name) if prompt is None else prompt

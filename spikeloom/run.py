@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compiler.predict.cycles import CLOCK_MHZ
 from golden.checkpoint.prompt import Prompt
 from golden.model.integer import IntegerModel
 from golden.numerics.fixed import from_fixed
@@ -16,9 +17,12 @@ from golden.recipe.recipe import locate_site
 from hw.contract.regs import COUNTERS, Error
 from sim.check.expected import expect
 from sim.check.verdict import judge
-from sim.device import Device
-from sim.devices import open_device
+from sim.device import Device, Registers, Result
+from sim.devices import Options, open_device
+from sim.generate.one import memory_with
 from sim.generate.text import difference, made_tokens, registers_of, text_ids
+from sim.runs.energy import effort
+from sim.runs.tally import Tally
 from spikeloom.spikes import Spikes
 from spikeloom.table import Table
 
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from spikeloom.program import Program
 
 __all__ = ["Run", "of_layers", "of_model"]
+
+_MEMORY = ("weights", "cache", "vectors")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -46,6 +52,8 @@ class Run:
     spikes : dict of str to Spikes
         By site, what golden encodes there; empty unless the run is checked. That of a whole model
         has all tokens, the prompt's too, but ``head`` only those that a token is made of.
+    energy : dict of str to float or None
+        Joules by the ledger's groups (docs/energy.md); None where it has no constants.
     failures : list of str
         Where golden, or the functional device, differs from what the device did: a sentence each.
     checked : bool
@@ -61,6 +69,7 @@ class Run:
     fixed: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     counters: dict[str, int | None]
     spikes: dict[str, Spikes]
+    energy: dict[str, float] | None
     failures: list[str]
     checked: bool
     text: str | None = None
@@ -95,6 +104,23 @@ class Run:
             raise ValueError(f"the {self.device} device counts no cycles: run it on cycle or rtl")
         return self.cycles / clock_hz
 
+    def joules(self) -> Table:
+        """Return the energy by what it goes to: counts times published constants (docs/energy.md).
+
+        ``weights``, ``cache`` and ``vectors`` are what the memory takes; all else is on the chip.
+
+        Raises
+        ------
+        ValueError
+            Where the ledger has no constants for the hardware, such as a MAC array of 2 bits.
+        """
+        if self.energy is None:
+            raise ValueError("the ledger has no constants for this hardware: see docs/energy.md")
+        return Table(
+            {"part": group, "memory": group in _MEMORY, "joules": joules}
+            for group, joules in self.energy.items()
+        )
+
     def table(self) -> Table:
         """Return the counters, with what each one counts."""
         return Table(
@@ -110,19 +136,26 @@ class Run:
 
 
 def of_layers(
-    program: "Program", device: Device, inputs: dict[str, NDArray[np.int32]], check: bool
+    program: "Program",
+    device: Device,
+    tally: Tally,
+    inputs: dict[str, NDArray[np.int32]],
+    check: bool,
 ) -> Run:
-    """Execute layers on vectors by their region; see `spikeloom.Program.run`."""
+    """Execute layers on vectors by their region, observed by `tally`; see `Program.run`."""
     files = program.files
-    result = device.run(files, inputs)
+    result = reference = device.run(files, inputs)
+    if check or not device.observes:
+        tally = Tally(files)
+        functional = open_device("functional", files.params, Options(observe=tally))
+        reference = functional.run(files, inputs)
     spikes: dict[str, Spikes] = {}
     failures: list[str] = []
     if result.error is not Error.NONE:
         failures = [f"the program ended on {device.name} with error {result.error.name}"]
     if check:
         expected = expect(program.model.prepared(program.recipe).linear, files, inputs)
-        functional = open_device("functional", files.params).run(files, inputs)
-        failures = judge(files, expected, functional, result, device.name).failures
+        failures = judge(files, expected, reference, result, device.name).failures
         for site, values in expected.sites.items():
             layer, kind = locate_site(site)
             settings = program.recipe.site(layer, kind, values.counts.shape[1])
@@ -135,22 +168,28 @@ def of_layers(
         fixed={name.removesuffix(".output"): y for name, y in result.outputs.items()},
         counters=result.counters,
         spikes=spikes,
+        energy=_energy(program, result, tally, reference),
         failures=failures,
         checked=check,
     )
 
 
-def of_model(program: "Program", device: Device, prompt: Prompt, tokens: int, check: bool) -> Run:
-    """Let a whole model continue a text; see `spikeloom.Program.run`."""
+def of_model(
+    program: "Program", device: Device, tally: Tally, prompt: Prompt, tokens: int, check: bool
+) -> Run:
+    """Let a whole model continue a text, observed by `tally`; see `Program.run`."""
     if tokens < 1:
         raise ValueError(f"tokens must be at least 1, not {tokens}")
     files, checkpoint = program.files, program.model.checkpoint
     ids = text_ids(checkpoint, prompt, tokens, files.context)
-    memory = files.image({})
+    memory = memory_with(files, ids)
     words = files.token_words(memory)
-    words[: len(ids)] = ids
     registers = registers_of(ids, checkpoint, tokens)
     result = device.execute(memory, files.program_address, files.params, registers)
+    reference = result
+    if not device.observes:
+        tally = Tally(files)
+        reference = _functional(program, tally, ids, registers)
     made = made_tokens(words, ids, result, checkpoint)
     failures: list[str] = []
     if result.error is not Error.NONE:
@@ -165,11 +204,26 @@ def of_model(program: "Program", device: Device, prompt: Prompt, tokens: int, ch
         device=device.name,
         counters=result.counters,
         spikes=spikes,
+        energy=_energy(program, result, tally, reference),
         failures=failures,
         checked=check,
         text=decode([*ids, *made])[len(decode(ids)) :],
         tokens=made,
     )
+
+
+def _functional(program: "Program", tally: Tally, ids: list[int], registers: Registers) -> Result:
+    files = program.files
+    device = open_device("functional", files.params, Options(observe=tally))
+    return device.execute(memory_with(files, ids), files.program_address, files.params, registers)
+
+
+def _energy(
+    program: "Program", result: Result, tally: Tally, reference: Result
+) -> dict[str, float] | None:
+    """Return joules by the ledger's groups; `reference` is of the device that `tally` observed."""
+    found: Any = effort(program.files, result.counters, tally, reference.counters, CLOCK_MHZ)
+    return found["energy"] and found["energy"]["groups"]
 
 
 def _golden(

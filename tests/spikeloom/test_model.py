@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import spikeloom
+from compiler.energy.constants import constants
 from golden.checkpoint.checkpoint import load
 from golden.measure import perplexity
 from golden.model.integer import IntegerModel
@@ -48,6 +49,14 @@ def test_a_layer_is_bit_exact_on_a_device_and_its_run_says_all(program):
     with pytest.raises(ValueError, match="functional device counts no cycles: run it on cycle or"):
         functional.seconds(1e8)
     assert run.table().column("value")[0] == run.cycles
+    energy = run.joules()
+    assert energy.column("joules").sum() > 0
+    weights = next(row for row in energy if row["part"] == "weights")
+    picojoules = constants()["dram_ddr4"].typical
+    assert weights["joules"] == pytest.approx(
+        8 * run.counters["weight_bytes_read"] * picojoules * 1e-12
+    )
+    assert functional.joules().column("part").tolist() == energy.column("part").tolist()
 
 
 def test_a_device_that_is_wrong_is_told(program, monkeypatch):
