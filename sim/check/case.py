@@ -111,6 +111,7 @@ def of_layers(
         coding=coding,
         tokens=tokens,
         rows=rows,
+        prepared=folded,
     )
     return _case(linear, compiled, vectors, prompt, say)
 

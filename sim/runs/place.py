@@ -1,6 +1,5 @@
 """Where a run leaves what it found: a directory of its own, which no other request takes over."""
 
-import fcntl
 import json
 import os
 import re
@@ -8,13 +7,14 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from compiler.storage import lock
 from golden.console import places
 from golden.console.version import about
 from hw.contract.fingerprint import fingerprint
@@ -143,24 +143,9 @@ def write_json(values: Mapping[str, Any], path: Path) -> None:
     part.replace(path)
 
 
-@contextmanager
-def alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path) -> AbstractContextManager[None]:
     """Wait until no other run works in `directory`, and keep others out."""
-    with _locked(directory):  # until it is closed, by whatever end of this process
-        yield
-
-
-def _locked(directory: Path) -> TextIO:
-    while True:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / LOCK).open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            if os.path.samestat(os.fstat(lock.fileno()), os.stat(directory / LOCK)):
-                return lock
-        except FileNotFoundError:
-            pass
-        lock.close()  # whoever had it has removed it
+    return lock.alone(directory / LOCK)
 
 
 def file_name(name: str) -> str:
