@@ -121,7 +121,7 @@ def measure(
             site: schedule["codings"].get(site, schedule["coding"]) for site in profile.sites
         }
         program = image_of_model(lowered, params, codings).program
-        predicted = predicted_cycles(profile, lowered, program, params, position, latency)
+        predicted = predicted_cycles(profile, program, params, position, latency)
         found.append(
             {
                 "recipe": Path(name).stem,

@@ -78,7 +78,7 @@ def forecast(
     activities = known(config, recipe, profile)
 
     def steps_at(at: int) -> list[Cost]:
-        of_token = costs(model, program, params, activities(at), at)
+        of_token = costs(program, params, activities(at), at)
         return [_shared(cost, cores) for cost in of_token]
 
     token = steps_at(position)

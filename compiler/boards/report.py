@@ -92,4 +92,4 @@ def predicted_cycles(config: ModelConfig, recipe: Recipe, params: HwParams, posi
     model = lower(config, recipe, params, position + 1)
     program = image_of_model(model, params, CODING).program
     activities = assumed(config, recipe, position)
-    return predict(costs(model, program, params, activities, position), params).cycles
+    return predict(costs(program, params, activities, position), params).cycles

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from compiler.passes.instruction import Instruction
-from compiler.passes.model import WholeModel
 from compiler.passes.program import Program
 from compiler.predict.counts import vector_reads
 from compiler.predict.workload import Activities, Activity
@@ -68,7 +67,6 @@ class Cost:
 
 
 def costs(
-    model: WholeModel,
     program: Program,
     params: HwParams,
     activities: Activities,
@@ -78,8 +76,6 @@ def costs(
 
     Parameters
     ----------
-    model : WholeModel
-        What is computed.
     program : Program
         Its program.
     params : HwParams
@@ -90,10 +86,10 @@ def costs(
         Tokens before this one.
     """
     maker = _Costs(params, activities, position)
-    return [maker.cost(slot, layer, step) for slot, layer, step in _by_layer(model, program)]
+    return [maker.cost(slot, layer, step) for slot, layer, step in _by_layer(program)]
 
 
-def _by_layer(model: WholeModel, program: Program) -> Iterator[tuple[int, int | None, Instruction]]:
+def _by_layer(program: Program) -> Iterator[tuple[int, int | None, Instruction]]:
     """Yield slot, layer and instruction of all that is done for a token."""
     (loop,) = (i for i, s in enumerate(program.instructions) if s.opcode is Opcode.LAYERS)
     body = range(loop + 1, loop + 1 + program.instructions[loop].fields["slots"])

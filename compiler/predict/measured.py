@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from compiler.passes.model import WholeModel
 from compiler.passes.program import Program
 from compiler.predict.activity import profiled
-from compiler.predict.coding import best_coding, vectors_at_once
 from compiler.predict.costs import costs
 from compiler.predict.cycles import LATENCY, predict
-from golden.measure.profile import Profile
+from golden.measure.profile import BATCHES, SPIKE_CODINGS, Profile, SiteProfile
 from hw.contract.params import CACHE_WIDTH, HwParams
 
-__all__ = ["Measured", "measured", "predicted_cycles", "told"]
+__all__ = ["Measured", "best_coding", "measured", "predicted_cycles", "told"]
 
 _NO_CHOICE = {
     "tile": "{lanes} lanes x {banks} banks: the hardware's, its instructions have no other",
@@ -64,7 +63,7 @@ def measured(
     sharing = model.config.heads // model.config.kv_heads
     codings = {}
     for name, site in profile.sites.items():
-        size = 1 if name in widths else vectors_at_once(params, sharing)
+        size = 1 if name in widths else _vectors_at_once(params, sharing)
         best = best_coding(site, widths.get(name, CACHE_WIDTH), params, size)
         codings[name] = coding or best
     of = profile.identity
@@ -77,6 +76,31 @@ def measured(
             **{name: text.format(**params.as_dict()) for name, text in _NO_CHOICE.items()},
         },
     )
+
+
+def _vectors_at_once(params: HwParams, sharing: int) -> int:
+    """Return the batch of a profile nearest to what passes the array together.
+
+    `sharing` is the vectors that share weights: 1, or the query heads of a kv head.
+    """
+    most = min(params.tokens, sharing)
+    return max(size for size in BATCHES if size <= most)
+
+
+def best_coding(site: SiteProfile, weight_width: int, params: HwParams, size: int) -> str:
+    """Return the coding in which an event costs the fewest cycles, then the fewest steps.
+
+    A beat takes memory ``lanes * weight_width / axi_data_width`` cycles to deliver and the array
+    its steps to spend; the larger of the two counts.
+    """
+    memory = params.lanes * weight_width / params.axi_data_width
+
+    def cost(coding: str) -> tuple[float, float]:
+        steps = 1.0 if params.array == "mac" else site.steps(coding, size)
+        return max(memory, steps), steps
+
+    codings = ("csd", *(coding for coding in SPIKE_CODINGS if coding != "csd"))
+    return min(codings, key=cost)  # of equals, csd
 
 
 def told(schedule: dict) -> list[str]:
@@ -98,7 +122,6 @@ def told(schedule: dict) -> list[str]:
 
 def predicted_cycles(
     profile: Profile,
-    model: WholeModel,
     program: Program,
     params: HwParams,
     position: int,
@@ -111,7 +134,7 @@ def predicted_cycles(
     memory of such a latency that delivers so many words a cycle, at most 1.
     """
     activities = profiled(profile)(position)
-    of_token = costs(model, program, params, activities, position)
+    of_token = costs(program, params, activities, position)
     found = predict(of_token, params, latency, words_a_cycle)
     return {
         "head" if layer is None else f"layers.{layer}": round(sum(causes.values()))

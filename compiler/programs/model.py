@@ -118,7 +118,6 @@ def build_model(
         if profile is not None and chosen is not None:
             cycles = predicted_cycles(
                 profile,
-                model,
                 image.program,
                 params,
                 chosen.position,

@@ -97,7 +97,6 @@ class Plan:
     def predict(self, position: int) -> Prediction:
         """Return the predicted time of the token at a position, head included."""
         found = costs(
-            self.model,
             self.program,
             self.params,
             self.activities(position),

@@ -111,7 +111,7 @@ def test_port_and_dram_are_told_apart(key, gigabytes, bound):
 
 def test_a_slow_memory_slows_what_is_read_and_no_more():
     plan = make_plan(SMOLLM, params=preset("edge"), recipe=W8, context=128)
-    token = costs(plan.model, plan.program, plan.params, plan.activities(127), 127)
+    token = costs(plan.program, plan.params, plan.activities(127), 127)
     whole, half = (predict(token, plan.params, words_a_cycle=words) for words in (1.0, 0.5))
     assert half.words == whole.words
     assert whole.words < half.cycles - whole.cycles + 0.05 * whole.cycles

@@ -122,7 +122,7 @@ def one_token(stories260k, tmp_path_factory):
     encodings = [step.counts for step in seen if step.opcode is Opcode.ENCODE]
     model = lower(checkpoint.config, W8, TEST, context)
     activities = assumed(checkpoint.config, W8, position)
-    token = costs(model, image_of_model(model, TEST, "csd").program, TEST, activities, position)
+    token = costs(image_of_model(model, TEST, "csd").program, TEST, activities, position)
     names = [cost.name for cost in token if cost.opcode is Opcode.ENCODE]
     by_site: dict[str, list[np.ndarray]] = {}
     for name, counts in zip(names, encodings, strict=True):

@@ -71,7 +71,7 @@ def test_every_instruction_is_costed_once_and_the_dense_words_are_those_of_the_r
 def test_words_and_steps_follow_from_how_channels_fire(silent):
     plan = small()
     firing = Activity(silent=silent, spikes={"csd": 2 * (1 - silent)}, source="of a test")
-    found = costs(plan.model, plan.program, TEST, lambda layer, site: firing, 9)
+    found = costs(plan.program, TEST, lambda layer, site: firing, 9)
     (gate,) = (cost for cost in found if cost.name == "layers.1.gate")
     config = plan.config
     row_words = sum(TEST.row_words(n, 8) for n in TEST.tiles(config.ffn_size))
@@ -84,7 +84,7 @@ def test_words_and_steps_follow_from_how_channels_fire(silent):
     expected = config.head_dim * (1 - silent**2) * TEST.row_words(10, 8)
     assert keys[0].weight_words == pytest.approx(expected)
     fetching = replace(TEST, skip_silent=False)
-    whole = costs(plan.model, plan.program, fetching, lambda layer, site: firing, 9)
+    whole = costs(plan.program, fetching, lambda layer, site: firing, 9)
     assert all(cost.weight_words == cost.dense_words for cost in whole)
 
 

@@ -12,8 +12,7 @@ from compiler.passes.place import place_model
 from compiler.passes.program import image_of_model
 from compiler.passes.schedule import schedule
 from compiler.predict.activity import profiled
-from compiler.predict.coding import best_coding
-from compiler.predict.measured import predicted_cycles
+from compiler.predict.measured import best_coding, predicted_cycles
 from compiler.predict.workload import products
 from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
@@ -101,7 +100,7 @@ def test_predictions_follow_silence_and_the_planner_takes_a_profile():
     for chosen in (recipe(), recipe(dead_zone=0.5)):
         profile = profile_of(checkpoint, chosen)
         program = image_of_model(model, PARAMS, dict.fromkeys(profile.sites, "csd")).program
-        cycles.append(predicted_cycles(profile, model, program, PARAMS, 10))
+        cycles.append(predicted_cycles(profile, program, PARAMS, 10))
         found = products(checkpoint.config, chosen, profiled(profile)(10), 10)
         bytes_.append(sum(product.touched_bytes for product in found))
     assert cycles[0].keys() == cycles[1].keys() == {"layers.0", "layers.1", "head"}

@@ -57,7 +57,7 @@ def test_a_token_of_stories260k_takes_what_is_predicted(stories260k, tmp_path):
             silent=silent, spikes={"csd": float(spikes.double().mean())}, source="this token"
         )
 
-    found = predict(costs(plan.model, plan.program, params, firing, POSITION), params)
+    found = predict(costs(plan.program, params, firing, POSITION), params)
     assert found.cycles == pytest.approx(got.counters["cycles"], rel=0.06)
     for cause, cycles in found.causes.items():
         error = abs(cycles - got.counters[f"{cause}_cycles"]) / got.counters["cycles"]
