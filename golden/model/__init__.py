@@ -1,1 +1,1 @@
-"""The LLaMA family in float, by spikes, and in integers alone."""
+"""The LLaMA family in float, by spikes, and in integers alone, and the checkpoint prepared for it."""

@@ -1,1 +1,1 @@
-"""What several rooms are built of: a queue of stream payloads, a serial divider."""
+"""What all rooms are built of: the base of components, a queue of payloads, a serial divider."""
