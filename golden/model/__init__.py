@@ -1,1 +1,1 @@
-"""The LLaMA family in float, by spikes, and in integers alone, and the checkpoint prepared for it."""
+"""The LLaMA family in float, by spikes and in integers, and checkpoints made ready for it."""
