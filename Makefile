@@ -7,22 +7,17 @@ MODEL_OF_TESTS := smollm2-135m
 .DEFAULT_GOAL := help
 .PHONY: help setup sim fetch test test-full mutations bench lint docs clean
 
-# The shell, not make, expands the variables of a run: a prompt may hold any quote or blank.
-export LAYER MODEL PRESET CODING RECIPE PROMPT SEED STALLS WAVES ROWS TOKENS
-override WAVES := $(filter-out 0,$(WAVES))
+# In the environment, since a prompt may hold any quote or blank.
+export LAYER MODEL PRESET CODING RECIPE DEVICE PROMPT SEED STALLS WAVES ROWS TOKENS
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' Makefile
 
 setup:  ## make .venv and the system's tools ready; the targets below do that first
-	@$(PYTHON) tools/setup.py $${WAVES:+--waves}
+	@$(PYTHON) tools/setup.py
 
 sim: setup  ## LAYER=mlp0 [MODEL= PRESET= CODING= RECIPE= PROMPT= SEED= STALLS= WAVES= ROWS= TOKENS=]
-	@$(RUN) sim run $${LAYER:+--layer "$$LAYER"} $${MODEL:+--model "$$MODEL"} \
-	  $${PRESET:+--preset "$$PRESET"} $${CODING:+--coding "$$CODING"} \
-	  $${RECIPE:+--recipe "$$RECIPE"} $${PROMPT:+--prompt "$$PROMPT"} \
-	  $${SEED:+--seed "$$SEED"} $${STALLS:+--stalls "$$STALLS"} $${WAVES:+--waves} \
-	  $${ROWS:+--rows "$$ROWS"} $${TOKENS:+--tokens "$$TOKENS"}
+	@$(RUN) tools.make_sim
 
 fetch: setup  ## the model that the tests use; where there is no network, its tests are skipped
 	@$(RUN) golden fetch $(MODEL_OF_TESTS) || echo "fetch: tests of $(MODEL_OF_TESTS) are skipped"
@@ -41,11 +36,13 @@ bench: setup  ## measure; nothing is checked
 
 lint: setup  ## ruff and pyright
 	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
 	@$(RUN) pyright
 
-docs: setup  ## write the generated pages of docs/ anew: isa, regs, energy, boards
+docs: setup  ## write the generated pages of docs/ anew: isa, regs, energy, boards, commands
 	@$(RUN) hw docs
 	@$(RUN) compiler.pages
+	@$(RUN) tools.commands_page
 
 clean:  ## remove what was built; .venv and the fetched models stay
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

@@ -152,7 +152,12 @@ def update_venv():
 def main():
     """Set up; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--waves", action="store_true", help="also what FST wave dumps need")
+    parser.add_argument(
+        "--waves",
+        action="store_true",
+        default=os.environ.get("WAVES", "") not in ("", "0"),  # as `make` passes it on
+        help="also what FST wave dumps need",
+    )
     arguments = parser.parse_args()
     try:
         check_python()
