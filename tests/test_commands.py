@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from golden.commands.grammar import parser as golden_parser
 from golden.console.parser import Parser
 from tools import commands_page
 from tools.commands_page import PACKAGES, commands_of, parser_of
+from tools.make_sim import VARIABLES, arguments
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = ("torch", "numba", "numpy", "matplotlib", "transformers", "pydantic", "cocotb", "dask")
@@ -98,9 +100,9 @@ TAKES_MODEL = [
 ]
 
 
-@pytest.mark.parametrize(("package", "arguments"), TAKES_MODEL)
-def test_a_model_comes_first_or_as_an_option(package, arguments, capsys):
-    name, *more = arguments
+@pytest.mark.parametrize(("package", "call"), TAKES_MODEL)
+def test_a_model_comes_first_or_as_an_option(package, call, capsys):
+    name, *more = call
     more += ["--grid", "lanes=8"] * (name == "sweep")
     parser = parser_of(package)
     first = parser.parse_args([name, "m", *more])
@@ -117,8 +119,8 @@ def test_a_model_comes_first_or_as_an_option(package, arguments, capsys):
 
 def test_two_devices_are_compared_with_and_without_a_model():
     parse = parser_of("sim").parse_args
-    for arguments in (["m", "rtl", "cycle"], ["--model", "m", "rtl", "cycle"]):
-        options = parse(["diverge", *arguments])
+    for given in (["m", "rtl", "cycle"], ["--model", "m", "rtl", "cycle"]):
+        options = parse(["diverge", *given])
         assert (options.model, options.a, options.b) == ("m", "rtl", "cycle")
     options = parse(["diverge", "rtl", "cycle"])
     assert (options.model, options.a, options.b) == (None, "rtl", "cycle")
@@ -170,3 +172,21 @@ def test_help_says_what_the_modules_have():
 
 def test_the_page_is_what_the_parsers_say():
     assert commands_page.PAGE.read_text() == commands_page.page(), "make docs writes it anew"
+
+
+def test_make_sim_passes_its_variables_on():
+    call = {"LAYER": "mlp0", "MODEL": "m", "PROMPT": '-- "it\'s" $5', "SEED": "3", "WAVES": "1"}
+    options = parser_of("sim").parse_args(arguments(call | {"CODING": "", "PATH": "/bin"}))
+    found = (options.layer, options.model, options.prompt, options.seed, options.waves)
+    assert found == ("mlp0", "m", call["PROMPT"], 3, True)
+    assert options.coding is None
+    assert arguments({"WAVES": "0"}) == ["run"]
+    known = options_of(commands_of(parser_of("sim"))["run"])
+    assert all(f"--{name.lower()}" in known for name in VARIABLES)
+    assert set(VARIABLES) | {"WAVES"} == set(exported())
+
+
+def exported() -> list[str]:
+    """Return the variables that make hands to its commands."""
+    (line,) = re.findall(r"^export (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return line.split()

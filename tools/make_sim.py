@@ -11,7 +11,7 @@ from golden.console import interrupt
 with interrupt.at_once(__name__):
     from sim.__main__ import main
 
-__all__ = ["arguments"]
+__all__ = ["VARIABLES", "arguments"]
 
 VARIABLES = (
     *("MODEL", "LAYER", "PRESET", "CODING", "RECIPE", "DEVICE"),
