@@ -10,13 +10,14 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# On a busy machine any command may take the seconds after which it says how far it is.
+os.environ["SPIKELOOM_PROGRESS"] = "0"
 
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from golden.checkpoint import fetch  # noqa: E402
-from golden.console import progress  # noqa: E402
 
 # A deadline on an example fails on a busy machine and says nothing about the code.
 hypothesis.settings.register_profile("spikeloom", deadline=None, print_blob=True)
@@ -57,12 +58,6 @@ def pytest_runtest_makereport(item):
     if report.failed:
         report.sections.append(("seed", f"repeat with --seed {item.config.option.seed}"))
     return report
-
-
-@pytest.fixture(autouse=True)
-def silent_commands(monkeypatch):
-    """Let no command say how far it is: on a busy machine any may take ten seconds."""
-    monkeypatch.setattr(progress, "SECONDS", 3600)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Tells of a command's work on stderr: a bar on a terminal, elsewhere a line every ten seconds."""
 
+import os
 import sys
 import threading
 import time
@@ -13,8 +14,10 @@ from rich.text import Text
 
 __all__ = ["Work"]
 
-SECONDS = 10.0
-"""Between two lines where stderr is no terminal."""
+VARIABLE = "SPIKELOOM_PROGRESS"
+"""Of the environment: seconds between two lines where stderr is no terminal; 0 for no line."""
+
+_SECONDS = "10"
 
 
 _SHOWN = 600  # characters of a text above the bar: more would push it off the terminal
@@ -62,6 +65,7 @@ class Work:
         )
         self._task = self._bar.add_task(doing, total=total, amount="", left="")
         self._lines = not console.is_terminal
+        self._seconds = _seconds()
         self._ended = threading.Event()
         self._teller = threading.Thread(target=self._tell, daemon=True)
         self.begin(doing, total)
@@ -134,14 +138,14 @@ class Work:
 
     def _tell(self) -> None:
         begin = time.monotonic()
-        while not self._ended.wait(SECONDS):
+        while not self._ended.wait(self._seconds):
             passed = _duration(time.monotonic() - begin)
             print(f"{passed}: {self.line()}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         """Begin to show."""
         self._bar.start()
-        if self._lines:
+        if self._lines and self._seconds:
             self._teller.start()
         return self
 
@@ -153,6 +157,18 @@ class Work:
     ) -> None:
         """Show no more."""
         self.stop()
+
+
+def _seconds() -> float:
+    """Return what the environment says; raises ValueError where that is no time."""
+    text = os.environ.get(VARIABLE) or _SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < threading.TIMEOUT_MAX:
+        raise ValueError(f"{VARIABLE} must be seconds, 0 for no line of progress, not {text!r}")
+    return seconds
 
 
 def _duration(seconds: float) -> str:

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from golden.console import progress
 from golden.console.progress import Work
 
 
@@ -29,7 +28,7 @@ def test_a_short_work_says_nothing(capsys):
 
 
 def test_a_long_work_tells_how_far_it_is(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS", 0.02)
+    monkeypatch.setenv("SPIKELOOM_PROGRESS", "0.02")
     with Work("building") as work:
         assert lines_of(capsys, work)[-1] == "0 s: building"
         work.begin("tokens", 4000)
@@ -44,7 +43,7 @@ def test_a_long_work_tells_how_far_it_is(capsys, monkeypatch):
 
 
 def test_an_error_ends_it(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS", 0.02)
+    monkeypatch.setenv("SPIKELOOM_PROGRESS", "0.02")
     with pytest.raises(ValueError), Work("reading"):
         raise ValueError
     capsys.readouterr()
@@ -97,3 +96,11 @@ def test_on_a_terminal_a_text_grows_above_the_bar_and_stays(monkeypatch):
         assert out.getvalue() == ""
     assert out.getvalue() == "Once upon"
     assert "Once upon" in err.getvalue() and "tokens" in err.getvalue()
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
+def test_what_is_no_time_is_told(monkeypatch, text):
+    monkeypatch.setenv("SPIKELOOM_PROGRESS", text)
+    sentence = f"^SPIKELOOM_PROGRESS must be seconds, 0 for no line of progress, not '{text}'$"
+    with pytest.raises(ValueError, match=sentence):
+        Work()
