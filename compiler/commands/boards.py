@@ -40,7 +40,8 @@ def run(options: argparse.Namespace) -> None:
     print_table(
         (*headings, f"{of.prompt:,} tokens, s", "J a token"),
         rows,
-        title=f"{of.config.name}, {of.recipe.name}: predicted, see docs/boards.md",
+        title=f"{of.config.name}, {of.recipe.name}: the token at position {of.position:,}, "
+        "predicted (docs/boards.md)",
         left=(0, 7),
     )
     print_lines(*(f"{row['key']}: {row['reason']}" for row in report["boards"]))

@@ -32,7 +32,8 @@ def run(options: argparse.Namespace) -> None:
     print_table(
         ("design", *GROUPS, "all"),
         rows,
-        title=f"{of.config.name}, {of.recipe.name}: millijoules of a token in decoding, DDR4",
+        title=f"{of.config.name}, {of.recipe.name}: millijoules of the token at position "
+        f"{of.position:,}, DDR4",
     )
     print_lines(f"firing: {report['firing']}")
     print_lines("counts, constants, sources: --json; see docs/energy.md")
