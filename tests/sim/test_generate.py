@@ -70,6 +70,35 @@ def test_text_comes_token_by_token(stories260k, tmp_path):
     assert "".join(pieces) == STORY == made["prompt"] + made["text"]
 
 
+@pytest.mark.parametrize("device", ["functional", "cycle"])
+def test_each_token_comes_with_its_number_and_cycles(stories260k, tmp_path, device):
+    told, reached = [], []
+    request = GenerateRequest(
+        model="stories260k", preset="test", tokens=3, device=device, output=tmp_path / "out"
+    )
+    made, _ = generate(
+        request, tell=told.append, progress=lambda done, total: reached.append((done, total))
+    )
+    assert [said.split(",")[:2] for said in told] == [
+        [device, f" token {n} of 3"] for n in (1, 2, 3)
+    ]
+    assert reached == [(position, 7) for position in (5, 6, 7)]  # 5 of the prompt, the last made
+    if device == "functional":
+        assert not any("cycles" in said for said in told)
+    else:
+        cycles = [int(said.split(", ")[2].split()[0].replace(",", "")) for said in told]
+        assert 0 < cycles[0] < cycles[1] < cycles[2] <= made["counters"]["cycles"]
+
+
+def test_tokens_in_place_of_a_text(stories, tmp_path, capsys):
+    ids = load("stories260k").tokenizer.encode("Once upon a time")
+    given = ",".join(map(str, ids))
+    assert run(*stories, "--tokens", 3, "--prompt-ids", given, "--check", "golden") == 0
+    made = report_of(tmp_path)
+    assert (made["prompt_tokens"], made["prompt"]) == (ids, ids)
+    assert capsys.readouterr().out.startswith("Once upon a time, there")
+
+
 def test_json_on_standard_output(stories, capsys):
     assert run(*stories, "--tokens", 2, "--prompt", "Tom", "--json") == 0
     made = json.loads(capsys.readouterr().out)

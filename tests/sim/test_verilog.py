@@ -1,5 +1,6 @@
 """The cache of simulators: nothing is built twice, and nothing half-built is ever taken."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -42,6 +43,25 @@ def test_the_second_build_compiles_nothing_and_asks_for_no_source(compiled, tmp_
     assert (first.cached, second.cached) == (False, True)
     assert first.executable == second.executable
     assert first.executable.read_text() == "simulator"
+
+
+def test_a_build_under_way_says_since_when(monkeypatch, tmp_path):
+    """Also to who waits for another's; what is there is silent."""
+    told = []
+
+    def compile_(design, directory):
+        deadline = time.monotonic() + 10
+        while not any(": 1 s" in said for said in told) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (directory / design.toplevel).write_text("simulator")
+
+    monkeypatch.setattr("sim.rtl.verilog._compile", compile_)
+    build(design(), tmp_path, told.append)
+    what = "building the simulator with Verilator (once for this hardware, about 3 minutes)"
+    assert told[:2] == [what, f"{what}: 1 s"]
+    told.clear()
+    build(design(), tmp_path, told.append)
+    assert told == []
 
 
 @pytest.mark.parametrize(
