@@ -101,14 +101,15 @@ def plot_firing(sites: "Mapping[str, Spikes]") -> Figure:
     with rc_context(_STYLE):
         drawn = Figure(figsize=(7.0, 2.8), layout="constrained")
         left, right = drawn.subplots(1, 2)
-        width = 0.8 / len(CODINGS)
-        for place, coding in enumerate(CODINGS):
-            heights = [site.count(coding) / site.counts.size for site in sites.values()]
-            middle = where + (place - (len(CODINGS) - 1) / 2) * width
-            left.bar(middle, heights, width, color=SERIES[place], label=coding)
+        for place, coding in enumerate(CODINGS):  # dots: a bar needs a zero, a logarithm has none
+            means = [site.count(coding) / site.counts.size for site in sites.values()]
+            left.plot(where, means, "o", color=SERIES[place], label=coding)
         left.set_yscale("log")
+        left.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         left.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-        left.yaxis.set_minor_formatter(ticker.NullFormatter())
+        left.yaxis.set_minor_locator(ticker.NullLocator())
+        left.grid(axis="y", color=LINE)
+        left.margins(x=0.15, y=0.1)
         left.set_ylabel("spikes per value")
         left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(CODINGS), columnspacing=1)
         right.bar(

@@ -85,13 +85,13 @@ def test_a_raster_has_a_mark_for_every_spike_shown(x, tmp_path):
         spikes.raster(channels=[])
 
 
-def test_a_figure_of_firing_has_a_bar_for_every_site_and_coding(x):
+def test_a_figure_of_firing_has_a_mark_for_every_site_and_coding(x):
     sites = {"a": spikeloom.encode(x), "b": spikeloom.encode(x, dead_zone=1.0)}
     left, right = spikeloom.plot_firing(sites).axes
-    heights = [bar.get_height() for container in left.containers for bar in container]
-    assert heights == [
-        site.count(coding) / 120 for coding in codings.CODINGS for site in sites.values()
-    ]
+    means = {line.get_label(): line.get_ydata().tolist() for line in left.lines}
+    assert means == {
+        coding: [site.count(coding) / 120 for site in sites.values()] for coding in codings.CODINGS
+    }
     assert [bar.get_height() for bar in right.patches] == [
         100 * site.silent for site in sites.values()
     ]
