@@ -1,5 +1,7 @@
 """What is picked for each board, and what it would do there, as plain JSON values."""
 
+from typing import Any
+
 from compiler.boards.area import CELLS, estimate
 from compiler.boards.board import Board, board_called, boards
 from compiler.boards.fit import Choice, fit, misfit
@@ -26,7 +28,7 @@ def boards_report(
     profile: Profile | None = None,
     only: str | None = None,
     coding: str = CODING,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return what is picked for each board, and what it would do; sites fire as in `fit`.
 
     `only` is the key of a board to look at alone.

@@ -1,6 +1,7 @@
 """What the ledger comes to for a model's token, design by design, as plain JSON values."""
 
 from collections.abc import Callable
+from typing import Any
 
 from compiler.energy.constants import constants
 from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger
@@ -25,7 +26,7 @@ def energy_report(
     position: int,
     prompt: int,
     profile: Profile | None = None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return each design's joules for a token at a position, and for a token of a prompt.
 
     Sites fire as a profile says (``measured``) or else as is ``assumed``; and for comparison, in
