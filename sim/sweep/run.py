@@ -14,6 +14,7 @@ from distributed.scheduler import KilledWorker
 from compiler.boards.board import boards
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.console.places import outputs
+from golden.console.version import about
 from golden.recipe.recipe import load_recipe
 from sim.check.origin import load_checkpoint
 from sim.errors import HardwareFault, ToolError
@@ -154,6 +155,7 @@ def _facts(
         **asdict(request.timing),
         "board": request.board,
         "fpga_family": boards()[request.board].family if request.board else FAMILY,
+        **about(),
         "code": cluster.CODE,
     }
 
@@ -187,6 +189,7 @@ def _begun(
         "configuration": asdict(point),
         "work": firing if isinstance(firing, str) else firing.digest(),
         "conditions": asdict(conditions),
+        **about(),
         "code": cluster.CODE,
     }
     hardware = {name: point.hardware[name] for name in grid.AXES if name in point.hardware}

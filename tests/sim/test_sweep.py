@@ -7,6 +7,7 @@ import pytest
 from distributed import LocalCluster
 
 from golden.checkpoint.checkpoint import load
+from golden.console.version import about
 from golden.recipe.recipe import load_recipe
 from hw.contract.presets import preset
 from sim.sweep import cluster, run, table
@@ -61,6 +62,7 @@ def test_rows_are_those_of_direct_calls(command, stories260k, tmp_path, capsys):
     facts = json.loads(made.schema.metadata[b"spikeloom"])
     assert (facts["model"], facts["prompt_tokens"]) == ("stories260k", 2)
     assert (facts["code"], facts["latency"]) == (cluster.CODE, 60)
+    assert about().items() <= facts.items()
     summary = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert {r["key"]: r["status"] for r in summary["rows"]} == {
         row["key"]: row["status"] for row in rows
