@@ -51,7 +51,8 @@ def same(compiled, ids, registers, timing):
         arguments = (memory, compiled.program_address, compiled.params, registers)
         ends.append(device.execute(*arguments, lambda *_: None))
         memories.append(memory)
-    assert ends[0] == ends[1]
+    said = [(end.counters, end.error, end.position) for end in ends]  # the RTL's knows more
+    assert said[0] == said[1]
     assert ends[0].error is Error.NONE
     assert np.array_equal(*memories)
 
