@@ -32,7 +32,7 @@ class Request:
         The hardware unless another is asked for.
     weights : str
         One of `WEIGHTS`.
-    checkpoint : Checkpoint or SyntheticCheckpoint or None
+    checkpoint : Checkpoint or None
         The weights; None for a plan.
     seed : int or None
         Of synthetic weights.
@@ -43,7 +43,7 @@ class Request:
     source: str
     preset: str
     weights: str
-    checkpoint: Checkpoint | SyntheticCheckpoint | None
+    checkpoint: Checkpoint | None
     seed: int | None
 
     @property

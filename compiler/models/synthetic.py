@@ -1,6 +1,7 @@
 """Synthetic weights: a model's shapes with random numbers in them, for load tests."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,12 +10,14 @@ from torch import Tensor
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.derived import LatestTensor
 from golden.checkpoint.names import tensor_shapes
+from golden.checkpoint.tokenizer import Tokenizer
+from golden.console.errors import CheckpointError
 
 __all__ = ["SyntheticCheckpoint"]
 
 
 class SyntheticCheckpoint:
-    """Drawn `golden.checkpoint.interface.Weights`; no tensor is kept.
+    """A drawn `golden.checkpoint.interface.Checkpoint`; no tensor is kept.
 
     Parameters
     ----------
@@ -33,6 +36,16 @@ class SyntheticCheckpoint:
     def stamp(self) -> list[str | int]:
         """What tells its weights from others: the seed, since a build has the shapes anyhow."""
         return ["synthetic", self.seed]
+
+    @property
+    def path(self) -> Path:
+        """What messages call it; it lies nowhere."""
+        return Path(f"synthetic-{self.seed}")
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Raise CheckpointError."""
+        raise CheckpointError("synthetic weights have no tokenizer: name a trained checkpoint")
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Return rows of a tensor, which is kept until the same thread asks for another."""

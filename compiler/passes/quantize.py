@@ -94,7 +94,7 @@ class FromCheckpoint:
             rows = self._checkpoint.rows(name, *of_model)
             same = self._origin is self._checkpoint
             self._digest.update(rows if same else self._origin.rows(name, *of_model))
-            path = getattr(self._origin, "path", None)  # synthetic ones have none
+            path = self._origin.path
             block = quantize_rows(name, rows, self._matrix.weight_width, before + start, path)
             codes[start - first : stop - first] = block.codes.numpy()
             self._mantissa[start:stop] = block.mantissa.numpy()

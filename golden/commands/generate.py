@@ -4,6 +4,7 @@ import argparse
 
 from golden.checkpoint.checkpoint import load
 from golden.checkpoint.prompt import prompt_ids
+from golden.commands.options import prompt
 from golden.console.progress import Work
 from golden.model.integer import IntegerModel
 from golden.model.prepare import prepare
@@ -16,10 +17,13 @@ def run(options: argparse.Namespace) -> None:
     """Print the prompt and, as they come, the tokens that follow it."""
     if options.tokens < 1:
         raise ValueError(f"--tokens must be at least 1, not {options.tokens}")
+    asked = prompt(options)
+    if asked is None:
+        raise ValueError("--prompt or --prompt-ids must be given: what is to be continued")
     recipe = load_recipe(options.recipe)
     checkpoint = load(options.model)
     tokenizer, limit = checkpoint.tokenizer, checkpoint.config.max_positions
-    ids = prompt_ids(checkpoint, options.prompt)
+    ids = prompt_ids(checkpoint, asked)
     if len(ids) + options.tokens > limit:
         raise ValueError(
             f"--prompt and --tokens must be at most {limit} tokens for this model, not "
@@ -33,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
         for count, token in enumerate(model.stream(ids, options.tokens, tokenizer.eos_ids), 1):
             if count == 1:
                 work.begin("tokens", options.tokens)
-                work.write(options.prompt)
+                work.write(asked if isinstance(asked, str) else text[:shown])
             work.reach(count)
             ids.append(token)
             text = tokenizer.decode(ids)

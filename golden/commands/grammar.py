@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from golden.checkpoint import fetch
-from golden.commands.options import MODEL, add_json, add_output, add_recipe
+from golden.commands.options import MODEL, add_json, add_output, add_prompt, add_recipe
 from golden.console.parser import Command, Parser
 
 __all__ = ["parser"]
@@ -147,8 +147,8 @@ def _add_generate(made: Parser) -> None:
     )
     command.add_model(MODEL)
     add_recipe(command)
+    add_prompt(command, "the text to continue", "text")
     add = command.group("text").add_argument
-    add("--prompt", metavar="TEXT", required=True, help="the text to continue")
     add("--tokens", metavar="N", type=int, default=64, help="tokens to add at most")
 
 

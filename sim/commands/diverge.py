@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from golden.commands.options import prompt
 from golden.console.progress import Work
-from sim.commands.options import given, prompt, refuse_fixed, timing
+from sim.commands.options import given, refuse_fixed, timing
 from sim.diverge.diverge import diverge
 from sim.generate.request import GenerateRequest
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from compiler.predict.cycles import CLOCK_MHZ
+from golden.commands.options import prompt
 from golden.console.progress import Work
-from sim.commands.options import given, prompt, refuse_fixed, tell_failures, timing, where
+from sim.commands.options import given, refuse_fixed, tell_failures, timing, where
 from sim.generate.generate import generate
 from sim.generate.request import GenerateRequest
 from sim.generate.several import wanted

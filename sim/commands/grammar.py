@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from compiler.commands.options import LAYERS, add_board, add_clock, add_coding, add_preset
-from golden.commands.options import MODEL, add_json, add_output, add_recipe
+from golden.commands.options import MODEL, add_json, add_output, add_prompt, add_recipe
 from golden.console.parser import Command, Parser
 
 __all__ = ["parser"]
@@ -69,8 +69,7 @@ def _add_run(made: Parser) -> None:
     )
     add = command.group("run").add_argument
     add("--device", metavar="DEVICE", default="rtl", help="rtl, cycle or functional")
-    add("--prompt", metavar="TEXT", help="whose last tokens' vectors are taken")
-    _add_prompt_ids(command)
+    add_prompt(command, "whose last tokens' vectors are taken")
     add("--tokens", metavar="N", type=int, help="how many (default: as the hardware has rows)")
     add("--rows", metavar="A:B", help="output channels of a single matrix, or how many")
     _add_compiled(command)
@@ -88,8 +87,7 @@ def _add_generate(made: Parser) -> None:
     _add_what(command)
     add = command.group("run").add_argument
     add("--device", metavar="DEVICE", default="functional", help="rtl, cycle or functional")
-    add("--prompt", metavar="TEXT", help="the text to continue")
-    _add_prompt_ids(command)
+    add_prompt(command, "the text to continue")
     add("--tokens", metavar="N", type=int, default=64, help="to add at most")
     add("--context", metavar="N", type=int, help="positions (default: all that there are)")
     add("--check", choices=["golden"], help="golden: compare with its integer model")
@@ -126,9 +124,8 @@ def _add_diverge(made: Parser) -> None:
     add("a", metavar="A", help="functional, cycle, rtl, golden, or the file of a run")
     add("b", metavar="B", help="what it is compared with")
     _add_layer(command, "in place of a whole model")
+    add_prompt(command, "the text to continue")
     add = command.group("run").add_argument
-    add("--prompt", metavar="TEXT", help="the text to continue")
-    _add_prompt_ids(command)
     add("--tokens", metavar="N", type=int, help="to add at most (default: 1)")
     add("--context", metavar="N", type=int, help="positions (default: all that there are)")
     _add_compiled(command)
@@ -188,12 +185,6 @@ def _add_what(command: Command) -> None:
 def _add_layer(command: Command, more: str = "") -> None:
     command.group("model").add_argument(
         "--layer", "--layers", metavar="LAYER,...", help=f"{LAYERS} {more}".rstrip()
-    )
-
-
-def _add_prompt_ids(command: Command) -> None:
-    command.group("run").add_argument(
-        "--prompt-ids", metavar="N,...", help="its tokens in place of the text"
     )
 
 

@@ -8,26 +8,12 @@ from typing import Any
 
 from sim.device import Timing
 
-__all__ = ["given", "prompt", "refuse_fixed", "tell_failures", "timing", "where"]
+__all__ = ["given", "refuse_fixed", "tell_failures", "timing", "where"]
 
 
 def timing(options: argparse.Namespace) -> Timing:
     """Return how the memory behaves."""
     return Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
-
-
-def prompt(options: argparse.Namespace) -> str | list[int] | None:
-    """Return the prompt: a text, or its tokens."""
-    if options.prompt_ids is None:
-        return options.prompt
-    if options.prompt is not None:
-        raise ValueError("--prompt and --prompt-ids are one too many: give the text or its tokens")
-    try:
-        return [int(word) for word in options.prompt_ids.split(",")]
-    except ValueError:
-        raise ValueError(
-            f"--prompt-ids must be whole numbers such as 1,2,3, not {options.prompt_ids!r}"
-        ) from None
 
 
 def where(finished: Mapping[str, Any], path: Path) -> str:

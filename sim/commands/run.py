@@ -4,10 +4,11 @@ import argparse
 import sys
 
 from compiler.predict.cycles import CLOCK_MHZ
+from golden.commands.options import prompt
 from golden.console.progress import Work
 from sim.check import report
 from sim.check.check import Request, check
-from sim.commands.options import given, prompt, refuse_fixed, tell_failures, timing, where
+from sim.commands.options import given, refuse_fixed, tell_failures, timing, where
 from sim.runs.place import retire
 
 __all__ = ["run"]

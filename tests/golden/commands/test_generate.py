@@ -53,7 +53,7 @@ def test_a_character_of_several_tokens_is_printed_whole(stories, capsys, monkeyp
         eos_ids=(),
     )
     parts = []
-    monkeypatch.setattr("golden.checkpoint.checkpoint.Checkpoint.tokenizer", tokenizer)
+    monkeypatch.setattr("golden.checkpoint.checkpoint.LoadedCheckpoint.tokenizer", tokenizer)
     monkeypatch.setattr("golden.model.integer.IntegerModel.stream", lambda *_: iter(said))
     monkeypatch.setattr("builtins.print", lambda text, **_: parts.append(text))
     assert main(["generate", *stories, "--prompt", "ab"]) == 0
