@@ -5,7 +5,7 @@ import json
 
 from compiler.boards.board import board_called
 from compiler.boards.report import boards_report
-from compiler.commands.token import asked
+from compiler.commands.prediction_request import asked
 from compiler.passes.coding import check_coding
 from compiler.predict.activity import CODING
 from golden.console.progress import Work

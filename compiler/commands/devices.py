@@ -82,7 +82,7 @@ def summarize(compiled: CompiledDevices, as_json: bool, seconds: float) -> None:
         title=f"{manifest['model']['name']} on {len(shards)} devices",
     )
     print_lines(
-        f"{compiled.directory}: {manifest['recipe']['name']}, {manifest['coding']}, "
+        f"{compiled.directory}: recipe {manifest['recipe']['name']}, {manifest['coding']}, "
         f"{manifest['context']:,} positions, {seconds:.1f} s",
         f"hardware {manifest['fingerprint']}",
     )

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from compiler.commands.token import asked
+from compiler.commands.prediction_request import asked
 from compiler.energy.ledger import GROUPS
 from compiler.energy.report import energy_report
 from compiler.models.known import KNOWN_MODELS

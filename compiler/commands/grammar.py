@@ -132,7 +132,7 @@ def _add_boards(made: Parser) -> None:
 
 
 def _add_token(command: Command) -> None:
-    """Add the options that `compiler.commands.token` reads."""
+    """Add the options that `compiler.commands.prediction_request` reads."""
     add_recipe(command)
     add = command.group("token").add_argument
     add("--position", metavar="N", type=int, help="of the token (default: 1023, or the last)")

@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import textwrap
 from pathlib import Path
 
 from compiler.artifact.program import Compiled
-from compiler.predict.balance import balance
+from compiler.predict.balance import balance, findings
 from compiler.predict.measured import told
 from compiler.report.style import number
 from golden.console.tables import print_lines, print_table
@@ -14,9 +15,16 @@ __all__ = ["summarize", "summarize_prediction"]
 
 
 def summarize(
-    compiled: Compiled, options: argparse.Namespace, seconds: float, board: dict | None = None
+    compiled: Compiled,
+    options: argparse.Namespace,
+    seconds: float,
+    board: dict | None = None,
+    advice: bool = True,
 ) -> None:
-    """Print what a directory holds, as tables or as JSON; `board` is its report's, if any."""
+    """Print what a directory holds, as tables or as JSON.
+
+    `board` is its report's, if any; with `advice` tables end with what is out of balance.
+    """
     found = balance(compiled, board["words_a_cycle"] if board else 1.0)
     manifest = compiled.manifest
     matrices = [step for step in manifest["operations"] if step["operation"] == "MATMUL"]
@@ -47,11 +55,14 @@ def summarize(
     )
     print_lines(
         f"{compiled.directory}: {len(compiled.regions)} regions, {compiled.memory_bytes:,} bytes "
-        f"of memory, {manifest['recipe']['name']}, {manifest['coding']}, "
+        f"of memory, recipe {manifest['recipe']['name']}, {manifest['coding']}, "
         f"{_extent(compiled)}, {seconds:.1f} s",
         f"hardware {compiled.fingerprint}",
         *(told(manifest["schedule"]) if "schedule" in manifest else ()),
-        *(f"balance: {entry.finding}" for entry in found if entry.finding),
+        *(
+            textwrap.fill(f"balance: {told_of}", 80, subsequent_indent="  ", break_long_words=False)
+            for told_of in (findings(found) if advice else ())
+        ),
     )
 
 

@@ -25,4 +25,4 @@ def run(options: argparse.Namespace) -> None:
     if shares is not None:
         devices.summarize(shares, options.json, seconds)
     if compiled is not None:
-        summarize(compiled, options, seconds)
+        summarize(compiled, options, seconds, advice=False)

@@ -14,7 +14,7 @@ from golden.numerics.codings import encode, time_steps_for
 from golden.numerics.neuron import Site
 from hw.contract.params import HwParams
 
-__all__ = ["Balance", "balance", "firing_steps"]
+__all__ = ["Balance", "balance", "findings", "firing_steps"]
 
 _CLIP_ONE = 256  # the multiplier of no clip
 _IDLE = 0.5  # share of the time from which an array counts as idle
@@ -44,21 +44,15 @@ class Balance:
     @property
     def finding(self) -> str | None:
         """What is out of balance as one sentence, or None."""
-        share = self.array_cycles / self.memory_cycles
-        if _IDLE <= share <= 1:
-            return None
         alike = len(self.matrices) - 1
         names = f"{self.matrices[0]}{f' and {alike} alike' if alike else ''}"
-        cost = (
-            f"a beat of weights takes memory {self.memory_cycles:.3g} and the array about "
-            f"{self.array_cycles:.1f} cycles ({self.conditions})"
-        )
-        if share > 1:
-            return f"{names}: memory waits for the array: {cost}; choose more lanes or fewer steps"
-        return (
-            f"{names}: the array idles {1 - share:.0%} of the time: {cost}; choose fewer lanes or "
-            "more tokens"
-        )
+        return f"{names}: {_told([self])}" if self.waits else None
+
+    @property
+    def waits(self) -> str | None:
+        """Who waits too long for the other, "memory" or "array", or None."""
+        share = self.array_cycles / self.memory_cycles
+        return None if _IDLE <= share <= 1 else "memory" if share > 1 else "array"
 
     def as_dict(self) -> dict[str, object]:
         """Return everything as plain JSON values."""
@@ -68,6 +62,57 @@ class Balance:
             "array_cycles": round(self.array_cycles, 3),
             "finding": self.finding,
         }
+
+
+def findings(entries: list[Balance]) -> list[str]:
+    """Return what is out of balance, a sentence for all matrices of which it is the same.
+
+    Those that differ in their layer only have one name, such as ``layers.*.q``, where the sentence
+    is of all of them.
+    """
+    groups: dict[tuple, list[Balance]] = {}
+    for entry in entries:
+        if entry.waits:
+            key = (entry.waits, entry.memory_cycles, entry.conditions)
+            groups.setdefault(key, []).append(entry)
+    all_names = [name for entry in entries for name in entry.matrices]
+    return [
+        f"{_kinds([name for entry in group for name in entry.matrices], all_names)}: {_told(group)}"
+        for group in groups.values()
+    ]
+
+
+def _kinds(names: list[str], all_names: list[str]) -> str:
+    """Return names of matrices, those of every layer as one."""
+    shown: dict[str, list[str]] = {}
+    for name in names:
+        layer, _, kind = name.rpartition(".")
+        of_kind = {other for other in all_names if other.rpartition(".")[2] == kind}
+        layer = "layers.*" if len(of_kind) > 1 and of_kind <= {*names} else layer
+        kinds = shown.setdefault(layer, [])
+        if kind not in kinds:
+            kinds.append(kind)
+    return "; ".join(
+        f"{layer}.{', '.join(k)}" if layer else ", ".join(k) for layer, k in shown.items()
+    )
+
+
+def _told(entries: list[Balance]) -> str:
+    """Return who waits for whom, of entries that differ in the array's cycles only."""
+    first = entries[0]
+    cycles = [entry.array_cycles for entry in entries]
+    least, most = (f"{of:.1f}" for of in (min(cycles), max(cycles)))
+    cost = (
+        f"a beat of weights takes memory {first.memory_cycles:.3g} and the array about "
+        f"{least if least == most else f'{least} to {most}'} cycles ({first.conditions})"
+    )
+    if first.waits == "memory":
+        return f"memory waits for the array: {cost}; choose more lanes or fewer steps"
+    idle = 1 - max(cycles) / first.memory_cycles
+    return (
+        f"the array idles {'at least ' if least != most else ''}{idle:.0%} of the time: {cost}; "
+        "choose fewer lanes or more tokens"
+    )
 
 
 def balance(compiled: Compiled, words_a_cycle: float = 1.0) -> list[Balance]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.predict.balance import balance, firing_steps
+from compiler.predict.balance import Balance, balance, findings, firing_steps
 from golden.numerics.codings import encode, time_steps_for
 from golden.numerics.neuron import Site, fire, threshold
 from hw.contract.presets import preset
@@ -123,3 +123,27 @@ def test_all_fields_of_a_site_count(tmp_path, rng):
         ),
     ]
     assert len(balance(compiled(tmp_path / "m", stages, TEST, rng))) == 2
+
+
+def entry(*matrices, array=2.2, memory=1.0, conditions="csd"):
+    return Balance(
+        matrices=matrices, memory_cycles=memory, array_cycles=array, conditions=conditions
+    )
+
+
+def test_layers_that_wait_alike_are_told_once():
+    q, k = ("layers.0.q", "layers.0.k", "layers.1.q"), ("layers.1.k", "lm_head")
+    (told,) = findings([entry(*q), entry(*k, array=2.3), entry("fine", array=0.8)])
+    assert told.startswith("layers.*.q, k; lm_head: memory waits for the array: ")
+    assert "about 2.2 to 2.3 cycles (csd);" in told
+
+
+def test_a_matrix_of_some_layers_keeps_its_name():
+    waits, idles = findings([entry("layers.0.q"), entry("layers.1.q", array=0.2)])
+    assert waits.startswith("layers.0.q: memory waits for the array: ")
+    assert idles.startswith("layers.1.q: the array idles 80% of the time: ")
+
+
+def test_arrays_that_idle_differently_idle_at_least_so_much():
+    (told,) = findings([entry("layers.0.q", array=0.2), entry("layers.1.q", array=0.1)])
+    assert told.startswith("layers.*.q: the array idles at least 80% of the time: ")
