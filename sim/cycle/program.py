@@ -4,7 +4,16 @@ import ctypes
 
 import numpy as np
 
-from hw.contract.isa import HEADER, SLOT_BYTES, Cache, Coding, Opcode, VectorOp
+from hw.contract.isa import (
+    HEADER,
+    SLOT_BYTES,
+    VECTOR_PASSES,
+    VECTOR_UNARY,
+    Cache,
+    Coding,
+    Opcode,
+    VectorOp,
+)
 from hw.contract.params import HwParams
 from hw.spike.neuron import Neuron
 from hw.spike.threshold import Threshold
@@ -121,7 +130,10 @@ class Translator:
         fields = seen.fields
         slot.a += fields["a_by_token"] * seen.token * slot.stride
         slot.b += fields["b_by_position"] * seen.position * slot.stride
-        if slot.operation == VectorOp.ARGMAX.value:
+        operation = VectorOp(slot.operation)
+        slot.passes = VECTOR_PASSES.get(operation, 1)
+        slot.binary = operation not in VECTOR_UNARY
+        if operation is VectorOp.ARGMAX:
             slot.destination += 4 * (seen.position + 1)
         slot.shifts = self._arrays.pointer(seen.shifts, ctypes.c_uint8)
 

@@ -38,6 +38,7 @@ struct Instruction {  // as it is executed: addresses and lengths with what is a
     // VECTOR, which has a destination too
     VectorOp operation;
     uint32_t rows, elements, b_same;
+    uint32_t passes, binary;             // over a row of a; whether b is read
     uint64_t a, b, stride;               // bytes
     const uint8_t* shifts;               // of each row, until NORM's or SOFTMAX's number fits
     // STORE

@@ -68,7 +68,7 @@ struct VectorUnit {
                 break;
             case Phase::kRow:
                 pass = group = 0;
-                phase = passes() > 1 || argmax() ? Phase::kPass : Phase::kOffer;
+                phase = job->passes > 1 || argmax() ? Phase::kPass : Phase::kOffer;
                 break;
             case Phase::kOffer:
                 if (row_ready) phase = Phase::kPass;
@@ -106,14 +106,10 @@ struct VectorUnit {
 
   private:
     bool argmax() const { return job->operation == VectorOp::kArgmax; }
-    bool binary() const { return job->operation != VectorOp::kCopy && !argmax(); }
     uint32_t words() const { return (job->elements + p.encode_lanes - 1) / p.encode_lanes; }
-    uint32_t passes() const {
-        return job->operation == VectorOp::kNorm ? 2 : job->operation == VectorOp::kSoftmax ? 3 : 1;
-    }
-    bool last_pass() const { return pass == passes() - 1; }
-    bool needs_b() const { return binary() && last_pass(); }
-    bool asks_b() const { return binary() && asked_pass == passes() - 1; }
+    bool last_pass() const { return pass == job->passes - 1; }
+    bool needs_b() const { return job->binary && last_pass(); }
+    bool asks_b() const { return job->binary && asked_pass == job->passes - 1; }
 
     // The last of the pipeline's stages, as a bit.
     uint32_t deepest() const {
@@ -134,7 +130,7 @@ struct VectorUnit {
         asked_b = b_done;
         if (!a_done || !b_done) return;
         asked_a = asked_b = false;
-        if (++asked_pass != passes()) return;
+        if (++asked_pass != job->passes) return;
         asked_pass = 0;
         a += job->stride;
         b += job->b_same ? 0 : job->stride;
