@@ -25,12 +25,15 @@ __all__ = [
 REQUANTIZER_MULTIPLICATIONS = 2
 """Of an output (numerics, section 6)."""
 MULTIPLICATIONS = {
+    VectorOp.COPY: 0,
+    VectorOp.ADD: 0,
     VectorOp.NORM: 3,
     VectorOp.ROTATE: 2,
     VectorOp.SWIGLU: 3,
     VectorOp.SOFTMAX: 4,
+    VectorOp.ARGMAX: 0,
 }
-"""Of an element that an operation of VECTOR makes (numerics, section 8); none where not listed."""
+"""Of an element that an operation of VECTOR makes (numerics, section 8); all must be listed."""
 
 _ELEMENT_BYTES = 4  # Q15.16
 

@@ -47,7 +47,9 @@ def operate(operation: VectorOp, x: np.ndarray, z: np.ndarray | None, constant: 
         return _rotate(x, z)
     if operation is VectorOp.SWIGLU:
         return _swiglu(x, z)
-    return _softmax(x, z.view(np.uint32), constant)
+    if operation is VectorOp.SOFTMAX:
+        return _softmax(x, z.view(np.uint32), constant)
+    raise ValueError(f"{operation.name} makes no row here")
 
 
 def shifts(operation: VectorOp, x: np.ndarray, constant: int) -> int:

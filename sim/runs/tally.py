@@ -122,4 +122,4 @@ class Tally:
     def _vector(self, operation: VectorOp, elements: int) -> None:
         reads = VECTOR_PASSES.get(operation, 1) + (operation not in VECTOR_UNARY)
         self.read_bytes += _ELEMENT_BYTES * reads * elements
-        self.multiplications += MULTIPLICATIONS.get(operation, 0) * elements
+        self.multiplications += MULTIPLICATIONS[operation] * elements

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from compiler.energy.constants import constants
+from compiler.predict.counts import MULTIPLICATIONS
 from compiler.programs.model import build_model
 from golden.numerics.codings import encode
+from hw.contract.isa import VectorOp
 from hw.contract.presets import preset
 from sim.cycle.device import Cycle
 from sim.device import Registers
@@ -84,6 +86,10 @@ def test_a_tally_of_another_run_says_nothing(model):
     found = effort(model, other, tally, counters, 100.0)
     assert (found["spikes"], found["joules"], found["clock_seconds"]) == (None, None, None)
     assert found["silent_share"] is not None
+
+
+def test_what_every_vector_operation_multiplies_is_known():
+    assert MULTIPLICATIONS.keys() == set(VectorOp)
 
 
 def test_tallies_add_up(model):

@@ -112,3 +112,9 @@ def test_argmax_takes_the_first_of_the_largest(row):
 def test_scale_word_is_the_threshold_as_a_real(v):
     mantissa, e = reference.split(v)
     assert scale_word(v) == mantissa | 40 - e << 16
+
+
+def test_what_makes_no_row_is_refused():
+    x = np.ones(2, np.int32)
+    with pytest.raises(ValueError, match="ARGMAX makes no row here"):
+        vector.operate(VectorOp.ARGMAX, x, x, 0)
