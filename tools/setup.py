@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +24,8 @@ LOG = VENV / "setup.log"
 # the last: what an interrupted run leaves behind is never taken as good.
 STAMP = VENV / "spikeloom-setup"
 INCOMPLETE = "incomplete"
+
+PROGRESS_SECONDS = 10  # between two lines where stderr is no terminal
 
 MINIMUM_PYTHON = (3, 11)
 TOOL_PACKAGES = {"g++": "g++", "make": "make", "perl": "perl"}  # command: Debian package
@@ -88,17 +92,31 @@ def install_packages(packages):
 
 
 def run_logged(command):
-    """Run a command into the log, its last line on the terminal; raise SetupError if it fails."""
+    """Run a command into the log; raise SetupError if it fails.
+
+    Its last line stands on the terminal; elsewhere, a line every ten seconds tells it.
+    """
     on_terminal = sys.stderr.isatty()
     width = shutil.get_terminal_size().columns - 1
-    with LOG.open("a") as log:
+    begin, said, ended = time.monotonic(), "", threading.Event()
+
+    def tell():
+        while not ended.wait(PROGRESS_SECONDS):
+            passed = f"{time.monotonic() - begin:.0f} s"
+            print("setup: " + ", ".join(filter(None, (passed, said))), file=sys.stderr, flush=True)
+
+    with LOG.open("a", buffering=1) as log:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
+        if not on_terminal:
+            threading.Thread(target=tell, daemon=True).start()
         for line in process.stdout:
             log.write(line)
+            said = line.strip()[:width]
             if on_terminal:
-                print("\r\033[K" + line.strip()[:width], end="", file=sys.stderr, flush=True)
+                print("\r\033[K" + said, end="", file=sys.stderr, flush=True)
+        ended.set()
         if on_terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
     if process.wait() != 0:
