@@ -9,7 +9,7 @@ import json
 import sys
 import tomllib
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hw.contract.presets import PRESETS, preset
 
@@ -17,7 +17,11 @@ __all__ = ["main", "parser"]
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence."""
+    """A parser that has `--version`, and whose errors are one sentence."""
+
+    def __init__(self, **about: Any) -> None:
+        super().__init__(**about)
+        self.add_argument("--version", action=_Version, nargs=0, help="show the version, and end")
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and exit with status 2."""
@@ -41,7 +45,6 @@ class _Version(argparse.Action):
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     made = _Parser(prog="python -m hw", description="The generator of Spikeloom's hardware.")
-    made.add_argument("--version", action=_Version, nargs=0, help="show the version, and end")
     commands = made.add_subparsers(
         title="commands", dest="command", required=True, metavar="COMMAND"
     )

@@ -134,11 +134,14 @@ def test_a_model_that_must_be_given(capsys):
     assert compiler_parser().parse_args(["boards"]).model == "smollm2-135m"
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_version(package, capsys):
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [(package, "") for package in PACKAGES] + [(package, name) for package, name, _ in ALL if name],
+)
+def test_version(package, name, capsys):
     main = importlib.import_module(f"{package}.__main__").main
     with pytest.raises(SystemExit) as end:
-        main(["--version"])
+        main([*filter(None, [name]), "--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out.startswith("spikeloom 0.")
 

@@ -43,7 +43,7 @@ class _Version(argparse.Action):
 
 
 class Command(argparse.ArgumentParser):
-    """One command: its options in groups, and the errors of its arguments as one sentence.
+    """One command: its options in groups, `--version`, and errors that are one sentence each.
 
     Parameters
     ----------
@@ -54,6 +54,9 @@ class Command(argparse.ArgumentParser):
     def __init__(self, *, lines: bool = False, **about: Any) -> None:
         form = _Table if lines else _Help
         super().__init__(**about, formatter_class=form, allow_abbrev=True)
+        self.add_argument(
+            "--version", action=_Version, nargs=0, help="show version and commit, and end"
+        )
         self._titled: dict[str, argparse._ArgumentGroup] = {}
         self._model: tuple[str | None, bool] | None = None  # default, and whether it is needed
 
@@ -93,7 +96,7 @@ class Command(argparse.ArgumentParser):
 
 
 class Parser(Command):
-    """The parser of a package: its commands, and `--version`.
+    """The parser of a package: its commands.
 
     Parameters
     ----------
@@ -104,9 +107,6 @@ class Parser(Command):
     def __init__(self, package: str, description: str, **about: Any) -> None:
         super().__init__(prog=f"python -m {package}", description=description, **about)
         self.package = package
-        self.add_argument(
-            "--version", action=_Version, nargs=0, help="show version and commit, and end"
-        )
         self._commands: argparse._SubParsersAction | None = None
 
     def add_command(
