@@ -91,6 +91,11 @@ def load_checkpoint(model: str, say: Say) -> Checkpoint:
     say(f"loading {model}")
 
     def fetched(done: int, total: int) -> None:
-        say(f"fetching {model}: {done >> 20} of {total >> 20} MiB")
+        if done < total:
+            say(f"fetching {model}: {done >> 20} of {total >> 20} MiB")
+        else:
+            say(f"checking {model}")
 
-    return checkpoints.load(model, fetched)
+    checkpoint = checkpoints.load(model, fetched)
+    say(f"{model} is loaded")
+    return checkpoint

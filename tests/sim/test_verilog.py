@@ -57,7 +57,7 @@ def test_a_build_under_way_says_since_when(monkeypatch, tmp_path):
 
     monkeypatch.setattr("sim.rtl.verilog._compile", compile_)
     build(design(), tmp_path, told.append)
-    what = "building the simulator with Verilator (once for this hardware, about 3 minutes)"
+    what = "building the simulator with Verilator (once for this hardware, some minutes)"
     assert told[:2] == [what, f"{what}: 1 s"]
     told.clear()
     build(design(), tmp_path, told.append)
