@@ -71,6 +71,8 @@ class Request:
         That the hardware is taken to have, for seconds.
     output : Path or None
         Directory of the report; by default one that no other request has.
+    command : str or None
+        The command line that asks for it, for the report.
     """
 
     layer: str | None = None
@@ -89,6 +91,7 @@ class Request:
     waves: bool = False
     clock_mhz: float = CLOCK_MHZ
     output: Path | None = None
+    command: str | None = None
 
 
 def check(
@@ -230,13 +233,14 @@ def _place(request: Request, model: str, layer: str, recipe: str, params: HwPara
     if own is None:
         names = (*hardware_names(params), request.coding, recipe, request.device)
         own = place_of(model, layer, *names)
-    return taken(own, _asked(request, model), fixed=request.output is not None)
+    asked, fixed = _asked(request, model), request.output is not None
+    return taken(own, asked, command=request.command, fixed=fixed)
 
 
 def _asked(request: Request, model: str) -> Mapping[str, Any]:
     """Return what the results depend on; a default is the same as what it stands for."""
     asked = asdict(request)
-    for name in ("output", "waves", "clock_mhz", "timing"):
+    for name in ("output", "command", "waves", "clock_mhz", "timing"):
         del asked[name]
     asked |= asdict(request.timing)
     asked["model"] = request.model or _MODEL

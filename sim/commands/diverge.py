@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     request = GenerateRequest(
         timing=memory,
         prompt=prompt(options),
+        command=options.command_line,
         tokens=1 if options.tokens is None else options.tokens,
         **given(options, _NAMES),
     )

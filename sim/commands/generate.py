@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
         timing=timing(options),
         link=_link(options),
         prompt=prompt(options),
+        command=options.command_line,
         clock_mhz=options.clock or CLOCK_MHZ,
         check=bool(options.check),
         **given(options, _NAMES),

@@ -20,7 +20,7 @@ def where(finished: Mapping[str, Any], path: Path) -> str:
     """Return where a report lies, the one before it, and waves, as a line."""
     parts = [f"report: {path}"]
     if previous := finished.get("previous"):
-        parts.append(f"the one before: {Path(previous).name}")
+        parts.append(f"the one before: {Path(previous).relative_to(path.parent)}")
     if waves := finished.get("waves"):
         parts.append(f"waves: {Path(waves).name}")
     return "; ".join(parts)

@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> int:
     request = Request(
         timing=timing(options),
         prompt=prompt(options),
+        command=options.command_line,
         clock_mhz=options.clock or CLOCK_MHZ,
         **given(options, _NAMES),
     )

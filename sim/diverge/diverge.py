@@ -19,7 +19,7 @@ from sim.diverge.steps import Step, Stepper
 from sim.errors import HardwareFault
 from sim.functional.machine import Observation
 from sim.generate.request import GenerateRequest
-from sim.runs.place import write_json
+from sim.runs.place import DIVERGENCE, write_json
 
 __all__ = ["diverge", "execute", "outcome_of"]
 
@@ -171,7 +171,7 @@ def diverge(
     with ExitStack() as until_the_end:
         runner = "-".join(["diverge", *(Path(side).stem for side in sides)])
         program, place = program_of(request, layer, runner, say, until_the_end)
-        path = place.directory / "diverge.json"
+        path = place.directory / DIVERGENCE
         path.unlink(missing_ok=True)  # an older run's report must not stand for this one
         outcome = outcome_of(program, sides, request.timing, keep=keep, say=say)
         compiled = program.compiled

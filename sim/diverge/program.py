@@ -156,7 +156,9 @@ def _layers(
     def take(model: str, layers: str, *names: str) -> Place:
         own = request.output or place_of(model, layers, *names, runner)
         asked = {**request.asked(model), "layer": layers, "device": runner}
-        return until_the_end.enter_context(taken(own, asked, fixed=request.output is not None))
+        return until_the_end.enter_context(
+            taken(own, asked, command=request.command, fixed=request.output is not None)
+        )
 
     if compiled is not None:
         case = of_directory(compiled, request.model, prompt=request.prompt, say=say)

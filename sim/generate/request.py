@@ -47,6 +47,8 @@ class GenerateRequest:
         That the hardware is taken to have, for seconds.
     output : Path or None
         Directory of the report; by default one that no other request has.
+    command : str or None
+        The command line that asks for it, for the report.
     """
 
     model: str | None = None
@@ -64,6 +66,7 @@ class GenerateRequest:
     timing: Timing = Timing()
     clock_mhz: float = CLOCK_MHZ
     output: Path | None = None
+    command: str | None = None
 
     def __post_init__(self) -> None:
         if self.clock_mhz <= 0:
@@ -76,7 +79,7 @@ class GenerateRequest:
     def asked(self, model: str) -> Mapping[str, Any]:
         """Return what the results depend on; a default is the same as what it stands for."""
         asked = asdict(self)
-        for name in ("output", "check", "clock_mhz", "timing", "link"):
+        for name in ("output", "command", "check", "clock_mhz", "timing", "link"):
             del asked[name]
         asked |= asdict(self.timing)
         asked["model"] = self.model or MODEL

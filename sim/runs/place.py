@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import shlex
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +21,7 @@ from hw.contract.presets import PRESETS
 from sim.rtl.verilog import tool_versions
 
 __all__ = [
+    "DIVERGENCE",
     "LOCK",
     "OUTPUTS",
     "OUTPUT_ROOT",
@@ -49,6 +48,9 @@ LOCK = ".lock"
 RUN, REPORT, PREVIOUS = "run.json", "report.json", "report.previous.json"
 """What was asked for, what came of it, and what had come of it the time before."""
 
+DIVERGENCE = "diverge.json"
+"""In place of `REPORT`, where two devices were compared."""
+
 OUTPUTS = "outputs.npz"
 """Of layers, the vectors that came out, by region."""
 
@@ -63,15 +65,20 @@ class Place:
         Of the report and all else.
     run : dict
         What ``run.json`` in it says.
+    aside : Path or None
+        Where what another request had left there is kept.
     """
 
     directory: Path
     run: dict[str, Any]
+    aside: Path | None = None
 
     @property
     def about(self) -> dict[str, Any]:
         """What a report says of it; ``previous`` is where an older report is kept, if any."""
         previous = self.directory / PREVIOUS
+        if self.aside is not None and not previous.exists():
+            previous = self.aside / REPORT
         return {**self.run, "previous": str(previous) if previous.exists() else None}
 
 
@@ -82,7 +89,9 @@ def place_of(model: str, layer: str, *choices: str) -> Path:
 
 
 @contextmanager
-def taken(place: Path, request: Mapping[str, Any], *, fixed: bool = False) -> Iterator[Place]:
+def taken(
+    place: Path, request: Mapping[str, Any], *, command: str | None = None, fixed: bool = False
+) -> Iterator[Place]:
     """Take a directory for a run, and keep all others out.
 
     It holds ``run.json`` from then on: the request, the command, version, commit and time. An older
@@ -94,25 +103,31 @@ def taken(place: Path, request: Mapping[str, Any], *, fixed: bool = False) -> It
         The directory. Where it is another request's, a number is added: place.2, place.3 and so on.
     request : mapping
         JSON values: all that the results depend on.
+    command : str, optional
+        The command line that asks for it, for ``run.json``.
     fixed : bool
-        Whether it is to be `place` whoever was there.
+        Whether it is to be `place` whoever was there: what another request had left is moved into
+        ``earlier.1`` below it, ``earlier.2`` and so on.
     """
     asked = json.loads(json.dumps(request))
     for number in count(1):
         own = place if number == 1 else place.with_name(f"{place.name}.{number}")
         with alone(own):
-            if not fixed and _asked(own) not in (None, asked):
+            retired, aside = _asked(own) not in (None, asked), None
+            if retired and not fixed:
                 continue
             retire(own)
+            if retired:
+                aside = _set_aside(own)
             run = {
                 "request": asked,
-                "command": shlex.join(["python", *sys.orig_argv[1:]]),
+                "command": command,
                 **about(),
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "versions": tool_versions() | {name: version(name) for name in _LIBRARIES},
             }
             write_json(run, own / RUN)
-            yield Place(own, run)
+            yield Place(own, run, aside)
             return
 
 
@@ -125,6 +140,18 @@ def retire(place: Path) -> None:
         (place / REPORT).replace(place / PREVIOUS)
     except FileNotFoundError:
         pass
+
+
+def _set_aside(place: Path) -> Path:
+    """Move what a run has left into a new directory below its own; all but what is compiled."""
+    aside = next(path for number in count(1) if not (path := place / f"earlier.{number}").exists())
+    aside.mkdir()
+    names = {RUN: RUN, PREVIOUS: REPORT, OUTPUTS: OUTPUTS, DIVERGENCE: DIVERGENCE}
+    names |= {path.name: path.name for path in place.glob("waves.*")}
+    for old, new in names.items():
+        if (place / old).exists():
+            (place / old).replace(aside / new)
+    return aside
 
 
 def _asked(place: Path) -> dict[str, Any] | None:

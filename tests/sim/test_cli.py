@@ -310,6 +310,23 @@ def test_each_request_has_a_place_of_its_own(stories260k, tmp_path, capsys, monk
     assert (places / "test-unary-w8-functional" / "report.json").exists()
 
 
+def test_a_directory_that_is_named_keeps_what_other_requests_left(stories, tmp_path, capsys):
+    layer, out = (*stories, "--layer", "k0"), tmp_path / "out"
+    for seed in ("1", "2", "2", "3"):
+        assert run(*layer, "--seed", seed) == 0
+    kept = [out / "earlier.1", out / "earlier.2", out]
+    for place, seed in zip(kept, (1, 2, 3), strict=True):
+        about = [json.loads((place / name).read_text()) for name in ("run.json", "report.json")]
+        assert about[0]["request"]["seed"] == about[1]["seed"] == seed
+        assert about[0]["command"].startswith("python -m sim run --model")
+        assert about[0]["command"] == about[1]["command"]
+        assert about[0]["command"].endswith(f" --layer k0 --seed {seed}")
+        assert (place / "outputs.npz").exists()
+    assert about[1]["previous"] == str(out / "earlier.2" / "report.json")
+    assert "; the one before: earlier.2/report.json\n" in capsys.readouterr().out
+    assert not (out / "report.previous.json").exists()
+
+
 def test_without_a_layer_one_is_run_and_named(stories, tmp_path, capsys):
     assert run(*stories) == 0
     assert capsys.readouterr().err == "python -m sim run: runs mlp0: name others with --layer\n"
