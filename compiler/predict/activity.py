@@ -12,7 +12,7 @@ from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
 from golden.numerics.codings import encode, time_steps_for
 from golden.numerics.neuron import MAX_COUNT
-from golden.recipe.recipe import Recipe
+from golden.recipe.recipe import SITES, Recipe
 from golden.recipe.settings import SiteSettings
 from hw.contract.isa import Coding
 
@@ -34,7 +34,8 @@ def assumed(config: ModelConfig, recipe: Recipe, position: int) -> Activities:
 
     The measured counts are of absmax thresholds with D = 127: magnitudes over their largest one, in
     steps of 1/127. Another D, clip or rule counts the same magnitudes anew. A calibrated peak is
-    taken as the largest magnitude; a dead zone is left out, since it depends on the data.
+    taken as the largest magnitude; dead zones are left out, since what they silence depends on the
+    data: the source says so.
 
     Parameters
     ----------
@@ -45,13 +46,17 @@ def assumed(config: ModelConfig, recipe: Recipe, position: int) -> Activities:
     position : int
         Of the token: the probabilities of one that sees more positions are smaller.
     """
+    sites = [(layer, site) for layer in range(config.layers) for site in SITES if site != "head"]
+    dead = any(recipe.settings(*at).dead_zone for at in [*sites, (None, "head")])
+    ignored = f"; the dead zones of recipe {recipe.name} are not predicted here: give --profile"
+    source = f"assumed as measured on {_reference()['source']}{ignored * dead}"
 
     def activity(layer: int | None, site: str) -> Activity:
         span = position + 1
         if layer is not None and (window := config.window(layer)):
             span = min(span, window)
         settings = recipe.settings(layer, site)
-        return _activity(site, settings, span if site == "probabilities" else 0)
+        return _activity(site, settings, span if site == "probabilities" else 0, source)
 
     return activity
 
@@ -95,18 +100,17 @@ def published() -> Activities:
 
 
 @cache
-def _activity(site: str, settings: SiteSettings, span: int) -> Activity:
+def _activity(site: str, settings: SiteSettings, span: int, source: str) -> Activity:
     likely = _counts(_shares(site, span), settings)  # (D + 1,)
     counts = torch.arange(len(likely))
     spikes = {}
     for coding in CODINGS:
         fires = encode(counts, coding, time_steps_for(len(likely) - 1, coding)).ne(0).sum(dim=0)
         spikes[coding] = float((fires * likely).sum())
-    ignored = "; its dead zone is left out" if settings.dead_zone else ""
     return Activity(
         silent=float(likely[0]),
         spikes=spikes,
-        source=f"assumed as measured on {_reference()['source']}{ignored}",
+        source=source,
     )
 
 

@@ -13,6 +13,7 @@ from compiler.report.energy import energy
 from golden.recipe.recipe import SITES
 from hw.contract.fingerprint import fingerprint
 from hw.contract.isa import Opcode
+from hw.contract.presets import PRESETS
 
 __all__ = ["content"]
 
@@ -25,7 +26,10 @@ _CORES = (
     "{cores} cores that share each matrix are a projection: there is no such top yet. The program "
     "and all else on this page are for one of them, with the memory to itself."
 )
-_CLOCK_SOURCE = "what the preset edge aims at, not placed and routed"
+_CLOCK_SOURCE = (
+    "assumed for every preset, as the aim of edge on an FPGA; nothing is placed and routed, and "
+    "--clock states another"
+)
 
 
 def content(
@@ -57,6 +61,7 @@ def content(
         "model": asdict(plan.config),
         "recipe": plan.recipe.name,
         "coding": plan.coding if isinstance(plan.coding, str) else dict(plan.coding),
+        "preset": next((name for name, of in PRESETS.items() if of == plan.params), None),
         "params": plan.params.as_dict(),
         "fingerprint": fingerprint(plan.params),
         "context": plan.model.context,

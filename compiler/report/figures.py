@@ -24,9 +24,10 @@ from compiler.report.svg import byte_unit, label_logarithmic, svg
 __all__ = ["bytes_moved", "causes", "energy", "memory", "roofline"]
 
 _FAMILY_NAMES = {"cache": "keys and values (cache)", "attention": "attention's weights"}
-_MARKERS = "osD^v"
 _SAME_DECADES = 0.025
-_KINDS = ("q", "k", "v", "o", "gate", "up", "down", "keys", "values", "lm_head")
+_MARKERS = {"q": "o", "k": "s", "v": "D", "o": "^", "gate": "v", "up": "<", "down": ">"}
+_MARKERS |= {"keys": "P", "values": "X", "lm_head": "*"}
+_KINDS = tuple(_MARKERS)
 _GROUPS = {"arithmetic": "array", "vector unit": "vector"}  # where they are called otherwise
 
 
@@ -47,7 +48,8 @@ def _by_kind(report: Mapping, name: str) -> dict[str, float]:
 def roofline(plan: Plan, report: Mapping) -> str:
     """Draw what each kind of product reaches below the roofs of memory and array."""
     word = plan.params.axi_bytes * plan.words_a_cycle
-    adders = plan.params.lanes * plan.params.tokens
+    rows = plan.params.tokens
+    adders = plan.params.lanes * rows
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -60,12 +62,16 @@ def roofline(plan: Plan, report: Mapping) -> str:
         axes.text(0.015, 0.97, f"slope: memory, {word:.3g} bytes a cycle", va="top",
                   transform=axes.transAxes)  # fmt: skip
         axes.annotate(f"level: array, {adders} adders", (span[-1], adders * 1.1), ha="right")
+        if rows > 1:
+            one = adders / rows
+            axes.loglog(span, np.minimum(span * word, one), color=INK, linewidth=1.2, dashes=(4, 2))
+            axes.annotate(f"{one:.0f} adders of one row", (span[-1], one * 1.1), ha="right")
         reached = {kind: additions[kind] / cycles[kind] for kind in additions}
         for nth, kind in enumerate(additions):
             # Hollow, each around those that lie where it does: none hides another.
             before = [*additions][:nth]
             around = sum(_near((x[k], reached[k]), (x[kind], reached[kind])) for k in before)
-            axes.plot(x[kind], reached[kind], _MARKERS[nth % len(_MARKERS)], label=kind,
+            axes.plot(x[kind], reached[kind], _MARKERS[kind], label=kind,
                       color=COLOURS[family_of(kind)], fillstyle="none",
                       markersize=5 + 3.5 * around, markeredgewidth=1.3)  # fmt: skip
         axes.set_ylim(min(*reached.values(), span[0] * word, adders / 4) / 1.7, adders * 1.8)
@@ -171,12 +177,14 @@ def memory(plan: Plan, report: Mapping) -> str:
             runs = [(r["address"] / unit, r["bytes"] / unit) for r in regions if r["kind"] == kind]
             axes.broken_barh(_merged(runs), (0, 1), color=COLOURS[kind], linewidth=0,
                              label=kind.replace("_", " "))  # fmt: skip
+        axes.axvspan(0, report["memory"]["bytes"] / unit, color=COLOURS["padding"], zorder=0,
+                     linewidth=0, label="padding")  # fmt: skip
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"address, {name}")
         axes.margins(x=0)
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(kinds), columnspacing=1,
-                    handlelength=1)  # fmt: skip
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(kinds) + 1,
+                    columnspacing=1, handlelength=1)  # fmt: skip
 
     return svg(draw, 8.6, 1.4)
 

@@ -40,6 +40,7 @@ COLOURS: Mapping[str, str] = {
     "program": "#3d405b",
     "records": "#7f8fa9",
     "tokens": "#d98880",
+    "padding": "#e3ded6",
     # weights, by the part of the model
     "attention": "#b07aa1",
     "feed-forward": "#7d4f74",

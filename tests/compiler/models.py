@@ -1,6 +1,7 @@
 """Small random models, recipes and hardware for the tests of the compiler and what runs it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -46,6 +47,7 @@ class RandomCheckpoint:
         )
         self.config = ModelConfig(**(figures | changes))
         self.stamp = [seed, changes]
+        self.path = Path("random")
         generator = torch.Generator().manual_seed(seed)
         self._tensors = {
             name: torch.randn(shape, generator=generator) / shape[-1] ** 0.5

@@ -112,7 +112,9 @@ def test_assumed_sites_fire_as_measured_and_scale_with_their_settings():
     assert coarse.spikes["unary"] < down.spikes["unary"]
     near, far = (assumed(config, recipe(), at)(0, "probabilities").silent for at in (0, 4000))
     assert near == 0 < far < 1
-    assert "left out" in assumed(config, recipe(dead_zone=0.1), 0)(0, "o").source
+    source = assumed(config, recipe(dead_zone=0.1), 0)(0, "o").source
+    assert f"dead zones of recipe {recipe().name} are not predicted here: give --profile" in source
+    assert "dead" not in down.source
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "stories260k"])

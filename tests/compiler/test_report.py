@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -180,7 +181,10 @@ def test_the_roofline_s_points_are_seen_and_its_axes_can_be_read(monkeypatch, ha
         assert sum(low <= at <= high and bool(label.get_text()) for at, label in labels) >= 3
     figure.set_layout_engine("none")  # as it was laid out, whatever is hidden
     points = [line for line in axes.lines if not line.get_label().startswith("_")]
-    assert len(points) == 10
+    assert len(points) == 10 == len({point.get_marker() for point in points})
+    roofs = [line for line in axes.lines if line not in points]
+    adders = plan.params.lanes * plan.params.tokens
+    assert [max(roof.get_ydata()) for roof in roofs] == [adders, plan.params.lanes]
 
     def seen(point, others):
         """Return how many pixels a point colours, drawn with others."""
@@ -195,6 +199,21 @@ def test_the_roofline_s_points_are_seen_and_its_axes_can_be_read(monkeypatch, ha
         others = [other for other in points if other is not point]
         alone = seen(point, [])
         assert seen(point, others) >= 0.5 * alone > 0, f"{point.get_label()} is hidden"
+
+
+def test_padding_is_in_the_memory_map_s_legend(plan, report, monkeypatch):
+    figure = Figure(figsize=(8.6, 1.4), layout="constrained")
+    monkeypatch.setattr(figures, "svg", lambda draw, width, height: draw(figure))
+    figures.memory(plan, report)
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names[-1] == "padding" and "weights" in names
+
+
+def test_the_page_names_its_preset_or_board(plan, report):
+    assert report["preset"] == "test" and "Preset test: 8 lanes" in page(plan, report)
+    own = replace(plan, params=replace(plan.params, fetch_depth=256))
+    found = content(own, {"source": "of a test", "weights": "none"})
+    assert found["preset"] is None and "Preset" not in page(own, found)
 
 
 def test_a_plan_on_a_board_has_its_clock_memory_and_forecast():
@@ -216,6 +235,7 @@ def test_a_plan_on_a_board_has_its_clock_memory_and_forecast():
     assert "DRAM as DDR3 at 20.3 pJ" in found["energy"]["note"]
     text = page(plan, found)
     Page(text)
+    assert "Picked for the board Arty A7-100T: " in text
     section = unescape(text).partition("<h2>On the board</h2>")[2].partition("<h2>")[0]
     for part in ("Arty A7-100T, 100 MHz", f"<b>{on['bound']}</b>", on["reason"], on["note"]):
         assert part in section
