@@ -6,10 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
-from rich.table import Table
-
+from golden.console.tables import print_lines, print_table
 from sim.check.case import Case
 from sim.check.verdict import Verdict
 from sim.runs.clock import Clock
@@ -98,32 +95,8 @@ def assemble(
     }
 
 
-def _as_table(report: Mapping[str, Any]) -> Group:
-    """Return what a person wants to see of a report."""
-    matrices = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    matrices.add_column("matrix", no_wrap=True)
-    for heading in ("inputs", "outputs", "bits", "silent", "cost", "values", "wrong", "exact"):
-        matrices.add_column(heading, justify="right")
-    numbers = ("channels", "outputs", "weight_width", "silent_channels", "addition_cost_cycles")
-    numbers += ("values_compared",)
-    for matrix in report["matrices"]:
-        matrices.add_row(
-            matrix["matrix"],
-            *(f"{matrix[number]:,}" for number in numbers),
-            f"{matrix['mismatches']:,}",
-            "yes" if matrix["bit_exact"] else "NO",
-        )
-    facts = Table(box=None, show_header=False, padding=(0, 2))
-    counted = ("cycles", "addition_cost_cycles", "events", "silent_channels", "synaptic_operations")
-    counted += ("weight_bytes_read", "dense_weight_bytes", "dram_bytes_read", "dram_bytes_written")
-    counted += ("stall_cycles",)
-    for name in counted:
-        if (value := report.get(name)) is not None:
-            facts.add_row(name.replace("_", " "), f"{value:,}")
-    for name, value in _effort(report):
-        facts.add_row(name, value)
-    facts.add_row("bit exact", "true" if report["bit_exact"] else "false")
-    facts.add_row("wall clock", f"{report['wall_seconds']:.1f} s")
+def _show(report: Mapping[str, Any]) -> None:
+    """Print what a person wants to see of a report."""
     opponent = "" if report["array"] == "spike" else f", {report['array']} array"
     opponent += "" if report["skip_silent"] else ", nothing skipped"
     title = (
@@ -131,7 +104,34 @@ def _as_table(report: Mapping[str, Any]) -> Group:
         f"{report['coding']}, {report['recipe']}, {report['tokens']} tokens, "
         f"{report['weights']} weights"
     )
-    return Group(title, matrices, facts)
+    headings = ("matrix", "inputs", "outputs", "bits", "silent", "cost", "values", "wrong", "exact")
+    numbers = ("channels", "outputs", "weight_width", "silent_channels", "addition_cost_cycles")
+    numbers += ("values_compared", "mismatches")
+    rows = [
+        (
+            matrix["matrix"],
+            *(matrix[number] for number in numbers),
+            "yes" if matrix["bit_exact"] else "NO",
+        )
+        for matrix in report["matrices"]
+    ]
+    print_table(headings, rows, title=title)
+    facts = [*_facts(report)]
+    width = max(len(name) for name, _ in facts)
+    print_lines("", *(f"  {name:{width}}    {value}" for name, value in facts))
+
+
+def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield names and values of what is known of a whole run."""
+    counted = ("cycles", "addition_cost_cycles", "events", "silent_channels", "synaptic_operations")
+    counted += ("weight_bytes_read", "dense_weight_bytes", "dram_bytes_read", "dram_bytes_written")
+    counted += ("stall_cycles",)
+    for name in counted:
+        if (value := report.get(name)) is not None:
+            yield name.replace("_", " "), f"{value:,}"
+    yield from _effort(report)
+    yield "bit exact", "true" if report["bit_exact"] else "false"
+    yield "wall clock", f"{report['wall_seconds']:.1f} s"
 
 
 def _effort(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -153,4 +153,4 @@ def show(report: Mapping[str, object], as_json: bool) -> None:
     if as_json:
         print(json.dumps(report, indent=1))
     else:
-        Console(highlight=False).print(_as_table(report))
+        _show(report)
