@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spikeloom.choices import Hardware, Recipe, hardware, recipe
     from spikeloom.figures import Figure, plot_firing
+    from spikeloom.measurement import Measurement
     from spikeloom.model import Model, load
     from spikeloom.program import Program
     from spikeloom.run import Run
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Figure",
     "Hardware",
+    "Measurement",
     "Model",
     "Program",
     "Recipe",
@@ -51,6 +53,7 @@ __all__ = [
 _MODULES = {
     "choices": ("Hardware", "Recipe", "hardware", "recipe"),
     "figures": ("Figure", "plot_firing"),
+    "measurement": ("Measurement",),
     "model": ("Model", "load"),
     "program": ("Program",),
     "run": ("Run",),

@@ -83,7 +83,7 @@ def draw_raster(spikes: "Spikes", coding: str, *, tokens: Any, channels: Any) ->
 
 
 def plot_firing(sites: "Mapping[str, Spikes]") -> Figure:
-    """Draw how sites fire: spikes a value in each coding, and the share of silent channels.
+    """Draw how sites fire: spikes a value in each coding, and the share of silent values.
 
     Parameters
     ----------
@@ -112,11 +112,10 @@ def plot_firing(sites: "Mapping[str, Spikes]") -> Figure:
         left.margins(x=0.15, y=0.1)
         left.set_ylabel("spikes per value")
         left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(CODINGS), columnspacing=1)
-        right.bar(
-            where, [100 * site.silent for site in sites.values()], 0.6, color=COLOURS["silent"]
-        )
+        silent = [100 * site.silent_values for site in sites.values()]
+        right.bar(where, silent, 0.6, color=COLOURS["silent"])
         right.set_ylim(0, 100)
-        right.set_ylabel("silent channels, %")
+        right.set_ylabel("silent values, %")
         for axes in (left, right):
             axes.set_xticks(where, list(sites), rotation=30, ha="right")
     return drawn

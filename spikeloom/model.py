@@ -16,7 +16,7 @@ from golden.checkpoint.interface import Checkpoint
 from golden.checkpoint.names import matrices, site_of
 from golden.checkpoint.prompt import Prompt, prompt_ids
 from golden.checkpoint.readers.memory import Fast, InMemory
-from golden.measure.perplexity import Measurement, measure, read_text, windows
+from golden.measure.perplexity import measure, read_text, windows
 from golden.model.integer import IntegerModel
 from golden.model.prepare import prepare
 from golden.model.spiking import SpikingLinear
@@ -25,6 +25,7 @@ from golden.numerics.neuron import encode_vectors
 from golden.recipe.recipe import locate_site
 from sim.check.activations import prompt_vectors
 from spikeloom.choices import Hardware, Recipe, recipe
+from spikeloom.measurement import Measurement
 from spikeloom.spikes import Spikes
 
 if TYPE_CHECKING:
@@ -247,8 +248,9 @@ class Model:
 
     def perplexity(
         self,
-        text: str | Path | Sequence[str],
         *,
+        text: str | Sequence[str] | None = None,
+        file: str | Path | None = None,
         recipe: str | Path | Recipe = "w8",
         context: int | None = None,
         tokens: int | None = None,
@@ -261,8 +263,10 @@ class Model:
 
         Parameters
         ----------
-        text : str, Path or sequence of str
-            A document, a UTF-8 file of some (a line ``<|endoftext|>`` ends one), or several.
+        text : str or sequence of str
+            A document, or several.
+        file : str or Path
+            Instead of a text, where one is: UTF-8, a line ``<|endoftext|>`` ends a document.
         recipe : str, Path or Recipe
             As `spikeloom.recipe` takes it.
         context : int, optional
@@ -276,25 +280,24 @@ class Model:
         Returns
         -------
         Measurement
-            ``fp32.perplexity``, ``spiking.perplexity``, ``skipped`` (share of the weight bytes that
-            silent channels leave unread), ``spikes_per_weight(coding)``, ``sites``, ``as_dict()``.
+            ``fp32.perplexity``, ``spiking.perplexity``, ``skipped``, ``table()`` and more.
 
         Raises
         ------
         ValueError
-            Where there is no such recipe, the text is too short, or the context cannot be.
+            Where there is no such file, recipe or arithmetic, the text is too short, or the context
+            cannot be.
         """
         limit = self.config.max_positions
         context = min(_CONTEXT, limit) if context is None else context
         if not 2 <= context <= limit:
             raise ValueError(f"context must be from 2 to {limit} for this model, not {context}")
-        documents = [text] if isinstance(text, str) else text
-        if isinstance(documents, Path):
-            documents = read_text(documents)
+        documents = _documents(text, file)
         batches = list(windows(documents, self.checkpoint.tokenizer.encode, context, tokens))
         if not batches:
             raise ValueError("the text must have at least 2 tokens to predict one")
-        return measure(self.checkpoint, _chosen(recipe), batches, arithmetic=arithmetic)
+        found = measure(self.checkpoint, _chosen(recipe), batches, arithmetic=arithmetic)
+        return Measurement(**vars(found))
 
     def prepared(self, recipe: Recipe) -> "Prepared":
         """Return what a recipe makes of the model; that of the last recipe is kept."""
@@ -318,6 +321,17 @@ class Prepared:
 
     checkpoint: Checkpoint
     linear: SpikingLinear
+
+
+def _documents(text: str | Sequence[str] | None, file: str | Path | None) -> list[str]:
+    if (text is None) == (file is None):
+        raise ValueError('either text="Once upon…" or file="stories.txt" must be given')
+    if file is not None:
+        return read_text(Path(file))
+    documents = [text] if isinstance(text, str) else text
+    if not isinstance(documents, Sequence) or not all(isinstance(one, str) for one in documents):
+        raise ValueError("text must be a string, or several; a file is given by file=")
+    return list(documents)
 
 
 def _chosen(choice: str | Path | Recipe) -> Recipe:

@@ -59,7 +59,12 @@ class Spikes:
 
     @property
     def silent(self) -> float:
-        """Share of the channels that do not fire, over all tokens: their weights stay unread."""
+        """Share of the channels that fire for no token: one batch leaves their weights unread."""
+        return float(np.mean(~self.counts.any(axis=0)))
+
+    @property
+    def silent_values(self) -> float:
+        """Share of the values whose count is 0; of tokens one by one, the mean of `silent`."""
         return float(np.mean(self.counts == 0))
 
     def time_steps(self, coding: str = "csd") -> int:
@@ -133,7 +138,8 @@ class Spikes:
         """Return the shape and how silent it is."""
         tokens, channels = self.counts.shape
         name = f"{self.name}, " if self.name else ""
-        return f"Spikes({name}{tokens} tokens, {channels} channels, {self.silent:.1%} silent)"
+        silent = f"{self.silent_values:.1%} of the values silent"
+        return f"Spikes({name}{tokens} tokens, {channels} channels, {silent})"
 
 
 def encode(x: ArrayLike | torch.Tensor, *, name: str = "", **settings: Any) -> Spikes:

@@ -218,7 +218,14 @@ def measure(
         Called after each window.
     arithmetic : str
         What the spiking model computes in between its matrices, one of `ARITHMETICS`.
+
+    Raises
+    ------
+    ValueError
+        For another arithmetic.
     """
+    if arithmetic not in ARITHMETICS:
+        raise ValueError(f"arithmetic must be {' or '.join(ARITHMETICS)}, not {arithmetic!r}")
     found = Measurement(arithmetic=arithmetic)
     fp32 = Model(checkpoint)
     folded = prepare(checkpoint, recipe)

@@ -83,7 +83,7 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as loaded.
+    """How each site of a model encodes, the bits of its weights, and what is changed first.
 
     Attributes
     ----------

@@ -1,6 +1,7 @@
 """From a model to a run, as a notebook would go: every device, golden's word on each."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +58,16 @@ def test_a_layer_is_bit_exact_on_a_device_and_its_run_says_all(program):
         8 * run.counters["weight_bytes_read"] * picojoules * 1e-12
     )
     assert functional.joules().column("part").tolist() == energy.column("part").tolist()
+
+
+def test_silent_channels_are_those_that_a_run_counts(model):
+    quiet = spikeloom.recipe(dead_zone=0.5)
+    program = model.compile("mlp0", hardware="test", recipe=quiet)
+    run = program.run(PROMPT, device="cycle")
+    channels = {site: s.silent * s.counts.shape[1] for site, s in run.spikes.items()}
+    gate_up, down = channels["layers.0.gate_up"], channels["layers.0.down"]
+    assert gate_up > 0
+    assert run.counters["silent_channels"] == 2 * gate_up + down  # gate and up share a site
 
 
 def test_a_device_that_is_wrong_is_told(program, monkeypatch):
@@ -141,13 +152,31 @@ def test_a_model_of_transformers_is_the_same_as_saved(seed, tmp_path):
 
 def test_perplexity_is_that_of_golden(model, stories260k):
     text = "Once upon a time, there was a little girl named Lily. She liked to play."
-    found = model.perplexity(text, recipe="w4", context=8)
+    found = model.perplexity(text=text, recipe="w4", context=8)
     checkpoint = load(stories260k)
     batches = [*perplexity.windows([text], checkpoint.tokenizer.encode, 8, None)]
     golden = perplexity.measure(checkpoint, load_recipe("w4"), batches)
     assert found.as_dict() == golden.as_dict()
     with pytest.raises(ValueError, match="context must be from 2 to 512 for this model, not 1"):
-        model.perplexity(text, context=1)
+        model.perplexity(text=text, context=1)
+
+
+def test_a_measurement_shows_its_figures_and_its_sites(model, tmp_path):
+    text = "Once upon a time, there was a little girl."
+    (tmp_path / "text.txt").write_text(f"{text}\n<|endoftext|>\n{text}")
+    found = model.perplexity(file=str(tmp_path / "text.txt"))
+    both = model.perplexity(text=[f"{text}\n", text])
+    assert found.as_dict() == both.as_dict()
+    assert isinstance(found, spikeloom.Measurement)
+    assert repr(found) == (
+        f"Measurement(perplexity {found.fp32.perplexity:.4g} in fp32, "
+        f"{found.spiking.perplexity:.4g} by spikes, {found.fp32.predictions} predictions, "
+        f"{found.skipped:.1%} of the weight bytes skipped)"
+    )
+    table = found.table()
+    assert table.column("site").tolist() == list(found.sites) != []
+    silent = [site.as_dict()["silent_fraction"] for site in found.sites.values()]
+    assert table.column("silent values").tolist() == silent
 
 
 def test_hardware_and_recipes_can_be_varied(model):
@@ -157,7 +186,7 @@ def test_hardware_and_recipes_can_be_varied(model):
     assert (w4.default.weight_bits, w4.default.dead_zone) == (4, 0.05)
     assert w4.name == "w8 with weight_bits=4, dead_zone=0.05"
     spikes = model.encode("layers.1.o", PROMPT, recipe=w4)
-    assert spikes.silent > model.encode("layers.1.o", PROMPT).silent
+    assert spikes.silent_values > model.encode("layers.1.o", PROMPT).silent_values
 
 
 @pytest.mark.parametrize(
@@ -171,6 +200,14 @@ def test_hardware_and_recipes_can_be_varied(model):
         (lambda m: m.compile(tokens=2), "tokens must be left out: a whole model does not have it"),
         (lambda m: m.generate("Once", 512), "tokens must be 1 to 510 after a prompt of 2, not 512"),
         (lambda m: m.open("nowhere"), "nowhere is no compiled model"),
+        (lambda m: m.perplexity(), "either text="),
+        (lambda m: m.perplexity(text="a", file="b"), "either text="),
+        (lambda m: m.perplexity(file="nowhere.txt"), "text nowhere.txt cannot be read: No such"),
+        (lambda m: m.perplexity(text=Path("a.txt")), "text must be a string, or several; a file"),
+        (
+            lambda m: m.perplexity(text="Once upon a time", arithmetic="foo"),
+            "arithmetic must be float or integer, not 'foo'",
+        ),
         (lambda _: spikeloom.load("nowhere"), "there is no checkpoint nowhere"),
         (lambda _: spikeloom.load("stories260k", name="x"), "tokenizer and name must be left out"),
         (lambda _: spikeloom.hardware("test", lane=8), "a field of the hardware must be one of"),

@@ -34,7 +34,7 @@ def test_settings_are_those_of_a_recipe(x):
     few = spikeloom.encode(x, max_count=7, clip=0.5, dead_zone=0.5)
     assert few.max_count == np.abs(few.counts).max() == 7
     assert np.array_equal(few.counts == 0, np.abs(np.round(x * 2**16)) < 2**15)
-    assert few.silent == np.mean(few.counts == 0) > 0
+    assert few.silent_values == np.mean(few.counts == 0) > 0
     half = spikeloom.encode(x, dead_quantile=0.5)
     assert np.all((half.counts == 0).sum(axis=1) == 20)
 
@@ -93,7 +93,7 @@ def test_a_figure_of_firing_has_a_mark_for_every_site_and_coding(x):
         coding: [site.count(coding) / 120 for site in sites.values()] for coding in codings.CODINGS
     }
     assert [bar.get_height() for bar in right.patches] == [
-        100 * site.silent for site in sites.values()
+        100 * site.silent_values for site in sites.values()
     ]
     with pytest.raises(ValueError, match="at least one site"):
         spikeloom.plot_firing({})
