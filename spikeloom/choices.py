@@ -28,10 +28,17 @@ def hardware(base: str | Hardware = "edge", **changes: Any) -> Hardware:
         Naming the preset or the field that cannot be.
     """
     params = preset(base) if isinstance(base, str) else base
+    if not isinstance(params, Hardware):
+        raise ValueError(f"hardware must be a preset's name or Hardware, not {base!r}")
     unknown = sorted(changes.keys() - params.as_dict().keys())
     if unknown:
         names = ", ".join(params.as_dict())
         raise ValueError(f"a field of the hardware must be one of {names}, not {unknown[0]}")
+    for name, value in changes.items():
+        if isinstance(getattr(params, name), int):
+            kind = type(getattr(params, name))
+            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+                raise ValueError(f"{name} must be of type {kind.__name__}, not {value!r}")
     return replace(params, **changes)
 
 

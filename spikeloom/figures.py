@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import figure, rc_context, ticker
+from numpy.typing import NDArray
 
 from compiler.report.style import COLOURS, INK, LINE, SERIES, SETTINGS
 from golden.numerics.codings import CODINGS
@@ -53,8 +54,8 @@ def draw_raster(spikes: "Spikes", coding: str, *, tokens: Any, channels: Any) ->
     """Draw spike trains; see `spikeloom.Spikes.raster`."""
     train = spikes.train(coding)  # (T, tokens, channels)
     every = np.arange(train.shape[1]), np.arange(train.shape[2])
-    token_ids = every[0] if tokens is None else every[0][tokens]
-    channel_ids = every[1][:_CHANNELS] if channels is None else every[1][channels]
+    token_ids = every[0] if tokens is None else _picked("tokens", every[0], tokens)
+    channel_ids = _picked("channels", every[1], slice(_CHANNELS) if channels is None else channels)
     if not token_ids.size or not channel_ids.size:
         raise ValueError("a raster must have at least one token and one channel")
     steps = len(train)
@@ -82,6 +83,18 @@ def draw_raster(spikes: "Spikes", coding: str, *, tokens: Any, channels: Any) ->
     return drawn
 
 
+def _picked(name: str, every: NDArray[Any], asked: Any) -> NDArray[Any]:
+    try:
+        picked = every[asked if isinstance(asked, slice) else np.asarray(asked)]
+    except (IndexError, TypeError, ValueError):
+        picked = None if np.size(asked) else every[:0]
+    if picked is None or np.ndim(picked) != 1:
+        raise ValueError(
+            f"{name} must be a slice or indices of the {len(every)} there are, not {asked!r}"
+        )
+    return picked
+
+
 def plot_firing(sites: "Mapping[str, Spikes]") -> Figure:
     """Draw how sites fire: spikes a value in each coding, and the share of silent values.
 
@@ -95,6 +108,9 @@ def plot_firing(sites: "Mapping[str, Spikes]") -> Figure:
     ValueError
         Where there is no site.
     """
+    if not isinstance(sites, Mapping):
+        kind = type(sites).__name__
+        raise ValueError(f"sites must be a mapping of names to Spikes, not a {kind}")
     if not sites:
         raise ValueError("a figure must have at least one site")
     where = np.arange(len(sites))

@@ -150,7 +150,7 @@ class Model:
         recipe: str | Path | Recipe = "w8",
         coding: str = "csd",
         tokens: int | None = None,
-        rows: str | None = None,
+        rows: str | int | None = None,
         context: int | None = None,
         directory: str | Path | None = None,
     ) -> "Program":
@@ -169,7 +169,7 @@ class Model:
             ``unary``, ``bitwise`` or ``csd``.
         tokens : int, optional
             Of layers, vectors of each input; by default as many as share a weight.
-        rows : str, optional
+        rows : str or int, optional
             Of a single matrix, the output channels: ``A:B`` or a count.
         context : int, optional
             Of the whole model, positions to make room for; by default all that it has.
@@ -193,7 +193,7 @@ class Model:
             recipe=_chosen(recipe),
             coding=coding,
             tokens=tokens,
-            rows=rows,
+            rows=None if rows is None else str(rows),
             context=context,
             directory=directory,
         )

@@ -6,7 +6,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from compiler.artifact.program import Compiled, load
@@ -22,6 +21,7 @@ from sim.devices import Options, open_device
 from sim.runs.tally import Tally
 from spikeloom.choices import Hardware, Recipe
 from spikeloom.choices import hardware as chosen_hardware
+from spikeloom.given import vectors, whole
 from spikeloom.run import Run, of_layers, of_model
 from spikeloom.table import Table
 
@@ -82,6 +82,14 @@ class Program:
         """Bytes of the matrices' weights."""
         return self.files.weight_bytes
 
+    @property
+    def inputs(self) -> dict[str, tuple[int, int]]:
+        """Of layers, by site, the shape of the vectors that `run` takes, (tokens, channels)."""
+        regions, tokens = self.files.inputs, self.files.tokens
+        return {
+            name.removesuffix(_INPUT): (tokens, region.channels) for name, region in regions.items()
+        }
+
     def __repr__(self) -> str:
         """Return what it is of, and its size."""
         layers, size = ",".join(self.layers), self.memory_bytes
@@ -103,7 +111,7 @@ class Program:
         prompt: Prompt | None = None,
         *,
         inputs: Mapping[str, ArrayLike] | None = None,
-        tokens: int = 16,
+        tokens: int | None = None,
         device: str = "cycle",
         latency: int = 60,
         stalls: float = 0.0,
@@ -118,9 +126,11 @@ class Program:
             A text, or token ids; by default one that suits the model. Layers take the vectors of
             its last tokens.
         inputs : mapping of str to array, optional
-            Of layers, by site, the vectors to take instead: real numbers, (tokens, channels).
-        tokens : int
-            Of a whole model, how many are added at most.
+            Of layers, the vectors to take instead: real numbers, for every site and of the shape
+            that `Program.inputs` has. Matrices do not feed each other: ``mlp0`` takes vectors for
+            ``layers.0.down`` as well as for ``layers.0.gate_up``.
+        tokens : int, optional
+            Of a whole model, how many are added at most; by default 16.
         device : str
             ``functional`` (bits and counts, no time), ``cycle`` (cycles as the RTL's), or ``rtl``
             (the Verilog in Verilator, which takes minutes to build the first time).
@@ -151,7 +161,10 @@ class Program:
                 raise ValueError("inputs must be left out: a whole model takes a prompt")
             text = default_prompt(self.model.name) if prompt is None else prompt
             executor = open_device(device, self.hardware, options)
-            return of_model(self, executor, tally, text, tokens, check)
+            added = 16 if tokens is None else whole("tokens", tokens)
+            return of_model(self, executor, tally, text, added, check)
+        if tokens is not None:
+            raise ValueError("tokens must be left out: only a whole model adds some")
         if inputs is not None and prompt is not None:
             raise ValueError("inputs and a prompt exclude each other: leave one out")
         regions = self._of_prompt(prompt) if inputs is None else self._given(inputs)
@@ -166,10 +179,17 @@ class Program:
         return {f"{site}{_INPUT}": vectors for site, vectors in found.items()}
 
     def _given(self, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.int32]]:
-        regions: dict[str, NDArray[np.int32]] = {}
-        for site, vectors in inputs.items():
-            real = torch.as_tensor(vectors).detach().to("cpu", torch.float64)
-            regions[f"{site}{_INPUT}"] = to_fixed(real).numpy()
+        shapes, regions = self.inputs, dict[str, NDArray[np.int32]]()
+        if wrong := sorted(inputs.keys() ^ shapes.keys()):
+            raise ValueError(
+                f"inputs must be {', '.join(shapes)}: {wrong[0]} is missing or unknown"
+            )
+        for site, x in inputs.items():
+            found = vectors(f"input {site}", x)
+            if tuple(found.shape) != shapes[site]:
+                shape = tuple(found.shape)
+                raise ValueError(f"input {site} must be of shape {shapes[site]}, not {shape}")
+            regions[f"{site}{_INPUT}"] = to_fixed(found).numpy()
         return regions
 
 

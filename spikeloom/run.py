@@ -23,6 +23,7 @@ from sim.generate.one import memory_with
 from sim.generate.text import difference, made_tokens, registers_of, text_ids
 from sim.runs.energy import effort
 from sim.runs.tally import Tally
+from spikeloom.given import real
 from spikeloom.spikes import Spikes
 from spikeloom.table import Table
 
@@ -98,7 +99,7 @@ class Run:
         ValueError
             Where the clock is not above 0, or the device has no notion of time.
         """
-        if not clock_hz > 0:
+        if not real("clock_hz", clock_hz) > 0:
             raise ValueError(f"clock_hz must be above 0, not {clock_hz}")
         if self.cycles is None:
             raise ValueError(f"the {self.device} device counts no cycles: run it on cycle or rtl")

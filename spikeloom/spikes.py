@@ -12,6 +12,7 @@ from golden.numerics.fixed import to_fixed
 from golden.numerics.neuron import encode_vectors
 from golden.recipe.settings import SiteSettings
 from hw.contract.params import FRACTION_BITS, THRESHOLD_FRACTION_BITS
+from spikeloom.given import vectors
 from spikeloom.table import Table
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def encode(x: ArrayLike | torch.Tensor, *, name: str = "", **settings: Any) -> S
     ValueError
         Naming what is wrong with the vectors or a setting.
     """
-    tensor = torch.atleast_2d(torch.as_tensor(x).detach().to("cpu", torch.float64))
+    tensor = torch.atleast_2d(vectors("x", x))
     if tensor.dim() != 2 or not tensor.shape[0] or not tensor.shape[1]:
         raise ValueError(f"x must be (tokens, channels), not of shape {tuple(tensor.shape)}")
     known = vars(SiteSettings()).keys() - {"weight_bits"}

@@ -211,6 +211,10 @@ def of_model(
     CheckpointError
         If it is not of the LLaMA, Mistral, Qwen2 or Qwen3 family, or its weights are not there.
     """
+    if not hasattr(getattr(model, "config", None), "to_json_string"):
+        raise CheckpointError(
+            f"the model must be a causal language model of transformers, not {type(model).__name__}"
+        )
     name = name or memory.name_of(model)
     try:
         return _opened(Path(name), memory.read(model, tokenizer, name))

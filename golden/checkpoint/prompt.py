@@ -1,6 +1,7 @@
 """Prompts: what a model can be asked to continue."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 from golden.checkpoint.checkpoint import Checkpoint
 
@@ -18,7 +19,11 @@ def prompt_ids(checkpoint: Checkpoint, prompt: Prompt) -> list[int]:
     ValueError
         Where it has none, more than the model takes, or one that is not in the vocabulary.
     """
+    if not isinstance(prompt, Iterable):
+        raise ValueError(f"the prompt must be a text or token ids, not {prompt!r}")
     ids = _encoded(checkpoint, prompt) if isinstance(prompt, str) else list(prompt)
+    if other := [token for token in ids if not isinstance(token, Integral)]:
+        raise ValueError(f"a token of the prompt must be a whole number, not {other[0]!r}")
     if not ids:
         raise ValueError("the prompt has no token: give one that has")
     vocabulary = checkpoint.config.vocab_size

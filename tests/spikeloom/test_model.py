@@ -94,8 +94,15 @@ def test_own_vectors_can_be_run(program, rng):
     assert np.array_equal(
         run.spikes["layers.0.gate_up"].counts, spikeloom.encode(x["layers.0.gate_up"]).counts
     )
-    with pytest.raises(ValueError, match="inputs must be layers.0.gate_up.input, layers.0.down.in"):
+    with pytest.raises(ValueError, match="inputs must be layers.0.gate_up, layers.0.down: layers"):
         program.run(inputs={"layers.0.qkv": np.ones((2, 64))})
+    assert program.inputs == {site: vectors.shape for site, vectors in x.items()}
+    with pytest.raises(ValueError, match=r"input layers.0.down must be of shape \(2, 172\), not"):
+        program.run(inputs=x | {"layers.0.down": np.ones((2, 64))})
+    with pytest.raises(ValueError, match="tokens must be left out: only a whole model adds some"):
+        program.run(PROMPT, tokens=3)
+    with pytest.raises(ValueError, match="clock_hz must be a number, not '1'"):
+        run.seconds("1")
 
 
 def test_the_spikes_of_a_run_are_those_of_encode(model, program):
@@ -200,6 +207,11 @@ def test_hardware_and_recipes_can_be_varied(model):
         (lambda m: m.compile(tokens=2), "tokens must be left out: a whole model does not have it"),
         (lambda m: m.generate("Once", 512), "tokens must be 1 to 510 after a prompt of 2, not 512"),
         (lambda m: m.open("nowhere"), "nowhere is no compiled model"),
+        (lambda m: m.encode("head", None), "the prompt must be a text or token ids, not None"),
+        (lambda m: m.encode("head", [1.5]), "a token of the prompt must be a whole number"),
+        (lambda _: spikeloom.load(5), "the model must be a causal language model of transformers"),
+        (lambda _: spikeloom.hardware(None), "hardware must be a preset's name or Hardware"),
+        (lambda _: spikeloom.hardware(lanes="33"), "lanes must be of type int, not '33'"),
         (lambda m: m.perplexity(), "either text="),
         (lambda m: m.perplexity(text="a", file="b"), "either text="),
         (lambda m: m.perplexity(file="nowhere.txt"), "text nowhere.txt cannot be read: No such"),

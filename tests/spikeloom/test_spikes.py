@@ -50,7 +50,10 @@ def test_tensors_and_single_vectors_are_taken_too(x):
     [
         (np.zeros((1, 2, 3)), {}, "x must be (tokens, channels), not of shape (1, 2, 3)"),
         (np.zeros((0, 3)), {}, "x must be (tokens, channels), not of shape (0, 3)"),
-        ([[1.0, np.nan]], {}, "x must be numbers, not NaN at (0, 1)"),
+        ([[1.0, np.nan]], {}, "x must be finite numbers, not NaN at (0, 1)"),
+        ([[1.0], [np.inf]], {}, "x must be finite numbers, not infinity at (1, 0)"),
+        ([1j], {}, "x must be real numbers, not complex ones"),
+        ("abc", {}, "x must be an array of numbers, not str"),
         ([1.0], {"max_count": 0}, "max_count must be an integer from 1 to 127, not 0"),
         (
             [1.0],
@@ -83,6 +86,9 @@ def test_a_raster_has_a_mark_for_every_spike_shown(x, tmp_path):
     assert drawn._repr_svg_().startswith("<?xml")
     with pytest.raises(ValueError, match="at least one token and one channel"):
         spikes.raster(channels=[])
+    for wrong in ([5000], 5, "a", [0.5]):
+        with pytest.raises(ValueError, match="channels must be a slice or indices of the 40 there"):
+            spikes.raster(channels=wrong)
 
 
 def test_a_figure_of_firing_has_a_mark_for_every_site_and_coding(x):
@@ -97,6 +103,8 @@ def test_a_figure_of_firing_has_a_mark_for_every_site_and_coding(x):
     ]
     with pytest.raises(ValueError, match="at least one site"):
         spikeloom.plot_firing({})
+    with pytest.raises(ValueError, match="sites must be a mapping of names to Spikes, not a list"):
+        spikeloom.plot_firing([sites["a"]])
 
 
 def test_tables_show_and_give_their_columns(x):

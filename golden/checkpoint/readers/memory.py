@@ -48,6 +48,8 @@ def read(model: InMemory, tokenizer: Fast | None, name: str) -> Contents:
     place = Path(name)
     fields = json.loads(model.config.to_json_string())
     require_family(place, fields)
+    if tokenizer is not None:
+        _backend(name, tokenizer)
     tensors: dict[str, StoredTensor] = {}
     for key, value in model.state_dict().items():
         if not value.is_floating_point() or value.is_meta:
@@ -88,10 +90,14 @@ def _tokenizer(name: str, tokenizer: Fast | None, fields: dict[str, Any]) -> Tok
         raise CheckpointNotFoundError(
             f"{name} has no tokenizer: give one with tokenizer=, or use token ids"
         )
+    return of_fast(FastTokenizer.from_str(_backend(name, tokenizer).to_str()), *ends(fields))
+
+
+def _backend(name: str, tokenizer: Fast) -> FastTokenizer:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if not isinstance(backend, FastTokenizer):
         raise CheckpointError(
             f"{name}: the tokenizer must be a fast one of transformers, not "
             f"{type(tokenizer).__name__}"
         )
-    return of_fast(FastTokenizer.from_str(backend.to_str()), *ends(fields))
+    return backend
