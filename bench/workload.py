@@ -1,12 +1,13 @@
 """What the benches run: programs of a trained model, its vectors, and runs held against golden."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from compiler.artifact.manifest import about
 from compiler.artifact.program import Compiled
 from compiler.passes.lower import lower
 from compiler.passes.quantize import quantized
@@ -137,12 +138,7 @@ class Workload:
             params=params,
             coding=self.CODING,
             tokens=tokens,
-            about={
-                "model": asdict(self._checkpoint.config),
-                "weights": "real",
-                "layers": layers,
-                "recipe": {"name": recipe},
-            },
+            about=about(self._checkpoint.config, chosen, self.CODING, {"weights": "real"}, layers),
         )
         inputs = {}
         for stage in stages:

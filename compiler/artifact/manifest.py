@@ -116,7 +116,7 @@ def write(manifest: Mapping[str, object], directory: Path) -> str:
     """Write the manifest with a checksum of itself, which is returned."""
     digest = _digest(manifest)
     whole = {**manifest, "sha256": digest}
-    write_file(directory / MANIFEST, (json.dumps(whole, indent=1) + "\n").encode())
+    write_file(directory / MANIFEST, (json.dumps(whole, indent=1, allow_nan=False) + "\n").encode())
     return digest
 
 
@@ -155,10 +155,14 @@ def read(directory: Path) -> dict:
 def _intact(text: bytes) -> dict | None:
     """Return a manifest as it was written, or None."""
     try:
-        manifest = json.loads(text)
+        manifest = json.loads(text, parse_constant=_no_number)
         return manifest if manifest["sha256"] == _digest(manifest) else None
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _head(kind: str, what: Mapping[str, object], params: HwParams) -> dict[str, object]:

@@ -20,6 +20,8 @@ _PLACES = {
 def sentence(manifest: Mapping[str, object], error: ValidationError) -> str:
     """Return the first error in words."""
     first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return "its text is not all Unicode, or is nested too deep"
     value: Any = manifest
     steps: list[str | int] = []
     *path, last = first["loc"] or ("",)
@@ -38,6 +40,8 @@ def sentence(manifest: Mapping[str, object], error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{_where(steps)}{last} is missing"
     shown = first["input"]
+    if steps and isinstance(last, str) and not (isinstance(value, dict) and last in value):
+        last = steps.pop()  # it was a kind that was tried, or a key that cannot be
     if steps and steps[-1] in _PLACES:
         last = f"{_PLACES[str(steps.pop())]} {last}"
         if first["type"].startswith("union_tag"):

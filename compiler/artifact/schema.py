@@ -1,5 +1,6 @@
 """The schema of a manifest: a checksum that fits says only that it was written so."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -13,11 +14,15 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from compiler.artifact.refusal import sentence
 from compiler.passes.coding import coding_names
+from compiler.passes.program import LOOPED
 from compiler.storage.checksums import BLOCK_BYTES
 from compiler.storage.directory import is_contents
+from golden.checkpoint.config import ModelConfig
+from golden.recipe.settings import SiteSettings
 from hw.contract import isa
 
 __all__ = ["contradiction"]
@@ -46,9 +51,21 @@ def _given(value: object) -> object:
     return value
 
 
-Count = Annotated[int, Field(ge=0)]
+_EXACT = 1 << 53  # what every reader of JSON takes exactly, and more than any memory has
+_ENCODE, _MATMUL = isa.INSTRUCTIONS[isa.Opcode.ENCODE], isa.INSTRUCTIONS[isa.Opcode.MATMUL]
+
+
+def _below(width: int, least: int = 0) -> FieldInfo:
+    """Return the range of an instruction's field of `width` bits."""
+    return Field(ge=least, lt=1 << width)
+
+
+Count = Annotated[int, Field(ge=0, lt=_EXACT)]
 _GIVEN = BeforeValidator(_given)
-Length = Annotated[int, Field(ge=1)]
+Length = Annotated[int, Field(ge=1, lt=_EXACT)]
+Channels = Annotated[int, _below(_ENCODE["channels"].width, 1)]
+Outputs = Annotated[int, _below(_MATMUL["outputs"].width, 1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[\w.*]+$")]
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 CodingName = Annotated[str, AfterValidator(_coding)]
 Run = Annotated[list[Count], Field(min_length=2, max_length=2)]
@@ -59,12 +76,27 @@ class _Entries(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-class _Named(_Entries):
+class _Packed(_Entries):
+    npz: str
+
+
+class _Recipe(_Entries):
     name: str
+    fold: str | _Packed | None = None  # this and the next: not in manifests of before
+    adapter: _Packed | None = None
+    default: SiteSettings
+    sites: dict[str, SiteSettings]
+    layer_sites: dict[
+        Annotated[str, StringConstraints(pattern=r"^layers\.\d{1,4}\.\w+$")], SiteSettings
+    ]
 
 
 class _Region(_Entries):
-    kind: str
+    name: str
+    kind: Literal[
+        "program", "weights", "channel_words", "input", "output",
+        "records", "tokens", "constants", "vectors", "cache",
+    ]  # fmt: skip
     address: Count
     bytes: Count
     channels: Count
@@ -83,27 +115,30 @@ class _Region(_Entries):
         return self
 
 
-class _Encode(_Entries):
-    operation: Literal["ENCODE"]
+class _Step(_Entries):
     site: str
-    channels: Length
-    rule: str
-    max_count: Count
-    multiplier: Count
-    divisor: Count
-    peak: Count
-    dead_zone: Count
+    channels: Channels
+    tensor: Annotated[Name | None, _GIVEN] = None  # not in manifests of before
+    instructions: Annotated[list[Count], Field(min_length=1)]
+
+
+class _Encode(_Step):
+    operation: Literal["ENCODE"]
+    rule: Literal["absmax", "mean", "static"]
+    max_count: Annotated[int, _below(_ENCODE["max_count"].width)]
+    multiplier: Annotated[int, _below(_ENCODE["multiplier"].width)]
+    divisor: Annotated[int, _below(_ENCODE["divisor"].width)]
+    peak: Annotated[int, _below(_ENCODE["peak"].width)]
+    dead_zone: Annotated[int, _below(_ENCODE["dead_zone"].width)]
     input: str
 
 
-class _Matmul(_Entries):
+class _Matmul(_Step):
     operation: Literal["MATMUL"]
     matrix: str
-    site: str
-    channels: Length
-    outputs: Length
+    outputs: Outputs
     first_row: Count
-    weight_width: Length
+    weight_width: Literal[2, 4, 8]
     has_bias: bool
     tiles: Length
     weight_bytes: Count
@@ -117,7 +152,7 @@ _Operation = Annotated[_Encode | _Matmul, Field(discriminator="operation")]
 
 
 class _Tensor(_Entries):
-    name: str
+    name: Name
     row: Count
 
 
@@ -143,10 +178,10 @@ class _Schedule(_Entries):
 class _Whole(_Entries):
     """What every manifest says."""
 
-    model: _Named
+    model: ModelConfig
     weights: Literal["real", "synthetic", "none"]
-    layers: list[str]
-    recipe: _Named
+    layers: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(min_length=1)]
+    recipe: _Recipe
     coding: CodingName
     params: dict[str, object]
     fingerprint: Digest
@@ -155,7 +190,7 @@ class _Whole(_Entries):
 class _Layers(_Whole):
     """What one device's memory holds."""
 
-    tokens: Count
+    tokens: Length
     memory_bytes: Count
     regions: dict[str, _Region]
     operations: list[_Operation]
@@ -183,9 +218,22 @@ class _Layers(_Whole):
                     )
             if strange := next((name for name in names if name not in self.regions), None):
                 raise ValueError(f"operation {number}: there is no region {strange!r}")
-        slots = self.regions["program"].bytes - self.programs * _HEADER_BYTES
-        if self.tensors is not None and len(self.tensors) * isa.SLOT_BYTES != slots:
+        length = self.regions["program"].bytes - self.programs * _HEADER_BYTES
+        slots, tensors = length // isa.SLOT_BYTES, self.tensors
+        if tensors is not None and len(tensors) * isa.SLOT_BYTES != length:
             raise ValueError("tensors must have an entry for each slot of the program")
+        rows = max(self.tokens, self.model.heads)
+        for slot, tensor in enumerate(tensors or ()):
+            if tensor is not None and tensor.row >= rows:
+                raise ValueError(f"tensor {slot}: row must be below {rows}, not {tensor.row}")
+        for number, step in enumerate(self.operations):
+            for slot in step.instructions:
+                if slot >= slots:
+                    raise ValueError(
+                        f"operation {number}: its instructions must be below {slots}, not {slot}"
+                    )
+                if step.tensor and tensors is not None:
+                    _require_tensor(slot, tensors[slot], step.tensor)
         return self
 
 
@@ -277,7 +325,12 @@ def contradiction(manifest: Mapping[str, object]) -> str | None:
     if not isinstance(kind, str) or kind not in _KINDS:
         return f"kind must be one of {', '.join(_KINDS)}, not {kind!r}"
     try:
-        _KINDS[kind].model_validate(manifest)
+        text = json.dumps(manifest, allow_nan=False)
+    except ValueError:
+        return "one of its numbers is not finite"
+    try:
+        # As JSON, for a list there stands for a tuple, and an object for a data class.
+        _KINDS[kind].model_validate_json(text)
     except ValidationError as error:
         return sentence(manifest, error)
     return None
@@ -287,6 +340,8 @@ def _require_regions(regions: Mapping[str, _Region], memory_bytes: int) -> None:
     """Raise ValueError where regions do not fit the memory, or each other, or lack a program."""
     end, last = 0, ""
     for name, region in sorted(regions.items(), key=lambda item: item[1].address):
+        if region.name != name:
+            raise ValueError(f"region {name}: its name cannot be {region.name!r}")
         if region.address + region.bytes > memory_bytes:
             raise ValueError(f"region {name}: it must end by byte {memory_bytes:,} of the memory")
         if region.address < end:
@@ -298,3 +353,11 @@ def _require_regions(regions: Mapping[str, _Region], memory_bytes: int) -> None:
         end, last = region.address + region.bytes, name
     if "program" not in regions or regions["program"].file is None:
         raise ValueError("it has no program")
+
+
+def _require_tensor(slot: int, written: _Tensor | None, tensor: str) -> None:
+    """Raise ValueError where a slot does not write what the operation of it says."""
+    name = "" if written is None else written.name
+    looped = name.startswith(LOOPED) and tensor.startswith("layers.")
+    if (tensor.split(".", 2)[2] if looped else tensor) != name.removeprefix(LOOPED):
+        raise ValueError(f"tensor {slot}: name must be {tensor!r}, as its operation says")

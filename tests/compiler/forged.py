@@ -1,12 +1,15 @@
 """Manifests that say what cannot be, with a checksum that is right all the same."""
 
+import hashlib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from compiler.artifact import manifest as manifests
 
-VALUES = (None, True, -1, 0, 1.5, "", "x", [], [1], [[1, 2]], {}, {"a": 1}, 10**15)
+NUMBERS = (True, -1, 0, 1, 7, 1.5, 65537, 10**15, 2**62, 2**63, 2**64, -(2**63), math.inf, math.nan)
+VALUES = (None, *NUMBERS, "", "x", "\ud800", [], [1], [8], [[1, 2]], {}, {"a": 1}, {"name": 3})
 """What an entry may be in place of what it was; MISSING stands for none."""
 MISSING = object()
 
@@ -32,10 +35,18 @@ def forge(directory: Path, place: tuple, value: object) -> None:
         del entries[place[-1]]
     else:
         entries[place[-1]] = value
-    manifests.write(manifest, directory)
+    _write(manifest, directory)
     whole = directory.parent / "manifest.json"
     if directory.name.startswith("device-") and whole.exists():
         about = json.loads(whole.read_text())
         digest = json.loads((directory / "manifest.json").read_text())["sha256"]
         about["shards"][int(directory.name.removeprefix("device-"))] = digest
         manifests.write(about, directory.parent)
+
+
+def _write(manifest: dict, directory: Path) -> None:
+    """Write a manifest that may hold what `manifests.write` does not: numbers without end."""
+    entries = {name: value for name, value in manifest.items() if name != "sha256"}
+    text = json.dumps(entries, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (directory / "manifest.json").write_text(json.dumps({**entries, "sha256": digest}))

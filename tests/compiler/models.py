@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from compiler.artifact.manifest import about
 from compiler.passes.lower import Matrix, Stage
 from compiler.passes.quantize import Weights
 from compiler.programs.layers import build_stages
@@ -102,12 +103,6 @@ def random_weights(rng: np.random.Generator, matrix: Matrix) -> Weights:
 
 def compiled(directory, stages, params, rng, *, coding="csd", tokens=2):
     """Compile stages with random weights into `directory`."""
-    about = {
-        "model": {"name": "random"},
-        "weights": "synthetic",
-        "layers": ["w"],
-        "recipe": {"name": "none"},
-    }
     return build_stages(
         stages,
         lambda matrix: random_weights(rng, matrix),
@@ -115,8 +110,12 @@ def compiled(directory, stages, params, rng, *, coding="csd", tokens=2):
         params=params,
         coding=coding,
         tokens=tokens,
-        about=about,
+        about=ABOUT,
     )
+
+
+ABOUT = about(RandomCheckpoint(0).config, recipe(), "csd", {"weights": "synthetic"}, ["w"])
+"""What a manifest says of random stages."""
 
 
 @st.composite

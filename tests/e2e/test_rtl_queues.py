@@ -9,15 +9,9 @@ from compiler.programs.layers import build_stages
 from hw.contract.presets import preset
 from sim.device import Timing
 from sim.rtl.device import Run
-from tests.compiler.models import SITE
+from tests.compiler.models import ABOUT, SITE
 from tests.e2e.rtl_checks import OneMatrix, Trial, verify
 
-ABOUT = {
-    "model": {"name": "random"},
-    "weights": "synthetic",
-    "layers": ["w"],
-    "recipe": {"name": "none"},
-}
 CHANNELS, OUTPUTS = 60, 100  # a walk of many tiles outlasts the handing over of what follows
 
 

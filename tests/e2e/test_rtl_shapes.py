@@ -13,7 +13,7 @@ from hw.contract.presets import preset
 from sim.device import Timing
 from sim.rtl.builds import build_bench
 from sim.rtl.device import Rtl, Run
-from tests.compiler.models import SITE, RandomCheckpoint, one_matrix, recipe
+from tests.compiler.models import ABOUT, SITE, RandomCheckpoint, one_matrix, recipe
 from tests.e2e.rtl_checks import CODINGS, OneMatrix, Trial, random_inputs, timings, verify
 
 # Around lanes (8), scan width (16), tile (32) and burst (16 words of 8 bytes), and beyond them.
@@ -27,12 +27,6 @@ SETTINGS = (
     dict(max_count=1, clip=1 / 256),
     dict(max_count=3, clip=0.5),
 )
-ABOUT = {
-    "model": {"name": "random"},
-    "weights": "synthetic",
-    "layers": ["w"],
-    "recipe": {"name": "none"},
-}
 
 
 def random_trial(rng, params, directory, timing) -> Trial:
