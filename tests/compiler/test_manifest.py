@@ -79,7 +79,7 @@ def test_another_format_is_refused(built):
         ({"tensors": []}, "tensors must have an entry for each slot of the program"),
         ({"tensors": [{"name": "w"}]}, "tensor 0: row is missing"),
         ({"tensors": None}, "tensors cannot be None"),
-        ({"operations": [{"operation": "MATMUL"}]}, "operation 0: matrix is missing"),
+        ({"operations": [{"operation": "MATMUL"}]}, "operation 0: site is missing"),
         (
             {"operations": [1]},
             "operation 0 cannot be 1",
