@@ -1,7 +1,9 @@
 """Runs kept in files: a device's record, or a board's memory by region."""
 
+import hashlib
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,12 @@ class Saved:
 def save(record: Record, about: dict[str, Any], path: Path) -> None:
     """Write a record, whole or not at all."""
     counts = {} if record.counts is None else dict(enumerate(record.counts))
+    said = {"end": record.end, "batches": len(counts), "sha256": _digest(record)}
     work = path.with_suffix(".part")
     with work.open("wb") as file:
         np.savez_compressed(
             file,
-            about=np.array(json.dumps({**about, "end": record.end, "batches": len(counts)})),
+            about=np.array(json.dumps({**about, **said})),
             addresses=record.addresses,
             values=record.values,
             **{f"counts{number}": n for number, n in counts.items()},  # pyright: ignore[reportArgumentType] - numpy takes any name
@@ -61,7 +64,11 @@ def load(path: Path, compiled: Compiled, about: dict[str, Any]) -> Saved:
         record = Record(
             addresses=arrays["addresses"], values=arrays["values"], counts=counts, end=end
         )
-    except (KeyError, ValueError, AttributeError):
+        if not _is_whole(record, compiled) or written.pop("sha256", _digest(record)) != _digest(
+            record
+        ):
+            raise ValueError
+    except (KeyError, ValueError, AttributeError, TypeError):
         raise ValueError(f"{path} holds no run of sim diverge: save it again") from None
     for name, value in about.items():
         if written.get(name) != value:
@@ -71,6 +78,29 @@ def load(path: Path, compiled: Compiled, about: dict[str, Any]) -> Saved:
             )
     nothing = np.zeros(0, np.uint8)
     return Saved(record, nothing, nothing.astype(bool))
+
+
+def _is_whole(record: Record, compiled: Compiled) -> bool:
+    """Return whether a record has the types and shapes of one, and writes to this memory only."""
+    addresses, values, counts = record.addresses, record.values, record.counts or ()
+    return (
+        (addresses.dtype, values.dtype) == (np.int64, np.uint8)
+        and addresses.ndim == 1
+        and addresses.shape == values.shape
+        and bool(np.all((addresses >= 0) & (addresses < compiled.memory_bytes)))
+        and all(batch.dtype == np.int8 and batch.ndim == 2 for batch in counts)
+        and isinstance(record.end, str)
+    )
+
+
+def _digest(record: Record) -> str:
+    """Return the SHA-256, in hex, of what a device wrote and counted."""
+    arrays: Sequence[np.ndarray] = (record.addresses, record.values, *(record.counts or ()))
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _image(path: Path, compiled: Compiled) -> tuple[np.ndarray, np.ndarray]:

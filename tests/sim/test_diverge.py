@@ -19,6 +19,7 @@ from hw.contract.isa import Opcode, VectorOp
 from hw.contract.presets import preset
 from sim.__main__ import main
 from sim.device import Timing
+from sim.diverge import saved
 from sim.diverge.diverge import execute, outcome_of
 from sim.diverge.explain import explain
 from sim.diverge.locate import compare
@@ -349,6 +350,30 @@ def test_bad_requests(stories, tmp_path, capsys):
     assert "region q must have" in refusal("functional", kept / "board.npz", *stories)
     functional.write_bytes(functional.read_bytes()[:-90])
     assert "must be an npz file" in refusal("functional", functional, *stories)
+
+
+def test_a_damaged_run_is_refused(story, tmp_path):
+    path, about = tmp_path / "run.npz", story.about()
+    wrote, _ = execute("functional", story, Timing())
+    saved.save(wrote, about, path)
+    assert np.array_equal(saved.load(path, story.compiled, about).record.values, wrote.values)
+    twice = np.append(wrote.addresses, wrote.addresses[:1])
+    changes = (
+        {"addresses": twice, "values": np.append(wrote.values, wrote.values[:1])},
+        {"addresses": twice},
+        {"addresses": wrote.addresses + story.compiled.memory_bytes},
+        {"addresses": wrote.addresses - story.compiled.memory_bytes},
+        {"addresses": wrote.addresses.astype(float)},
+        {"values": wrote.values.astype(np.int64)},
+        {"values": wrote.values ^ 1},
+        {"counts0": np.zeros(3, np.int8)},
+    )
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    for change in changes:
+        np.savez(path, **(arrays | change))
+        with pytest.raises(ValueError, match="holds no run of sim diverge: save it again"):
+            saved.load(path, story.compiled, about)
 
 
 def test_names_of_llama_are_whole(stories260k, tmp_path):
