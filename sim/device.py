@@ -43,6 +43,13 @@ class Timing:
         if not 0 <= self.seed < 1 << 63:
             raise ValueError(f"seed must be 0 to 2^63 - 1, not {self.seed}")
 
+    def asked(self, device: str) -> dict[str, float]:
+        """Return what a run's results depend on: of memory nothing on the functional device."""
+        if device == "functional":
+            return {}
+        memory: dict[str, float] = {"latency": self.latency, "stalls": self.stalls}
+        return memory | ({"seed": self.seed} if self.stalls else {})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Registers:

@@ -21,8 +21,8 @@ def alone(file: Path) -> Iterator[None]:
 
     The file is made, and stays; who holds the lock may remove it.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
     while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if _is_at(lock.fileno(), file):  # or whoever had it has removed it

@@ -67,7 +67,7 @@ def of_layers(
     rows: str | None,
     prompt: Prompt | None,
     tokens: int | None,
-    directory: Callable[[str], Path],
+    directory: Callable[[str, int], Path],
     say: Say,
 ) -> Case:
     """Compile layers of a model for a prompt.
@@ -83,7 +83,7 @@ def of_layers(
     tokens : int, optional
         How many of its last tokens; by default as many as the hardware takes at once.
     directory : callable
-        Returns where the compiled program is written, given the model's name.
+        Returns where the compiled program is written, given the model's name and the tokens.
     say : callable
         Is told what is being done.
 
@@ -105,7 +105,7 @@ def of_layers(
     compiled = build.build(
         checkpoint,
         layers,
-        directory(checkpoint.config.name),
+        directory(checkpoint.config.name, tokens),
         params=params,
         recipe=recipe,
         coding=coding,

@@ -196,7 +196,9 @@ def _case(
         compiled = program.load(request.compiled, hardware)
         case = of_directory(compiled, request.model, prompt=request.prompt, say=say)
         layer, recipe = case.layer, compiled.manifest["recipe"]["name"]
-        request = replace(request, coding=compiled.manifest["coding"])
+        request = replace(
+            request, coding=compiled.manifest["coding"], model=case.model, preset=None
+        )
         place = _place(request, case.model, layer, recipe, compiled.params)
         return case, until_the_end.enter_context(place)
     if request.layer is None:
@@ -207,8 +209,8 @@ def _case(
     layer, recipe = request.layer, load_recipe(request.recipe)
     places: list[Place] = []
 
-    def compiled_directory(model: str) -> Path:
-        place = _place(request, model, layer, recipe.name, params)
+    def compiled_directory(model: str, tokens: int) -> Path:
+        place = _place(replace(request, tokens=tokens), model, layer, recipe.name, params)
         places.append(until_the_end.enter_context(place))
         return places[0].directory / "compiled"
 
@@ -242,7 +244,7 @@ def _asked(request: Request, model: str) -> Mapping[str, Any]:
     asked = asdict(request)
     for name in ("output", "command", "waves", "clock_mhz", "timing"):
         del asked[name]
-    asked |= asdict(request.timing)
+    asked |= request.timing.asked(request.device)
     asked["model"] = request.model or _MODEL
     if request.prompt == default_prompt(model):
         asked["prompt"] = None

@@ -155,7 +155,7 @@ def _layers(
 ) -> tuple[Program, Place]:
     def take(model: str, layers: str, *names: str) -> Place:
         own = request.output or place_of(model, layers, *names, runner)
-        asked = {**request.asked(model), "layer": layers, "device": runner}
+        asked = {**request.asked(model, runner), "layer": layers, "device": runner}
         return until_the_end.enter_context(
             taken(own, asked, command=request.command, fixed=request.output is not None)
         )
@@ -170,7 +170,7 @@ def _layers(
     params, recipe = preset(request.preset or PRESET), load_recipe(request.recipe)
     places: list[Place] = []
 
-    def compiled_directory(model: str) -> Path:
+    def compiled_directory(model: str, _tokens: int) -> Path:
         names = (*hardware_names(params), request.coding, recipe.name)
         places.append(take(model, layers, *names))
         return places[0].directory / "compiled"

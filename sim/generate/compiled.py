@@ -94,12 +94,9 @@ def compiled_model(
     named = (*hardware_names(params), request.coding, recipe.name, context)
     home = place_of(checkpoint.config.name, ALL_LAYERS, *named)
     own = request.output or home.with_name(f"{home.name}-{runner}")
-    taking = taken(
-        own,
-        request.asked(checkpoint.config.name),
-        command=request.command,
-        fixed=request.output is not None,
-    )
+    asked = request.asked(checkpoint.config.name, runner.partition("-x")[0])
+    fixed = request.output is not None
+    taking = taken(own, asked, command=request.command, fixed=fixed)
     place = until_the_end.enter_context(taking)
     if request.output is not None:
         home = request.output
@@ -157,9 +154,9 @@ def take_place(
     model, manifest = checkpoint.config.name, compiled.manifest
     names = (manifest["coding"], manifest["recipe"]["name"], runner)
     own = request.output or place_of(model, ALL_LAYERS, *hardware_names(compiled.params), *names)
-    taking = taken(
-        own, request.asked(model), command=request.command, fixed=request.output is not None
-    )
+    asked = request.asked(model, runner.partition("-x")[0])
+    fixed = request.output is not None
+    taking = taken(own, asked, command=request.command, fixed=fixed)
     return until_the_end.enter_context(taking)
 
 

@@ -76,17 +76,20 @@ class GenerateRequest:
         """Return the prompt, by default one that suits a model of that name."""
         return default_prompt(model) if self.prompt is None else self.prompt
 
-    def asked(self, model: str) -> Mapping[str, Any]:
-        """Return what the results depend on; a default is the same as what it stands for."""
+    def asked(self, model: str, runner: str | None = None) -> Mapping[str, Any]:
+        """Return what the results depend on; a default is the same as what it stands for.
+
+        `runner` is what runs it, where it is not the request's device.
+        """
         asked = asdict(self)
         for name in ("output", "command", "check", "clock_mhz", "timing", "link"):
             del asked[name]
-        asked |= asdict(self.timing)
+        asked |= self.timing.asked(runner or self.device)
         asked["model"] = self.model or MODEL
         if self.prompt == default_prompt(model):
             asked["prompt"] = None
         if self.compiled is not None:
-            asked["compiled"] = str(self.compiled.resolve())
+            asked |= {"compiled": str(self.compiled.resolve()), "model": model, "preset": None}
         else:
             asked["preset"] = self.preset or PRESET
         if self.devices != 1:

@@ -17,8 +17,12 @@ __all__ = ["Comparison", "Finding", "compare"]
 
 _OPTIONS = (
     "model", "layer", "preset", "array", "skip_silent", "coding", "recipe", "context", "device",
-    "seed", "latency", "stalls", "prompt", "prompt_tokens", "fingerprint", "version", "commit",
+    "seed", "latency", "stalls", "prompt", "prompt_tokens", "clock_mhz", "weights", "fingerprint",
+    "version", "commit",
 )  # fmt: skip
+"""What a report says of how it came about, with defaults as they took effect."""
+_ELSEWHERE = ("no_skip",)
+"""Entries of the request that the report has by another name."""
 _FIGURES = ("cycles_per_position", "addition_cost_cycles", "silent_share")
 _ENERGY = ("joules", "memory_joules")
 
@@ -82,11 +86,7 @@ def compare(a: Path, b: Path) -> Comparison:
         In one sentence, where there is no report, it is none, or they have nothing in common.
     """
     first, second = _report(a), _report(b)
-    options = [
-        Finding(kind="option", name=name, a=first.get(name), b=second.get(name))
-        for name in _OPTIONS
-        if first.get(name) != second.get(name)
-    ]
+    options = _options(first, second)
     results, compared = _figures(first, second)
     outputs, common = _outputs(a, b)
     results += outputs
@@ -97,6 +97,19 @@ def compare(a: Path, b: Path) -> Comparison:
     if not compared:
         raise ValueError(f"{a} and {b} have nothing in common: name two runs of sim")
     return Comparison(options=options, results=results, compared=compared)
+
+
+def _options(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Finding]:
+    """Compare what took effect, as the reports say it, and what else was asked for."""
+    found = []
+    requests = [report.get("request") or {} for report in (first, second)]
+    for name in dict.fromkeys((*_OPTIONS, *requests[0], *requests[1])):
+        a, b = first.get(name), second.get(name)
+        if name not in _OPTIONS or (name == "model" and a == b and all(requests)):
+            a, b = (request.get(name) for request in requests)
+        if a != b and name not in _ELSEWHERE:
+            found.append(Finding(kind="option", name=name, a=a, b=b))
+    return found
 
 
 def _directory(run: Path) -> Path:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -96,6 +97,8 @@ def taken(
 
     It holds ``run.json`` from then on: the request, the command, version, commit and time. An older
     report is kept beside as ``report.previous.json``: no run that breaks off stands there as good.
+    Nothing is left of a run that is refused, and one that broke off without a report frees its
+    place.
 
     Parameters
     ----------
@@ -112,7 +115,7 @@ def taken(
     asked = json.loads(json.dumps(request))
     for number in count(1):
         own = place if number == 1 else place.with_name(f"{place.name}.{number}")
-        with alone(own):
+        with _gone_if_refused(own), alone(own):
             retired, aside = _asked(own) not in (None, asked), None
             if retired and not fixed:
                 continue
@@ -132,6 +135,26 @@ def taken(
 
 
 _LIBRARIES = ("numpy", "torch")
+
+
+@contextmanager
+def _gone_if_refused(own: Path) -> Iterator[None]:
+    """Remove what a block has made of a directory, should it end in ValueError: a refusal."""
+    new = [path for path in (own, *own.parents) if not path.exists()]
+    files = [path for path in (own / LOCK, own / RUN) if not path.exists()]
+    try:
+        yield
+    except ValueError:
+        for path in files:
+            path.unlink(missing_ok=True)
+        if own in new:
+            shutil.rmtree(own, ignore_errors=True)
+        for path in new[1:]:
+            try:
+                path.rmdir()
+            except OSError:
+                break  # another run has come
+        raise
 
 
 def retire(place: Path) -> None:
@@ -155,7 +178,9 @@ def _set_aside(place: Path) -> Path:
 
 
 def _asked(place: Path) -> dict[str, Any] | None:
-    """Return the request that a directory is of; None where it is of none."""
+    """Return the request whose results a directory has; None where there are none."""
+    if not any(path.name != RUN for path in place.glob("*.json")):
+        return None
     try:
         return json.loads((place / RUN).read_text())["request"]
     except (OSError, ValueError, KeyError, TypeError):

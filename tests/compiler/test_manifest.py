@@ -97,7 +97,7 @@ def test_a_manifest_that_cannot_be_is_refused(built, changes, wrong):
     ("changes", "wrong"),
     [
         ({"bytes": -5}, "bytes cannot be -5"),
-        ({"bytes": 1 << 60}, "it must end by byte {memory:,} of the memory"),
+        ({"bytes": 1 << 50}, "it must end by byte {memory:,} of the memory"),
         ({"offset": "0"}, "offset cannot be '0'"),
         ({"file": "../../etc/passwd"}, "file cannot be '../../etc/passwd'"),
         ({"file": "manifest.json"}, "file cannot be 'manifest.json'"),

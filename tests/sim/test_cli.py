@@ -292,26 +292,30 @@ def test_each_request_has_a_place_of_its_own(stories260k, tmp_path, capsys, monk
     monkeypatch.setattr("sim.runs.place.OUTPUT_ROOT", tmp_path)
     layer = ("--model", "stories260k", "--preset", "test", "--device", "functional")
     layer += ("--layer", "k0")
-    for options in ((), ("--seed", "3"), ("--prompt", "Tom"), (), ("--prompt", "Once upon a time")):
+    same = ((), ("--prompt", "Once upon a time"), ("--tokens", "2"), ("--seed", "7"))
+    for options in ((), ("--tokens", "1"), ("--prompt", "Tom"), *same):
         assert run(*layer, *options) == 0
     places = tmp_path / "stories260k" / "k0"
     assert sorted(place.name for place in places.iterdir()) == [
         f"test-csd-w8-functional{number}" for number in ("", ".2", ".3")
     ]
-    seeds = [json.loads((place / "report.json").read_text())["seed"] for place in places.iterdir()]
-    assert sorted(seeds) == [0, 0, 3]
+    tokens = [
+        json.loads((place / "report.json").read_text())["tokens"] for place in places.iterdir()
+    ]
+    assert sorted(tokens) == [1, 2, 2]
     again = places / "test-csd-w8-functional"
     assert (again / "report.previous.json").exists()
     assert capsys.readouterr().out.rstrip().endswith("; the one before: report.previous.json")
     asked = json.loads((again / "run.json").read_text())
     assert {"command", "version", "commit", "started", "request"} <= asked.keys()
-    assert asked["request"]["seed"] == 0
+    assert asked["request"]["tokens"] == 2
     assert run(*layer, "--coding", "unary") == 0
     assert (places / "test-unary-w8-functional" / "report.json").exists()
 
 
 def test_a_directory_that_is_named_keeps_what_other_requests_left(stories, tmp_path, capsys):
-    layer, out = (*stories, "--layer", "k0"), tmp_path / "out"
+    stalled = ("--device", "cycle", "--stalls", "0.1", "--layer", "k0")
+    layer, out = (*stories, *stalled), tmp_path / "out"
     for seed in ("1", "2", "2", "3"):
         assert run(*layer, "--seed", seed) == 0
     kept = [out / "earlier.1", out / "earlier.2", out]

@@ -53,6 +53,26 @@ def test_another_coding_takes_other_cycles(layer, capsys):
     assert f"{more:+.2f}%" in capsys.readouterr().out
 
 
+def test_what_was_asked_for_is_compared_as_it_took_effect(layer, tmp_path):
+    """Whether it was spelled out or is a default, and whether the report says it or the request."""
+    functional = ("--device", "functional")
+    a, b = layer("a", *functional), layer("b", *functional, "--tokens", "2", "--seed", "7")
+    assert [finding.name for finding in compare(a, b).options] == ["seed"]
+    c = layer("c", *functional, "--tokens", "1", "--rows", "0:8", "--clock", "7", "--no-skip")
+    found = {finding.name: (finding.a, finding.b) for finding in compare(a, c).options}
+    assert found.pop("fingerprint")
+    assert found == {
+        "skip_silent": (True, False),
+        "clock_mhz": (100.0, 7.0),
+        "tokens": (2, 1),
+        "rows": (None, "0:8"),
+    }
+    compiled = layer("d", *functional)
+    assert run("run", "--compiled", compiled / "compiled", *functional, "-o", tmp_path / "e") == 0
+    found = {finding.name: finding.b for finding in compare(a, tmp_path / "e").options}
+    assert found["compiled"] == str((compiled / "compiled").resolve())
+
+
 def test_an_output_that_differs_is_named(layer):
     a, b = layer("a", "--device", "functional"), layer("b", "--device", "functional")
     with np.load(b / "outputs.npz") as archive:
