@@ -21,7 +21,7 @@ from hw.generate import yosys
 from hw.generate.emit import TOP, to_rtlil
 from hw.matmul.array import PEArray
 
-__all__ = ["FAMILIES", "MULTIPLIER", "measure", "synthesize_accelerator"]
+__all__ = ["FAMILIES", "MULTIPLIER", "measure", "synthesize_accelerator", "tally"]
 
 MULTIPLIER = Path(__file__).with_name("multiplier.v")
 """For Yosys' techmap: what multiplies where DSPs are not to be used."""
@@ -207,13 +207,13 @@ def _synthesize(task: _Task) -> dict[str, object]:
         "family": task.family,
         "dsps_allowed": task.dsps,
         "lanes": task.lanes,
-        **_tally(cells),
+        **tally(cells),
         "cells": cells,
         "seconds": round(time.perf_counter() - begin, 1),
     }
 
 
-def _tally(cells: dict[str, int]) -> dict[str, int]:
+def tally(cells: dict[str, int]) -> dict[str, int]:
     """Return cells by what they are; raises RuntimeError at one of which that is not known."""
     tally = {what: 0 for what, _, _ in _CELLS if what}
     for cell, count in cells.items():

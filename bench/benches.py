@@ -5,7 +5,18 @@ import time
 
 import torch
 
-from bench import area, arrays, front, profile, reports, roofline, sim_speed, stream, tokens
+from bench import (
+    area,
+    arrays,
+    front,
+    profile,
+    reports,
+    roofline,
+    sim_speed,
+    stream,
+    timing,
+    tokens,
+)
 from bench.docs import write_docs
 from bench.grammar import BENCHES
 from bench.tables import TABLES
@@ -20,6 +31,7 @@ _MODULES = {
     "front": front,
     "arrays": arrays,
     "area": area,
+    "timing": timing,
     "sim_speed": sim_speed,
     "stream": stream,
 }
@@ -58,7 +70,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
 def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
     torch.set_num_threads(1)  # threads waiting for each other would disturb what is measured
     choices: dict[str, object] = {}
-    if options.model and name not in ("area", "stream"):
+    if options.model and name not in ("area", "timing", "stream"):
         choices["model"] = options.model
     if options.text and name in ("profile", "front"):
         choices["text"] = options.text
@@ -69,10 +81,21 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
             "tokens": {"preset_name": options.preset},
             "arrays": {"preset_name": options.preset},
             "area": {"array_preset": options.preset, "tops": (options.preset,)},
+            "timing": {"presets": (options.preset,)},
             "sim_speed": {"presets": (options.preset,)},
         }.get(name, {})
+    if name == "timing" and options.blocks:
+        choices["blocks"] = tuple(options.blocks.split(","))
+    if name == "timing" and options.seeds:
+        choices["seeds"] = tuple(_whole(seed) for seed in options.seeds.split(","))
     machine = reports.about_machine()
     begin = time.perf_counter()
     with Work(name) as work:
         report = _MODULES[name].measure(say=lambda doing: work.say(f"{name}: {doing}"), **choices)
     return {"machine": machine, "total_seconds": round(time.perf_counter() - begin, 1), **report}
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"seeds must be whole numbers, separated by commas, not {text!r}")
+    return int(text)

@@ -17,6 +17,7 @@ BENCHES = {
     "front": "perplexity of SmolLM2-135M against bytes skipped, and what each step gains (minutes)",
     "arrays": "the spike array against a MAC array, with silent channels skipped and fetched",
     "area": "LUTs, DSPs and memory of both arrays on two FPGA families, by Yosys (minutes)",
+    "timing": "MHz of each block, placed and routed on an ECP5, with its worst path (hours)",
     "sim_speed": "cycles a second and build time of the simulators (minutes)",
     "stream": "compiling random weights of 7B shape from disk to disk (minutes, 40 GB of disk)",
 }
@@ -43,6 +44,9 @@ def parser() -> Parser:
         type=Path,
         help="what the benches profile and front work on (default: bench/text.txt)",
     )
+    add = made.group("timing").add_argument
+    add("--blocks", metavar="B,…", help="blocks of the bench timing (default: all)")
+    add("--seeds", metavar="N,…", help="of its placer, each a run of its own (default: 1)")
     add = made.group("output").add_argument
     add("--docs", action="store_true", help="write tables and figures of docs/ anew as well")
     add(

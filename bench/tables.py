@@ -7,6 +7,7 @@ from bench.arrays import HARDWARE
 from bench.profile_table import profile_table
 from bench.roofline import ALL
 from bench.sim_speed import LOOP
+from bench.timing_table import timing_table
 from compiler.pages.markdown import table
 
 __all__ = ["TABLES"]
@@ -224,6 +225,7 @@ TABLES = {
     "front": _front,
     "arrays": _arrays,
     "area": area_table,
+    "timing": timing_table,
     "sim_speed": _sim_speed,
     "stream": _stream,
 }

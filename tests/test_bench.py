@@ -237,9 +237,9 @@ def test_area_of_bare_lanes_on_ecp5(monkeypatch):
 
 
 def test_a_cell_that_cannot_be_counted_is_named(monkeypatch):
-    assert area._tally({"LUT4": 3, "CCU2C": 2, "PFUMX": 9, "RAMB36E1": 1})["luts"] == 7
+    assert area.tally({"LUT4": 3, "CCU2C": 2, "PFUMX": 9, "RAMB36E1": 1})["luts"] == 7
     with pytest.raises(RuntimeError, match="cannot count: ALU54B$"):
-        area._tally({"ALU54B": 1})
+        area.tally({"ALU54B": 1})
 
 
 # --- What is written ----------------------------------------------------------------------------
