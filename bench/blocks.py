@@ -142,12 +142,16 @@ def _events(params: HwParams) -> Parts:
     )
 
 
+def _identity(params: HwParams) -> int:
+    return int(fingerprint(params), 16)
+
+
 def _registers(params: HwParams) -> Parts:
     widths = dict.fromkeys(COUNTERS, 1)
     widths["synaptic_operations"] = (params.tokens * params.lanes).bit_length()
     for name in ("weight_bytes_read", "dram_bytes_read", "dram_bytes_written"):
         widths[name] = params.axi_bytes.bit_length()
-    return Parts(components={"block": Csr(fingerprint(params), widths)})
+    return Parts(components={"block": Csr(_identity(params), widths)})
 
 
 BLOCKS: dict[str, Callable[[HwParams], Parts]] = {
@@ -171,7 +175,7 @@ BLOCKS: dict[str, Callable[[HwParams], Parts]] = {
     "read port": _alone(ReadPort),
     "write port": _alone(WritePort),
     "drain": _alone(Drain),
-    "controller": lambda p: Parts(components={"block": Controller(p, fingerprint(p))}),
+    "controller": lambda p: Parts(components={"block": Controller(p, _identity(p))}),
     "registers": _registers,
     "vector unit": _alone(VectorUnit),
     "matrix path": _alone(MatrixPath),

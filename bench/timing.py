@@ -105,7 +105,11 @@ def synthesize(parts: Parts) -> Netlist:
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
         directory = Path(scratch)
         (directory / "block.il").write_text(_circuit(parts))
-        yosys.run(["read_rtlil block.il", f"synth_ecp5 -top {_TOP} -json block.json"], directory)
+        command = f"synth_ecp5 -top {_TOP} -json block.json"
+        try:
+            yosys.run(["read_rtlil block.il", command], directory)
+        except yosys.YosysError:  # its newer mapper fails on some circuits, an error of its own
+            yosys.run(["read_rtlil block.il", f"{command} -noabc9"], directory)
         text = (directory / "block.json").read_text()
     module = json.loads(text)["modules"][_TOP]
     return Netlist(text=text, cells=_cells(module), sources=_sources(module))
