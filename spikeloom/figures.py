@@ -84,10 +84,12 @@ def draw_raster(spikes: "Spikes", coding: str, *, tokens: Any, channels: Any) ->
 
 
 def _picked(name: str, every: NDArray[Any], asked: Any) -> NDArray[Any]:
+    if not isinstance(asked, slice) and not np.size(asked):
+        return every[:0]
     try:
         picked = every[asked if isinstance(asked, slice) else np.asarray(asked)]
     except (IndexError, TypeError, ValueError):
-        picked = None if np.size(asked) else every[:0]
+        picked = None
     if picked is None or np.ndim(picked) != 1:
         raise ValueError(
             f"{name} must be a slice or indices of the {len(every)} there are, not {asked!r}"
