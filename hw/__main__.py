@@ -42,9 +42,15 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def _called() -> str:
+    program = Path(sys.argv[0])
+    front = program.stem == "spikeloom" or program.parts[-2:] == ("spikeloom", "__main__.py")
+    return f"{'spikeloom' if front else 'python -m'} hw"
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    made = _Parser(prog="python -m hw", description="The generator of Spikeloom's hardware.")
+    made = _Parser(prog=_called(), description="The generator of Spikeloom's hardware.")
     commands = made.add_subparsers(
         title="commands", dest="command", required=True, metavar="COMMAND"
     )
@@ -93,14 +99,25 @@ def _run(options: argparse.Namespace) -> None:
         print(file)
 
 
+def _tell(options: argparse.Namespace, sentence: object) -> int:
+    print(f"{_called()} {options.command}: {sentence}", file=sys.stderr)
+    return 2
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status: 0, or 2 where the request is at fault."""
-    options = parser().parse_args(arguments)
+    made, told = parser(), sys.argv[1:] if arguments is None else arguments
+    if not told:
+        made.print_help(sys.stderr)
+        return 2
+    options = made.parse_args(told)
     try:
         _run(options)
-    except (ValueError, OSError) as error:
-        print(f"python -m hw: {error}", file=sys.stderr)
-        return 2
+    except ValueError as error:
+        return _tell(options, error)
+    except OSError as error:
+        place = error.filename or options.output
+        return _tell(options, f"{place} cannot be used ({error.strerror}): name another --output")
     except KeyboardInterrupt:
         return 130
     return 0

@@ -29,7 +29,10 @@ def main() -> None:
 
 
 def _main() -> int:
-    first, rest = (sys.argv[1:2] or ["--help"])[0], sys.argv[2:]
+    if len(sys.argv) < 2:
+        print(usage(), file=sys.stderr)
+        return 2
+    first, rest = sys.argv[1], sys.argv[2:]
     if first in ("-h", "--help"):
         print(usage())
         return 0

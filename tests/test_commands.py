@@ -126,6 +126,21 @@ def test_two_devices_are_compared_with_and_without_a_model():
     assert (options.model, options.a, options.b) == (None, "rtl", "cycle")
 
 
+def test_names_of_one_option_are_no_two_that_an_abbreviation_may_mean(capsys):
+    options = parser_of("sim").parse_args(["run", "--lay", "k0"])
+    assert options.layer == "k0"
+    with pytest.raises(SystemExit):
+        parser_of("sim").parse_args(["run", "--s", "1"])
+    assert "ambiguous option: --s could match --seed, --stalls" in capsys.readouterr().err
+    assert "--layer, --layers LAYER,...\n" in commands_of(parser_of("sim"))["run"].format_help()
+
+
+def test_a_model_behind_the_devices_is_told(capsys):
+    assert importlib.import_module("sim.__main__").main(["diverge", "a", "b", "stories260k"]) == 2
+    said = "stories260k is a model: MODEL comes first, then the two devices (see --help)"
+    assert capsys.readouterr().err == f"python -m sim diverge: {said}\n"
+
+
 def test_a_model_that_must_be_given(capsys):
     with pytest.raises(SystemExit):
         golden_parser().parse_args(["fetch"])

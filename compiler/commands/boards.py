@@ -9,7 +9,7 @@ from compiler.commands.prediction_request import asked
 from compiler.passes.coding import check_coding
 from compiler.predict.activity import CODING
 from golden.console.progress import Work
-from golden.console.tables import print_lines, print_table
+from golden.console.tables import figure, print_lines, print_table
 
 __all__ = ["run"]
 
@@ -31,18 +31,21 @@ def run(options: argparse.Namespace) -> None:
     for row in report["boards"]:
         if "params" in row:
             params = row["params"]
-            cells = [row["cores"]]
-            cells += [params[key] for key in ("tokens", "lanes", "banks", "axi_data_width")]
-            cells += [f"{row['tokens_per_second']:.3g}", row["bound"]]
-            cells += [f"{row[key]:.3g}" for key in ("prompt_seconds", "joules_per_token")]
+            array = " x ".join(str(params[key]) for key in ("tokens", "lanes", "banks"))
+            cells = [row["cores"], array, params["axi_data_width"]]
+            cells += [figure(row["tokens_per_second"]), row["bound"]]
+            cells += [figure(row[key]) for key in ("prompt_seconds", "joules_per_token")]
             rows.append([row["key"], *cells])
-    headings = ("board", "cores", "tokens", "lanes", "banks", "port", "tokens/s", "limited by")
+    headings = ("board", "cores", "array", "port", "tokens/s", "limited by")
     print_table(
-        (*headings, f"{of.prompt:,} tokens, s", "J a token"),
+        (*headings, "prompt s", "J/token"),
         rows,
-        title=f"{of.config.name}, {of.recipe.name}: the token at position {of.position:,}, "
-        "predicted (docs/boards.md)",
-        left=(0, 7),
+        title=f"{of.config.name}, {of.recipe.name}: the token at position {of.position:,}, and a "
+        f"prompt of {of.prompt:,} tokens, predicted (docs/boards.md)"
+        + ("" if rows else ": no board fits"),
+        left=(0, 5),
     )
+    if rows:
+        print_lines("array: tokens x lanes x banks; port: bits of memory's")
     print_lines(*(f"{row['key']}: {row['reason']}" for row in report["boards"]))
     print_lines(f"firing: {report['firing']}")

@@ -2,13 +2,17 @@
 
 import argparse
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from compiler.commands.prediction_request import asked
-from compiler.energy.ledger import GROUPS
+from compiler.energy.ledger import GROUPS, designs
 from compiler.energy.report import energy_report
 from compiler.models.known import KNOWN_MODELS
+from compiler.predict.activity import CODING
+from compiler.report.energy import verdict
 from golden.console.progress import Work
-from golden.console.tables import print_lines, print_table
+from golden.console.tables import figure, print_lines, print_table
 from hw.contract.presets import preset
 
 __all__ = ["run"]
@@ -28,17 +32,34 @@ def run(options: argparse.Namespace) -> None:
     for row in report["designs"]:
         name = row["design"] + (" (as published)" if row["firing"] == "published" else "")
         values = (*row["groups"].values(), row["joules"])
-        rows.append([name, *(_millijoules(value) for value in values)])
+        rows.append([name, *(figure(1e3 * value) for value in values)])
     print_table(
         ("design", *GROUPS, "all"),
         rows,
         title=f"{of.config.name}, {of.recipe.name}: millijoules of the token at position "
         f"{of.position:,}, DDR4",
     )
+    print_lines(_verdict(report, of.recipe.default.weight_bits))
     print_lines(f"firing: {report['firing']}")
     print_lines("counts, constants, sources: --json; see docs/energy.md")
 
 
-def _millijoules(joules: float) -> str:
-    value = 1e3 * joules
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+def _verdict(report: Mapping[str, Any], weight_width: int) -> str:
+    """Say which design takes least, and how the hardware's own stands against it."""
+    known = {design.name: design for design in designs(weight_width)}
+    spikes = report["hardware"]["array"] == "spike"
+    own = next(
+        name
+        for name, design in known.items()
+        if (design.coding == CODING if spikes else design.operations == "multiplications")
+    )
+    found = [
+        {
+            "name": row["design"],
+            "weight_width": known[row["design"]].weight_width,
+            "total": row["joules"],
+        }
+        for row in report["designs"]
+        if row["firing"] != "published"
+    ]
+    return verdict(found, own, "the")

@@ -70,28 +70,31 @@ def _coding(plan: Plan) -> str:
     return Counter(plan.coding.values()).most_common(1)[0][0]
 
 
-def verdict(found: Sequence[Mapping], own: str) -> str:
-    """Say which design takes least, and how the plan's own stands against it and its equals.
+def verdict(found: Sequence[Mapping], own: str, whose: str = "this build's") -> str:
+    """Say which design takes least, and how one's own stands against it and its equals.
 
     Parameters
     ----------
     found : sequence of mapping
         The designs: ``name``, ``weight_width``, ``total`` in joules.
     own : str
-        The name of the plan's.
+        The name of one's own.
+    whose : str
+        What stands before that name: ``the`` where there is no build.
     """
+    ours = f"{whose} {own}"
     by_total = sorted(found, key=lambda design: design["total"])
     (mine,) = (design for design in found if design["name"] == own)
     best, takes = by_total[0], style.joules(mine["total"])
     if best is mine:
         second = by_total[1]
         return (
-            f"This build's {own} takes least: {takes} a token. Next is {second['name']}, with "
+            f"{_capital(ours)} takes least: {takes} a token. Next is {second['name']}, with "
             f"{style.joules(second['total'])}, {_against(second, mine)} it."
         )
     said = (
         f"{_capital(best['name'])} takes least: {style.joules(best['total'])} a token, "
-        f"{_against(best, mine)} this build's {own} ({takes})."
+        f"{_against(best, mine)} {ours} ({takes})."
     )
     others = [design for design in by_total if not design["name"].startswith("spike")]
     equal = next((other for other in others if other["weight_width"] == mine["weight_width"]), mine)
@@ -100,7 +103,7 @@ def verdict(found: Sequence[Mapping], own: str) -> str:
     return (
         f"{said} Of the others with weights of {mine['weight_width']} bits as well, "
         f"{equal['name']} takes least: {style.joules(equal['total'])}, {_against(equal, mine)} "
-        "this build's."
+        f"{ours if whose == 'the' else whose}."
     )
 
 

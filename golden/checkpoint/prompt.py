@@ -24,7 +24,8 @@ def prompt_ids(checkpoint: Checkpoint, prompt: Prompt) -> list[int]:
     ids = _encoded(checkpoint, prompt) if isinstance(prompt, str) else list(prompt)
     if other := [token for token in ids if not isinstance(token, Integral)]:
         raise ValueError(f"a token of the prompt must be a whole number, not {other[0]!r}")
-    if not ids:
+    nothing = isinstance(prompt, str) and not prompt  # some tokenizers make a token of it
+    if nothing or not ids:
         raise ValueError("the prompt has no token: give one that has")
     vocabulary = checkpoint.config.vocab_size
     if beyond := [token for token in ids if not 0 <= token < vocabulary]:

@@ -26,7 +26,7 @@ def run(
     ----------
     parser : Parser
         It names the module whose `run` takes the options, and returns a status or nothing; among
-        them `command_line`, all of it, for reports.
+        them `program`, which begins what it tells on stderr, and `command_line`, for reports.
     arguments : sequence of str, optional
         In place of those of the process.
     refusals, mismatches : tuple of exception types
@@ -39,25 +39,29 @@ def run(
         0; 1 where results differ from what they must be; 2, after one sentence on stderr, where the
         request cannot be met; 130 after an interrupt.
     """
-    options = parser.parse_args(arguments)
     told = sys.argv[1:] if arguments is None else arguments
+    if not told and parser.commands():
+        parser.print_help(sys.stderr)
+        return 2
+    options = parser.parse_args(told)
+    options.program = " ".join(filter(None, (parser.prog, getattr(options, "command", None))))
     options.command_line = shlex.join([*parser.prog.split(), *told])
     try:
         with interrupt.at_once():
             handler = importlib.import_module(options.handler)
         return handler.run(options) or 0
     except argparse.ArgumentError as error:
-        parser.error(str(error))
+        return _tell(options, f"{error} (see --help)", 2)
     except mismatches as error:
-        return _tell(parser, error, 1)
+        return _tell(options, error, 1)
     except (ValueError, *refusals) as error:  # each is one sentence
-        return _tell(parser, error, 2)
+        return _tell(options, error, 2)
     except OSError as error:
-        return _tell(parser, sentence_of(error), 2)
+        return _tell(options, sentence_of(error), 2)
     except KeyboardInterrupt as stop:
-        return _tell(parser, stop, interrupt.STATUS) if str(stop) else interrupt.STATUS
+        return _tell(options, stop, interrupt.STATUS) if str(stop) else interrupt.STATUS
 
 
-def _tell(parser: Parser, sentence: object, status: int) -> int:
-    print(f"{parser.prog}: {sentence}", file=sys.stderr)
+def _tell(options: argparse.Namespace, sentence: object, status: int) -> int:
+    print(f"{options.program}: {sentence}", file=sys.stderr)
     return status

@@ -4,10 +4,19 @@ A command's handler is named, not imported, so that `--help` needs none of the l
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["Command", "Parser"]
+__all__ = ["Command", "Parser", "called"]
+
+
+def called(package: str) -> str:
+    """Return by what the user calls a package: `spikeloom golden`, or `python -m golden`."""
+    program = Path(sys.argv[0])
+    front = program.stem == "spikeloom" or program.parts[-2:] == ("spikeloom", "__main__.py")
+    return f"{'spikeloom' if front else 'python -m'} {package}"
 
 
 class _Help(argparse.HelpFormatter):
@@ -19,6 +28,12 @@ class _Help(argparse.HelpFormatter):
         if switch or "default" in text:
             return text
         return f"{text} (default: %(default)s)".lstrip()
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
 
 
 class _Table(_Help, argparse.RawDescriptionHelpFormatter):
@@ -90,6 +105,11 @@ class Command(argparse.ArgumentParser):
                 self.error("MODEL must be given, first or as --model")
         return options, rest
 
+    def _get_option_tuples(self, option_string: str) -> list:
+        """Return what an abbreviation may stand for; the names of one option are one."""
+        found = super()._get_option_tuples(option_string)
+        return found[:1] if len({id(action) for action, *_ in found}) == 1 else found
+
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and exit with status 2."""
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
@@ -105,7 +125,7 @@ class Parser(Command):
     """
 
     def __init__(self, package: str, description: str, **about: Any) -> None:
-        super().__init__(prog=f"python -m {package}", description=description, **about)
+        super().__init__(prog=called(package), description=description, **about)
         self.package = package
         self._commands: argparse._SubParsersAction | None = None
 

@@ -1,14 +1,24 @@
-"""The one table of all commands: figures to the right, with separators, within 80 columns."""
+"""What all commands print: tables and sentences within the terminal, or 80 columns of a pipe.
 
+Figures stand to the right, with separators. Lines go on below between two words; no word, no figure
+and no file's name is ever cut, and no line ends in blanks.
+"""
+
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_lines", "print_table"]
+__all__ = ["figure", "print_lines", "print_table"]
 
 _GAP = 2  # between two columns: a padding and an unseen line
+
+
+def figure(value: float) -> str:
+    """Return a number with three digits; from a hundred on it is whole, with separators."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def print_table(
@@ -18,7 +28,7 @@ def print_table(
     title: str | None = None,
     left: Iterable[int] = (0,),
 ) -> None:
-    """Print a table; headings wrap between words, and no figure is ever cut.
+    """Print a table, but for its title nothing where it has no rows; headings wrap between words.
 
     What is wider than the terminal (80 columns in a pipe) becomes several tables, each of which
     begins with the first column.
@@ -44,8 +54,8 @@ def print_table(
     console, words = Console(highlight=False, markup=False), {*left}
     widths = wide if _taken(wide) <= console.width else least
     if title is not None:
-        print(title)
-    for number, part in enumerate(_parts(widths, console.width)):
+        print_lines(title)
+    for number, part in enumerate(_parts(widths, console.width) if cells else ()):
         table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
         for index in part:
             justify = "left" if index in words else "right"
@@ -54,12 +64,25 @@ def print_table(
             table.add_row(*(row[index] for index in part))
         if number:
             print()
-        console.print(table)
+        with console.capture() as drawn:
+            console.print(table)
+        print(*(line.rstrip() for line in drawn.get().splitlines()), sep="\n")
 
 
-def print_lines(*lines: str) -> None:
-    """Print lines as they are; none is broken, so that a search finds what it looks for."""
-    print(*lines, sep="\n")
+def print_lines(*lines: str, indent: int = 2) -> None:
+    """Print lines; one that is too long goes on below, `indent` columns from the left."""
+    width = Console().width
+    for line in lines:
+        parts = [line]
+        if len(line) > width:
+            parts = textwrap.wrap(
+                line,
+                width,
+                subsequent_indent=" " * min(indent, width // 2),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        print(*parts, sep="\n")
 
 
 def _taken(widths: Sequence[int]) -> int:

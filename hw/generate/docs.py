@@ -85,6 +85,7 @@ PAGES = {"isa.md": _isa, "regs.md": _regs}
 
 def write(directory: Path) -> list[Path]:
     """Write every page into `directory`; return the files."""
+    directory.mkdir(parents=True, exist_ok=True)
     files = []
     for name, text in PAGES.items():
         file = directory / name

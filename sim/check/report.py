@@ -15,9 +15,9 @@ from sim.runs.place import OUTPUTS, Place
 __all__ = ["BETWEEN_MATRICES", "assemble", "show"]
 
 BETWEEN_MATRICES = (
-    "computed by the golden model in float for now: norms, rotation, attention, SiLU times up"
+    "computed by the golden model in float: norms, rotation, attention, SiLU times up"
 )
-"""What the report says of the operations that the accelerator does not do yet."""
+"""What the report says of the operations that a layer's program leaves out, and a model's has."""
 
 
 def assemble(
@@ -118,7 +118,7 @@ def _show(report: Mapping[str, Any]) -> None:
     print_table(headings, rows, title=title)
     facts = [*_facts(report)]
     width = max(len(name) for name, _ in facts)
-    print_lines("", *(f"  {name:{width}}    {value}" for name, value in facts))
+    print_lines("", *(f"  {name:{width}}    {value}" for name, value in facts), indent=width + 6)
 
 
 def _facts(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -140,7 +140,7 @@ def _effort(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         each = (f"{coding} {of['spikes_per_value']:.3f}" for coding, of in spikes.items())
         yield "spikes per value", ", ".join(each)
         steps = (f"{coding} {of['time_steps']}" for coding, of in spikes.items())
-        yield "time steps", ", ".join(steps)
+        yield "time steps, at most", ", ".join(steps)
     if (seconds := report["clock_seconds"]) is not None:
         yield f"seconds at {report['clock_mhz']:g} MHz", f"{seconds:.6f}"
     if joules := report["joules"]:

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from golden.checkpoint.fetch import KNOWN
 from golden.commands.options import prompt
 from golden.console.progress import Work
+from golden.console.tables import print_lines
 from sim.commands.options import given, refuse_fixed, timing
 from sim.diverge.diverge import diverge
 from sim.generate.request import GenerateRequest
@@ -21,6 +23,10 @@ _NAMES = ("model", "preset", "coding", "recipe", "context", "compiled", "output"
 def run(options: argparse.Namespace) -> int:
     """Find the first difference, and print where it is."""
     refuse_fixed(options, _COMPILED)
+    if misplaced := [side for side in (options.a, options.b) if side in KNOWN]:
+        raise argparse.ArgumentError(
+            None, f"{misplaced[0]} is a model: MODEL comes first, then the two devices"
+        )
     memory = timing(options)
     if options.layer is not None and (options.tokens, options.context) != (None, None):
         raise ValueError("--layer takes neither --tokens nor --context, which a whole model has")
@@ -43,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         json.dump(found, sys.stdout, indent=1)
         print()
     else:
-        print("\n".join(_lines(found)))
+        print_lines(*_lines(found), indent=4)
         print(f"report: {path}")
     return 0 if found["same"] else 1
 

@@ -8,11 +8,13 @@ from typing import Any
 from compiler.predict.cycles import CLOCK_MHZ
 from golden.commands.options import prompt
 from golden.console.progress import Work
+from golden.console.tables import print_lines
 from sim.commands.options import given, refuse_fixed, tell_failures, timing, where
 from sim.generate.generate import generate
 from sim.generate.request import GenerateRequest
 from sim.generate.several import wanted
 from sim.scale.link import Link
+from sim.sweep.words import many
 
 __all__ = ["run"]
 
@@ -46,8 +48,9 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(finished, indent=1))
     else:
-        print(f"\n{_speed(finished)}\n{where(finished, path)}")
-    tell_failures(finished)
+        print_lines("", _speed(finished))
+        print(where(finished, path))
+    tell_failures(options, finished)
     return 0 if finished["passed"] else 1
 
 
@@ -61,25 +64,29 @@ def _link(options: argparse.Namespace) -> Link:
 
 
 def _speed(finished: Mapping[str, Any]) -> str:
-    """Return what a run of tokens took as a line."""
-    parts = [f"{len(finished['tokens'])} tokens on {finished['device']}"]
+    """Return what a run of tokens took as a sentence: what the machine did; the hardware's part."""
+    simulated = [f"{many(len(finished['tokens']), 'token')} on {finished['device']}"]
     if seconds := finished["seconds_per_position"]:
-        parts.append(f"{1 / seconds:.4g} tokens a second")
+        simulated.append(f"simulated at {1 / seconds:.4g} tokens a second, the prompt's included")
+    parts, checked = [], []
     if cycles := finished["cycles_per_position"]:
         parts.append(f"{cycles:,.0f} cycles a token")
-    if len(parts) > 1:
-        parts[-1] += " (the prompt's included)"
     if seconds := finished["clock_seconds"]:
         speed = finished["positions"] / seconds
-        parts.append(f"{speed:,.4g} a second at {finished['clock_mhz']:g} MHz")
+        parts.append(f"{speed:,.4g} tokens a second at {finished['clock_mhz']:g} MHz")
     if joules := finished["joules"]:
         parts.append(f"{joules / finished['positions'] * 1e3:,.4g} mJ a token by the ledger")
     if scale := finished.get("scale_out"):
-        parts[0] += f" × {scale['devices']}"
+        simulated[0] += f" × {scale['devices']}"
         if scale["speed_up"]:
             parts.append(f"{scale['speed_up']} times as fast as one device")
         if scale["one"] and finished["passed"]:
-            parts.append("the same bits as one device's")
+            checked.append("the same bits as one device's")
     if finished["checked_with"] and finished["passed"]:
-        parts.append("the same as golden's")
-    return ", ".join(parts)
+        checked.append("the same as golden's")
+    told = [", ".join(simulated)]
+    if parts:
+        told.append(f"the hardware: {', '.join(parts)}")
+    if checked:
+        told.append(", ".join(checked))
+    return "; ".join(told)

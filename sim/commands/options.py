@@ -41,7 +41,7 @@ def refuse_fixed(options: argparse.Namespace, names: Sequence[str]) -> None:
         )
 
 
-def tell_failures(finished: Mapping[str, Any]) -> None:
+def tell_failures(options: argparse.Namespace, finished: Mapping[str, Any]) -> None:
     """Print what a report says went wrong, each with the seed."""
     for failure in finished["failures"]:
-        print(f"python -m sim: {failure} (seed {finished['seed']})", file=sys.stderr)
+        print(f"{options.program}: {failure} (seed {finished['seed']})", file=sys.stderr)

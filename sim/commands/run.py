@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
         retire(options.output)  # before anything that is refused
     if options.compiled is None and options.layer is None:
         options.layer = _LAYER
-        print(f"python -m sim run: runs {_LAYER}: name others with --layer", file=sys.stderr)
+        print(f"{options.program}: runs {_LAYER}: name others with --layer", file=sys.stderr)
     request = Request(
         timing=timing(options),
         prompt=prompt(options),
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     with Work() as work:
         finished, path = check(request, say=work.begin, progress=work.reach)
     report.show(finished, options.json)
-    tell_failures(finished)
+    tell_failures(options, finished)
     if not options.json:
         print(where(finished, path))
     return 0 if finished["passed"] else 1

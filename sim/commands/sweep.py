@@ -36,14 +36,14 @@ def run(options: argparse.Namespace) -> int:
         print(f"{', '.join(FILES.values())} in {directory}")
     if lines := summary["ignored_lines"]:
         print(
-            f"python -m sim: {directory / LOG} holds {many(len(lines), 'line')} without a whole "
-            f"row, the first at line {lines[0]}: ignored, and measured anew where asked for",
+            f"{options.program}: {directory / LOG} holds {many(len(lines), 'line')} without a "
+            f"whole row, the first at line {lines[0]}: ignored, and measured anew where asked for",
             file=sys.stderr,
         )
     for entry in summary["reasons"]:
         if entry["status"] == "failed":
             failed = entry["configurations"]
-            print(f"python -m sim: {failed} failed: {entry['reason']}", file=sys.stderr)
+            print(f"{options.program}: {failed} failed: {entry['reason']}", file=sys.stderr)
     return 1 if summary["failed"] else 0
 
 

@@ -79,7 +79,11 @@ def test_bad_input_is_one_sentence(capsys, tmp_path, stories260k, changes, messa
     options = {"--layers": "mlp0", "-o": tmp_path / "model"} | changes
     model = options.pop("model", stories260k)
     arguments = [word for option in options.items() for word in option]
-    assert run(capsys, "build", model, *arguments) == (2, "", f"python -m compiler: {message}\n")
+    assert run(capsys, "build", model, *arguments) == (
+        2,
+        "",
+        f"python -m compiler build: {message}\n",
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,7 +95,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(capsys, tmp_path, storie
         f"{tmp_path / 'file'} cannot be used (File exists): name a place in a directory, not in a "
         "file"
     )
-    assert result == (2, "", f"python -m compiler: {message}\n")
+    assert result == (2, "", f"python -m compiler build: {message}\n")
 
 
 @pytest.mark.parametrize("value", ["-5", "0", "4GB"])
@@ -108,8 +112,8 @@ def test_a_missing_model_is_one_sentence(capsys, tmp_path, command):
         2,
         "",
         (
-            f"python -m compiler: {tmp_path} is no compiled model (it has no manifest.json): make "
-            "one with python -m compiler build\n"
+            f"python -m compiler {command}: {tmp_path} is no compiled model (it has no "
+            "manifest.json): make one with python -m compiler build\n"
         ),
     )
 
@@ -210,7 +214,7 @@ PLAN = "a plan without weights is of the whole model, not of mlp0: leave out --l
 )
 def test_a_bad_request_is_one_sentence(capsys, tmp_path, arguments, message):
     result = run(capsys, "build", *arguments, "-o", tmp_path / "model")
-    assert result == (2, "", f"python -m compiler: {message}\n")
+    assert result == (2, "", f"python -m compiler build: {message}\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -220,7 +224,7 @@ def test_a_checkpoint_of_other_shapes_is_one_sentence(capsys, tmp_path, stories2
         f"vocab_size of {stories260k} must be 32000, as in sdllm-7b, not 512: give a checkpoint of "
         "that model, or build the checkpoint by its path"
     )
-    assert result == (2, "", f"python -m compiler: {message}\n")
+    assert result == (2, "", f"python -m compiler build: {message}\n")
 
 
 def test_a_checkpoint_of_a_named_model_and_synthetic_weights(capsys, tmp_path, stories260k):

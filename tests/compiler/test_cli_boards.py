@@ -50,10 +50,10 @@ def test_a_build_for_a_board_is_predicted_in_its_own_coding(capsys, tmp_path):
 
 def test_a_board_in_no_coding(capsys, tmp_path):
     message = "coding must be one of unary, bitwise, csd, not 'morse'"
-    refused = (2, "", f"python -m compiler: {message}\n")
     build = ("build", "stories260k", "--weights", "none", "--board", "kv260", "-o", tmp_path / "m")
-    assert run(capsys, *build, "--coding", "morse") == refused
-    assert run(capsys, "boards", "--coding", "morse") == refused
+    for command in (build, ("boards",)):
+        refused = (2, "", f"python -m compiler {command[0]}: {message}\n")
+        assert run(capsys, *command, "--coding", "morse") == refused
     assert not (tmp_path / "m").exists()
 
 
@@ -61,7 +61,15 @@ def test_boards_of_one_board_only(capsys):
     status, out, err = run(capsys, "boards", "--board", "kv260")
     assert (status, err) == (0, "") and "kv260" in out and "vck190" not in out
     message = f"board must be one of {', '.join(boards())}, not 'kv-260'"
-    assert run(capsys, "boards", "--board", "kv-260") == (2, "", f"python -m compiler: {message}\n")
+    refused = (2, "", f"python -m compiler boards: {message}\n")
+    assert run(capsys, "boards", "--board", "kv-260") == refused
+
+
+def test_boards_of_which_none_fits(capsys):
+    status, out, err = run(capsys, "boards", "sdllm-13b", "--board", "kv260")
+    assert (status, err) == (0, "")
+    assert "no board fits\nkv260: sdllm-13b needs" in out and "tokens/s" not in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_cycles_of_a_profile_are_those_on_the_board_s_memory(capsys, tmp_path, stories260k):

@@ -47,7 +47,7 @@ def said(capsys, *arguments) -> str | None:
     if status == 0:
         return None
     assert (status, printed.out, printed.err.count("\n")) == (2, "", 1)
-    return printed.err.removeprefix("python -m compiler: ").rstrip("\n")
+    return printed.err.removeprefix(f"python -m compiler {arguments[0]}: ").rstrip("\n")
 
 
 @pytest.mark.parametrize(

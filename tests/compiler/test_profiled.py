@@ -169,4 +169,5 @@ def test_energy_and_boards_take_a_profile(stories260k, tmp_path, capsys):
         ):
             assert main([command, *wrong]) == 2
             error = capsys.readouterr().err
-            assert error.startswith(f"python -m compiler: {sentence}") and error.count("\n") == 1
+            assert error.startswith(f"python -m compiler {command}: {sentence}")
+            assert error.count("\n") == 1

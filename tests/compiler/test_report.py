@@ -301,8 +301,8 @@ def test_a_plan_whose_report_cannot_be_written_leaves_nothing(tmp_path):
     assert limited(150_000, "build", "stories260k", *options) == (
         2,
         (
-            f"python -m compiler: {target}/report.html cannot be used (File too large): raise the "
-            "limit of a file's length, or name another place\n"
+            f"python -m compiler build: {target}/report.html cannot be used (File too large): "
+            "raise the limit of a file's length, or name another place\n"
         ),
     )
     assert list(tmp_path.iterdir()) == []
@@ -324,8 +324,8 @@ def test_a_model_whose_report_cannot_be_written_waits_for_it(
         patch.setattr(write, "write_file", refuses)
         assert main(command) == 2
     assert capsys.readouterr().err == (
-        "python -m compiler: report.html: No space left on device; what is done is kept, and the "
-        "same command goes on from there\n"
+        "python -m compiler build: report.html: No space left on device; what is done is kept, and "
+        "the same command goes on from there\n"
     )
     assert not target.exists()
     written, real = [], Shards.write

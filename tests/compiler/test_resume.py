@@ -133,10 +133,10 @@ def test_before_it_goes_on_an_interrupt_says_what_is_kept(
     monkeypatch.undo()
     monkeypatch.setattr(builds, "emit", interrupted)
     assert main(command) == 130
-    assert capsys.readouterr().err == f"python -m compiler: interrupted: {KEPT}\n"
+    assert capsys.readouterr().err == f"python -m compiler build: interrupted: {KEPT}\n"
     monkeypatch.setattr(builds, "prepare", interrupted)
     assert main(command) == 130
-    assert capsys.readouterr().err == f"python -m compiler: interrupted: {KEPT}\n"
+    assert capsys.readouterr().err == f"python -m compiler build: interrupted: {KEPT}\n"
 
 
 def test_reports_of_the_build_before_are_not_taken_over(tmp_path):
@@ -165,7 +165,7 @@ def test_a_real_limit_of_a_file_is_one_sentence(tmp_path, stories260k):
     )  # fmt: skip
     shard = partial_of(target) / "model" / "weights-00000.bin"
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr == f"python -m compiler: {shard}: File too large; {KEPT}\n"
+    assert run.stderr == f"python -m compiler build: {shard}: File too large; {KEPT}\n"
     assert not target.exists()
     assert main(["build", str(stories260k), *map(str, options)]) == 0
 

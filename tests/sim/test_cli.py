@@ -236,7 +236,7 @@ def test_a_wrong_word_exits_with_1_and_says_where(stories, capsys, monkeypatch, 
     assert run(*stories, "--layer", "mlp0", "--seed", "31") == 1
     sentence = capsys.readouterr().err
     assert sentence.startswith(
-        "python -m sim: layers.0.up.output, token 1, output channel 17: expected 0x"
+        "python -m sim run: layers.0.up.output, token 1, output channel 17: expected 0x"
     )
     assert sentence.endswith(" (seed 31)\n")
     made = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -251,7 +251,7 @@ def test_a_wrong_counter_exits_with_1_and_is_named(stories, capsys, monkeypatch)
 
     monkeypatch.setattr("sim.devices.Functional", wrong(change))
     assert run(*stories, "--layer", "mlp0") == 1
-    assert capsys.readouterr().err.startswith("python -m sim: counter events: golden says ")
+    assert capsys.readouterr().err.startswith("python -m sim run: counter events: golden says ")
 
 
 def test_a_run_that_breaks_off_leaves_no_older_report(stories, capsys, monkeypatch, tmp_path):

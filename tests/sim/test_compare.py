@@ -112,4 +112,4 @@ def test_what_is_no_run_is_refused(layer, tmp_path, capsys):
         ),
     ):
         assert run("compare", a, path) == 2
-        assert capsys.readouterr().err == f"python -m sim: {sentence.format(path)}\n"
+        assert capsys.readouterr().err == f"python -m sim compare: {sentence.format(path)}\n"

@@ -197,8 +197,8 @@ def test_another_token_exits_with_1_and_says_where(stories, tmp_path, capsys, mo
     made = report_of(tmp_path)
     got = made["tokens"][3]
     assert said == (
-        f"python -m sim: position 8: golden says token {got - 1}, functional says token {got} "
-        "(seed 31)\n"
+        f"python -m sim generate: position 8: golden says token {got - 1}, functional says token "
+        f"{got} (seed 31)\n"
     )
     assert not made["passed"]
 
@@ -220,7 +220,7 @@ def test_a_device_that_counts_otherwise_exits_with_1(stories, capsys, monkeypatc
     monkeypatch.setitem(devices.OPENERS, "rtl", lambda *_: broken(change)())
     assert run(*stories, "--tokens", 2, "--device", "rtl", "--check", "golden") == 1
     assert capsys.readouterr().err.startswith(
-        "python -m sim: counter events: the functional device says "
+        "python -m sim generate: counter events: the functional device says "
     )
     assert run(*stories, "--tokens", 2, "--device", "rtl") == 0
 
@@ -234,7 +234,9 @@ def test_a_device_that_leaves_another_byte_exits_with_1(stories, tmp_path, capsy
 
     monkeypatch.setitem(devices.OPENERS, "rtl", lambda *_: broken(change)())
     assert run(*stories, "--tokens", 2, "--device", "rtl", "--check", "golden") == 1
-    assert capsys.readouterr().err.startswith("python -m sim: 1 bytes of memory, the first at ")
+    assert capsys.readouterr().err.startswith(
+        "python -m sim generate: 1 bytes of memory, the first at "
+    )
 
 
 def test_a_token_beyond_the_vocabulary_is_told(stories, tmp_path, capsys, monkeypatch):

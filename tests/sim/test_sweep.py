@@ -122,8 +122,8 @@ def test_lines_that_are_no_rows_are_told_and_ignored(command, tmp_path, capsys):
     summary = json.loads(printed.out)
     assert (summary["ignored_lines"], summary["simulated"]) == ([1, 2, 3], 1)
     assert printed.err == (
-        f"python -m sim: {log} holds 3 lines without a whole row, the first at line 1: ignored, "
-        "and measured anew where asked for\n"
+        f"python -m sim sweep: {log} holds 3 lines without a whole row, the first at line 1: "
+        "ignored, and measured anew where asked for\n"
     )
 
 
@@ -143,7 +143,7 @@ def test_a_configuration_that_fails_is_told_and_tried_again(command, tmp_path, m
 
     monkeypatch.setattr(run, "measure", broken)
     assert sweep(*command, "lanes=8,16") == 1
-    assert capsys.readouterr().err == "python -m sim: 1 failed: RuntimeError: it broke\n"
+    assert capsys.readouterr().err == "python -m sim sweep: 1 failed: RuntimeError: it broke\n"
     good, bad = parquet(tmp_path / "out").to_pylist()
     assert (good["status"], good["reason"]) == ("measured", None)
     assert (bad["status"], bad["reason"], bad["cycles"]) == (
@@ -185,7 +185,7 @@ def test_refusals_are_one_sentence(command, tmp_path, capsys, arguments, sentenc
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
-    assert printed.err.startswith(f"python -m sim: {sentence}")
+    assert printed.err.startswith(f"python -m sim sweep: {sentence}")
     assert not (tmp_path / "out").exists()
 
 

@@ -47,9 +47,16 @@ def test_the_command_passes_on_to_the_four_packages():
     for package in ("hw", "golden", "compiler", "sim"):
         ours = python("-m", "spikeloom", package, "--help")
         assert "usage" in ours.lower()
-    wrong = [sys.executable, "-m", "spikeloom", "simulate"]
-    done = subprocess.run(wrong, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr == (
-        "spikeloom: PACKAGE must be one of hw, golden, compiler, sim, not simulate (see --help)\n"
-    )
+    for wrong, said in (
+        ("", "usage: spikeloom "),
+        ("simulate", "spikeloom: PACKAGE must be one of hw, golden, compiler, sim, not simulate"),
+        ("hw", "usage: spikeloom hw "),
+        ("sim", "usage: spikeloom sim "),
+        ("sim run --layer mlp", "spikeloom sim run: layer must be "),
+        ("sim run --seed x", "spikeloom sim run: argument --seed: "),
+        ("hw generate --preset x", "spikeloom hw generate: preset must be "),
+    ):
+        command = [sys.executable, "-m", "spikeloom", *wrong.split()]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(said), wrong

@@ -76,7 +76,7 @@ def test_what_cannot_be_had_is_one_sentence(stories260k, short_text, tmp_path, c
     ):
         status, _, err = calibrate(capsys, *common, *arguments)
         assert status == 2 and err.count("\n") == 1
-        assert err.startswith(f"python -m golden: {said}")
+        assert err.startswith(f"python -m golden calibrate: {said}")
         assert not path.exists()
 
 
@@ -203,7 +203,10 @@ def test_what_was_learnt_is_not_written_over(stories260k, short_text, tmp_path, 
     status, _, err = calibrate(capsys, "--text", short_text, *arguments)
     assert (status, err) == (
         2,
-        f"python -m golden: --distil would write over --adapter {adapter}: give another --output\n",
+        (
+            f"python -m golden calibrate: --distil would write over --adapter {adapter}: "
+            "give another --output\n"
+        ),
     )
 
 
@@ -232,5 +235,7 @@ def test_bad_arguments_of_adapters(stories260k, short_text, tmp_path, capsys, ar
     arguments = [str(argument).format(folder=tmp_path) for argument in arguments]
     status, _, err = calibrate(capsys, "--text", short_text, "-o", path, *arguments)
     assert status == 2 and err.count("\n") == 1
-    assert err.startswith(f"python -m golden: {said.format(text=short_text, folder=tmp_path)}")
+    assert err.startswith(
+        f"python -m golden calibrate: {said.format(text=short_text, folder=tmp_path)}"
+    )
     assert not list(tmp_path.glob("recipe*"))

@@ -75,18 +75,20 @@ def test_a_character_of_several_tokens_is_printed_whole(stories, capsys, monkeyp
 def test_user_errors_are_one_sentence(stories, capsys, arguments, said):
     status, out, err = run(capsys, *stories, *arguments)
     assert (status, out) == (2, "")
-    assert err.startswith(f"python -m golden: {said}") and err.count("\n") == 1
+    assert err.startswith(f"python -m golden generate: {said}") and err.count("\n") == 1
 
 
-def test_a_prompt_without_tokens_is_refused(smollm2_135m, capsys):
-    status, out, err = run(capsys, "--model", str(smollm2_135m), "--prompt", "")
+@pytest.mark.parametrize("model", ["smollm2_135m", "stories260k"])
+def test_a_prompt_without_tokens_is_refused(model, request, capsys):
+    checkpoint = request.getfixturevalue(model)
+    status, out, err = run(capsys, "--model", str(checkpoint), "--prompt", "")
     assert (status, out) == (2, "")
-    assert err == "python -m golden: the prompt has no token: give one that has\n"
+    assert err == "python -m golden generate: the prompt has no token: give one that has\n"
 
 
 def test_a_prompt_of_another_coding_is_refused(stories260k, capsys):
     status, out, err = run(capsys, "--model", str(stories260k), "--prompt", "caf\udce9")
     assert (status, out) == (2, "")
     assert err == (
-        "python -m golden: the prompt must be Unicode text, not bytes of another coding\n"
+        "python -m golden generate: the prompt must be Unicode text, not bytes of another coding\n"
     )

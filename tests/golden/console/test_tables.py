@@ -11,7 +11,9 @@ ROWS = [("spike array", 1234567, 89, "12.5%"), ("dense", 0, None, "100.0%")]
 def shown(capsys, monkeypatch, columns, **more):
     monkeypatch.setenv("COLUMNS", str(columns))
     print_table(HEADINGS, ROWS, **more)
-    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [line.rstrip() for line in lines]
+    return lines
 
 
 def test_figures_have_separators_and_stand_to_the_right(capsys, monkeypatch):
@@ -37,11 +39,12 @@ def test_what_is_too_wide_goes_on_below(capsys, monkeypatch, columns):
 
 
 def test_a_table_without_rows(capsys):
-    print_table(HEADINGS, [])
-    assert "design" in capsys.readouterr().out
+    print_table(HEADINGS, [], title="Nothing of")
+    assert capsys.readouterr().out == "Nothing of\n"
 
 
-def test_no_line_is_broken(capsys, monkeypatch):
+def test_lines_go_on_below_between_words(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
-    print_lines("x" * 50, "[red]y")
-    assert capsys.readouterr().out == f"{'x' * 50}\n[red]y\n"
+    print_lines("x" * 50, "[red]y", "one two-three four-five six", "  a   b", indent=3)
+    out = f"{'x' * 50}\n[red]y\none two-three\n   four-five six\n  a   b\n"
+    assert capsys.readouterr().out == out

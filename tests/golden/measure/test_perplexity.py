@@ -173,7 +173,7 @@ def test_measure_weighs_spikes_by_fan_out(stories260k):
 def test_user_errors_are_one_sentence(stories, capsys, arguments, said):
     status, out, err = run(capsys, *stories, *arguments)
     assert (status, out) == (2, "")
-    assert err.startswith(f"python -m golden: {said}") and err.count("\n") == 1
+    assert err.startswith(f"python -m golden perplexity: {said}") and err.count("\n") == 1
 
 
 def test_texts_that_cannot_be_used_are_refused(stories260k, tmp_path, capsys):
@@ -184,7 +184,7 @@ def test_texts_that_cannot_be_used_are_refused(stories260k, tmp_path, capsys):
     ):
         path.write_bytes(content)
         status, out, err = run(capsys, *STORIES, "--text", str(path))
-        assert (status, out, err) == (2, "", f"python -m golden: {said}\n")
+        assert (status, out, err) == (2, "", f"python -m golden perplexity: {said}\n")
 
 
 def test_wrong_arguments_are_one_sentence(capsys):
@@ -195,7 +195,9 @@ def test_wrong_arguments_are_one_sentence(capsys):
     assert (status, err.count("\n")) == (2, 1) and "argument --arithmetic: invalid choice" in err
     status, _, err = run(capsys, "fetch", "gpt2")
     assert status == 2
-    assert err == f"python -m golden: model must be one of {', '.join(fetch.KNOWN)}, not gpt2\n"
+    assert (
+        err == f"python -m golden fetch: model must be one of {', '.join(fetch.KNOWN)}, not gpt2\n"
+    )
 
 
 def test_fetch_prints_where_the_model_is(stories260k, capsys):

@@ -192,4 +192,4 @@ def test_the_command(stories260k, tmp_path, capsys):
         (["-o", str(output), "--tokens", "1"], "--tokens must be 0 or at least 2, not 1"),
     ):
         assert main([*arguments, *wrong]) == 2
-        assert capsys.readouterr().err == f"python -m golden: {sentence}\n"
+        assert capsys.readouterr().err == f"python -m golden profile: {sentence}\n"

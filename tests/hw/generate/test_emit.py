@@ -82,8 +82,18 @@ def test_the_command_writes_and_says_what(tmp_path, capsys):
 
 def test_an_unknown_preset_is_one_sentence(capsys):
     assert main(["generate", "--preset", "tiny"]) == 2
-    expected = "python -m hw: preset must be one of datacenter, edge, test, not 'tiny'\n"
+    expected = "python -m hw generate: preset must be one of datacenter, edge, test, not 'tiny'\n"
     assert capsys.readouterr().err == expected
+
+
+def test_pages_go_into_a_directory_that_can_be_made(tmp_path, capsys):
+    assert main(["docs", "-o", str(tmp_path / "new" / "pages")]) == 0
+    assert {file.name for file in (tmp_path / "new" / "pages").iterdir()} == {*docs.PAGES}
+    capsys.readouterr()
+    (tmp_path / "file").touch()
+    assert main(["docs", "-o", str(tmp_path / "file")]) == 2
+    said = f"{tmp_path / 'file'} cannot be used (File exists): name another --output\n"
+    assert capsys.readouterr().err == f"python -m hw docs: {said}"
 
 
 def test_the_generated_pages_are_up_to_date(request):
