@@ -27,8 +27,8 @@ _HEAD = """\
 
 All commands and their options, written from the parsers by `make docs`. They share one grammar:
 an option means the same wherever it stands; MODEL may come first or as `--model`. Results go to
-stdout, in lines of the terminal's width, or 80 columns in a pipe; no word, figure or file's name
-is cut, and `--json` is for programs. Where stderr is no terminal a line tells every ten seconds how
+stdout, as wide as the terminal at most, or 80 columns in a pipe; no word and no file's name is
+cut, and `--json` is for programs. Where stderr is no terminal a line tells every ten seconds how
 far the work is (other seconds, or none for 0, by the variable `SPIKELOOM_PROGRESS` of the
 environment). `--version` shows version and commit, `--help` what stands here.
 
