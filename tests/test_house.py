@@ -114,6 +114,7 @@ def test_the_citation_has_what_its_format_asks_for():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == project["version"]
     assert citation["license"] == project["license"]
     assert citation["authors"] == [{"name": "Spikeloom contributors"}]
     assert {"message", "title"} < citation.keys()
