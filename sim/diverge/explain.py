@@ -8,6 +8,7 @@ from compiler.artifact.listing import line
 from compiler.artifact.program import Compiled
 from golden.checkpoint.config import ModelConfig
 from golden.numerics.codings import encode, time_steps_for
+from golden.numerics.neuron import MAX_COUNT
 from hw.contract.isa import Opcode
 from sim.diverge.golden import channels_at, kind_of
 from sim.diverge.locate import Difference
@@ -88,6 +89,8 @@ def _steps(compiled: Compiled, found: Difference) -> dict[str, Any]:
     own = compiled.manifest.get("schedule", {}).get("codings", {})
     coding = own.get(found.piece.tensor.removesuffix(".counts"), compiled.manifest["coding"])
     both = [found.a, found.b]
+    if max(map(abs, both)) > MAX_COUNT:  # of a faulty device: no train is worth that much
+        return nothing | {"coding": coding}
     time_steps = time_steps_for(max(found.step.fields["max_count"], *map(abs, both)), coding)
     counts = torch.tensor(both)[:, None]
     trains = encode(counts, coding, time_steps)[..., 0].T.tolist()  # (2, time_steps)

@@ -229,10 +229,13 @@ def test_a_profiled_model_whose_sites_have_codings_of_their_own(seed, tmp_path):
         for piece in step.pieces
         if piece.tensor == "layers.1.query.counts"
     )
-    counts[batch][0, 4] += 1
+    counts[batch][0, 4] += 1 if counts[batch][0, 4] <= 0 else -1  # stays in range
     first, _ = found(program, written, replace(written, counts=counts))
     assert (first["tensor"], first["element"]) == (piece.tensor, 4)
     assert first["coding"] == schedule["codings"].get("layers.1.query", schedule["coding"])
+    counts[batch][0, 4] = -128
+    first, _ = found(program, written, replace(written, counts=counts))
+    assert (first["element"], first["b"]["value"], first["trains"]) == (4, -128, None)
 
 
 def test_every_tensor_is_called_as_golden_calls_it(story):
