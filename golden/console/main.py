@@ -63,5 +63,6 @@ def run(
 
 
 def _tell(options: argparse.Namespace, sentence: object, status: int) -> int:
-    print(f"{options.program}: {sentence}", file=sys.stderr)
+    line = f"{options.program}: {sentence}"
+    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr)  # files say anything
     return status
