@@ -210,6 +210,14 @@ def test_softmax(params, stalls, length, bits, rng):
     bench.expect([weights(row, scales) for row in scores])
 
 
+def test_softmax_of_scores_far_below_the_largest(params, rng):
+    """Powers that vanish, by every number of places."""
+    scores = [[-(i << places) for i in range(16)] for places in range(8, 28)]
+    scales = [(1 << 15, 0)] * 16
+    bench = Bench(params, rng, VectorOp.SOFTMAX, scores, [[1 << 15] * 16], constant=MU)
+    bench.expect([weights(row, scales) for row in scores])
+
+
 def test_argmax(params, stalls, rng):
     for length in (1, 3, 50):
         x = [rng.randrange(-4, 4) for _ in range(length)]
