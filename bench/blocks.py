@@ -151,7 +151,7 @@ def _registers(params: HwParams) -> Parts:
     widths["synaptic_operations"] = (params.tokens * params.lanes).bit_length()
     for name in ("weight_bytes_read", "dram_bytes_read", "dram_bytes_written"):
         widths[name] = params.axi_bytes.bit_length()
-    return Parts(components={"block": Csr(_identity(params), widths)})
+    return Parts(components={"block": Csr(params, _identity(params), widths)})
 
 
 BLOCKS: dict[str, Callable[[HwParams], Parts]] = {

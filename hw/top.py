@@ -12,7 +12,7 @@ from hw.contract.params import CACHE_COUNT, HwParams
 from hw.control.controller import Controller
 from hw.control.csr import AXIL_PORTS, Csr
 from hw.matmul.matmul import MatrixPath
-from hw.memory.port import CLIENT_WIDTH, READ_CLIENTS
+from hw.memory.port import AXI_ID_WIDTH, CLIENT_WIDTH, READ_CLIENTS
 from hw.memory.read import ReadPort
 from hw.memory.rows import RowMux
 from hw.memory.write import WritePort
@@ -20,9 +20,8 @@ from hw.spike.encoder import Encoder
 from hw.spike.kv_cache import CacheWriter
 from hw.vector.unit import VectorUnit
 
-__all__ = ["AXI_ID_WIDTH", "SpikeloomTop"]
+__all__ = ["SpikeloomTop"]
 
-AXI_ID_WIDTH = CLIENT_WIDTH
 _INCR = 1
 _NORMAL_BUFFERABLE = 0b0011
 _OKAY_MASK = 0b10  # the upper response bit marks SLVERR and DECERR
@@ -139,7 +138,7 @@ class SpikeloomTop(Component):
             "read_bursts": read.o_address.valid & read.o_address.ready,
             **causes,
         }
-        m.submodules.csr = csr = Csr(identity, {name: len(v) for name, v in counts.items()})
+        m.submodules.csr = csr = Csr(p, identity, {name: len(v) for name, v in counts.items()})
         m.d.comb += [getattr(csr, f"count_{name}").eq(v) for name, v in counts.items()]
         for name, member in AXIL_PORTS.items():
             outside, inside = getattr(self.s_axil, name), getattr(csr, name)
@@ -269,7 +268,7 @@ class SpikeloomTop(Component):
             ]
         m.d.comb += [
             read.i_data.payload.data.eq(axi.r.data),
-            read.i_data.payload.client.eq(axi.r.id),
+            read.i_data.payload.client.eq(axi.r.id[:CLIENT_WIDTH]),
             read.i_data.payload.failed.eq((axi.r.resp & _OKAY_MASK) != 0),
             read.i_data.valid.eq(axi.r.valid),
             axi.r.ready.eq(read.i_data.ready),

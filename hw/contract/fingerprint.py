@@ -31,6 +31,7 @@ def fingerprint(params: HwParams) -> str:
         },
         "regs": {r.name: [r.offset, r.access] for r in regs.REGISTERS.values()},
         "errors": {e.name: e.value for e in regs.Error},
+        "faults": {e.name: e.value for e in regs.FaultKind},
     }
     text = json.dumps(contract, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,10 +1,19 @@
 """Control and status registers behind AXI4-Lite, and the counters."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
-from hw.contract.regs import ADDR_WIDTH, COUNTERS, REGISTERS, Error
+from hw.contract.params import HwParams
+from hw.contract.regs import (
+    ADDR_WIDTH,
+    COUNTERS,
+    REGISTERS,
+    VERSION,
+    Error,
+    FaultKind,
+    capabilities,
+)
 
 __all__ = ["AXIL_PORTS", "Csr"]
 
@@ -31,7 +40,7 @@ AXIL_PORTS = {
 }
 """The AXI4-Lite slave's signals, by their names in the standard."""
 
-_SETTINGS = ("first_position", "prompt_end", "end_position", "stop_token")
+_SETTINGS = ("first_position", "prompt_end", "end_position", "stop_token", "watchdog")
 
 
 class Csr(Component):
@@ -39,6 +48,8 @@ class Csr(Component):
 
     Parameters
     ----------
+    params : HwParams
+        The accelerator.
     fingerprint : int
         Value of the ID registers.
     increment_widths : dict of str to int
@@ -50,10 +61,16 @@ class Csr(Component):
         AXI4-Lite slave.
     start, program : Out(1), Out(64)
         Start the program at this byte address.
-    first_position, prompt_end, end_position, stop_token : Out
+    abort : Out(1)
+        Abort what runs.
+    first_position, prompt_end, end_position, stop_token, watchdog : Out
         The registers of these names.
     position, busy, done, error : In
-        From the controller.
+        Of the run.
+    ending : In(1)
+        An abort or the watchdog ends it, as soon as memory lets it.
+    fault_kind, fault_client, fault_address : In
+        The first fault since the start.
     count_<name> : In
         What counter `name` counts in this cycle.
     irq : Out(1)
@@ -64,8 +81,10 @@ class Csr(Component):
     Golden:      golden.numerics.costs
     """
 
-    def __init__(self, fingerprint: int, increment_widths: dict[str, int]) -> None:
-        self._fingerprint = fingerprint
+    def __init__(
+        self, params: HwParams, fingerprint: int, increment_widths: dict[str, int]
+    ) -> None:
+        self._params, self._fingerprint = params, fingerprint
         if increment_widths.keys() != COUNTERS.keys():
             raise ValueError(f"increments must be of {', '.join(COUNTERS)}")
         counts = {f"count_{name}": In(width) for name, width in increment_widths.items()}
@@ -74,12 +93,17 @@ class Csr(Component):
             | counts
             | {
                 "start": Out(1),
+                "abort": Out(1),
                 "program": Out(64),
                 **{name: Out(32) for name in _SETTINGS},
                 "position": In(32),
                 "busy": In(1),
                 "done": In(1),
                 "error": In(Error),
+                "ending": In(1),
+                "fault_kind": In(FaultKind),
+                "fault_client": In(8),
+                "fault_address": In(params.axi_addr_width),
                 "irq": Out(1),
             }
         )
@@ -99,7 +123,6 @@ class Csr(Component):
             write.eq(self.awvalid & self.wvalid & (~self.bvalid | self.bready)),
             self.awready.eq(write),
             self.wready.eq(write),
-            self.start.eq(0),
         ]
         with m.If(self.bready):
             m.d.sync += self.bvalid.eq(0)
@@ -110,8 +133,11 @@ class Csr(Component):
 
         with m.If(write):
             m.d.sync += self.bvalid.eq(1)
-        with m.If(writes("CONTROL") & self.wstrb[0] & self.wdata[0] & ~self.busy):
-            m.d.comb += self.start.eq(1)
+        control = writes("CONTROL") & self.wstrb[0]
+        m.d.comb += [
+            self.abort.eq(control & self.wdata[1]),
+            self.start.eq(control & self.wdata[0] & ~self.wdata[1] & ~self.busy),
+        ]
         with m.If(writes("IRQ_ENABLE") & self.wstrb[0]):
             m.d.sync += irq_enable.eq(self.wdata[0])
         with m.If(writes("IRQ_STATUS") & self.wstrb[0] & self.wdata[0]):
@@ -139,14 +165,21 @@ class Csr(Component):
             m.d.sync += counter.eq(Mux(self.start, 0, counter + getattr(self, f"count_{name}")))
 
         # Reads.
+        fault_address = Cat(self.fault_address, Const(0, 64 - len(self.fault_address)))
         values = {f"ID{i}": (self._fingerprint >> 32 * i) & 0xFFFF_FFFF for i in range(8)}
+        held = capabilities(self._params)
+        values |= {f"CAPABILITY_{name.upper()}": value for name, value in held.items()}
         values |= {
+            "VERSION": VERSION,
             "CONTROL": 0,
-            "STATUS": Cat(self.busy, done, failed),
+            "STATUS": Cat(self.busy, done, failed, self.ending),
             "ERROR": error,
             "IRQ_ENABLE": irq_enable,
             "IRQ_STATUS": irq_status,
             "POSITION": self.position,
+            "FAULT_ADDRESS_LOW": fault_address[:32],
+            "FAULT_ADDRESS_HIGH": fault_address[32:],
+            "FAULT_ID": Cat(self.fault_client, self.fault_kind),
             **fields,
         }
         for name, counter in counters.items():

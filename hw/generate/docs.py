@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hw.contract import isa, regs
+from hw.memory.port import READ_CLIENTS
 
 __all__ = ["PAGES", "write"]
 
@@ -75,6 +76,14 @@ def _regs() -> str:
         "## Errors",
         "",
         *_table(("code", "name"), [(error.value, error.name) for error in regs.Error]),
+        "## Faults",
+        "",
+        "FAULT_ADDRESS and FAULT_ID tell of the first response of the memory since start that is",
+        "not OKAY, or, with BAD_INSTRUCTION and BAD_TOKEN, of the instruction: the address of its",
+        "slot. Of a bad header the address is that of its last 32 bytes.",
+        "",
+        *_table(("kind", "name"), [(kind.value, kind.name) for kind in regs.FaultKind]),
+        *_table(("client", "reads"), enumerate(READ_CLIENTS)),
     ]
     return "\n".join(lines).rstrip() + "\n"
 

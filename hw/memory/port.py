@@ -6,7 +6,9 @@ from amaranth.utils import exact_log2
 from hw.contract.params import HwParams
 
 __all__ = [
+    "AXI_ID_WIDTH",
     "CLIENT_WIDTH",
+    "EPOCH_WIDTH",
     "READ_CLIENTS",
     "burst_layout",
     "read_address_layout",
@@ -17,8 +19,12 @@ __all__ = [
 ]
 
 READ_CLIENTS = ("program", "records", "vectors", "a", "b", "channel_words", "weights")
-"""Who reads memory, in the order of priority; the index is the AXI ID."""
+"""Who reads memory, in the order of priority; the index is in the lower bits of the AXI ID."""
 CLIENT_WIDTH = (len(READ_CLIENTS) - 1).bit_length()
+"""Bits of a client."""
+EPOCH_WIDTH = 2
+"""Bits of the number above it: a response with another one is late, its request was given up."""
+AXI_ID_WIDTH = CLIENT_WIDTH + EPOCH_WIDTH
 """Bits of an AXI ID."""
 
 

@@ -13,10 +13,11 @@ _CHANNELS = {"aw": ["awaddr", "awprot"], "w": ["wdata", "wstrb"], "ar": ["araddr
 
 def registers(m: Module, p: HwParams) -> None:
     """Drive the port with anything that keeps AXI4-Lite's rules."""
-    dut = Csr(0, {name: 2 for name in COUNTERS})
+    dut = Csr(p, 0, {name: 2 for name in COUNTERS})
     Opened(m, dut)
     inputs = [name for name, member in AXIL_PORTS.items() if member.flow.name == "In"]
     free(m, *(getattr(dut, name) for name in inputs), dut.busy, dut.done, dut.error)
+    free(m, dut.ending, dut.fault_kind, dut.fault_client, dut.fault_address)
     free(m, *(getattr(dut, f"count_{name}") for name in COUNTERS))
     for channel, payload in _CHANNELS.items():
         waits = getattr(dut, f"{channel}valid") & ~getattr(dut, f"{channel}ready")
@@ -51,7 +52,9 @@ def registers(m: Module, p: HwParams) -> None:
 
     control = REGISTERS["CONTROL"].offset >> 2
     starts = taken["aw"] & (dut.awaddr[2:] == control) & dut.wstrb[0] & dut.wdata[0]
-    m.d.comb += Assert(dut.start == (starts & ~dut.busy))
+    aborts = taken["aw"] & (dut.awaddr[2:] == control) & dut.wstrb[0] & dut.wdata[1]
+    m.d.comb += Assert(dut.start == (starts & ~aborts & ~dut.busy))
+    m.d.comb += Assert(dut.abort == aborts)
     m.d.comb += [
         Cover(dut.start),
         Cover(dut.bvalid & ~dut.bready),

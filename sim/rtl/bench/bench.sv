@@ -2,7 +2,7 @@
 module spikeloom_bench #(
     parameter int DATA_WIDTH = 64,
     parameter int ADDR_WIDTH = 40,
-    parameter int AXIL_ADDR_WIDTH = 8
+    parameter int AXIL_ADDR_WIDTH = 9
 ) (
     input  logic                       clk,
     input  logic                       rst,
@@ -28,7 +28,7 @@ module spikeloom_bench #(
     output logic                       irq,
     output logic                       fault
 );
-    localparam int ID_WIDTH = 3;
+    localparam int ID_WIDTH = 5;
 
     logic [ID_WIDTH-1:0]     m_axi_arid, m_axi_rid, m_axi_awid, m_axi_bid;
     logic [ADDR_WIDTH-1:0]   m_axi_araddr, m_axi_awaddr;

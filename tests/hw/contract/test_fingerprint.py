@@ -91,7 +91,10 @@ def test_channel_words_change_it(monkeypatch):
 
 @pytest.mark.parametrize(
     "module, name",
-    [(isa, "Rule"), (isa, "Coding"), (isa, "VectorOp"), (isa, "Cache"), (regs, "Error")],
+    [
+        *((isa, name) for name in ("Rule", "Coding", "VectorOp", "Cache")),
+        *((regs, name) for name in ("Error", "FaultKind")),
+    ],
 )
 def test_any_enumeration_changes_it(module, name, monkeypatch):
     before = fingerprint(TEST)
@@ -101,7 +104,7 @@ def test_any_enumeration_changes_it(module, name, monkeypatch):
     assert fingerprint(TEST) != before
 
 
-@pytest.mark.parametrize("change", [{"offset": 0xFC}, {"access": "ro"}, {"name": "LAST_TOKEN"}])
+@pytest.mark.parametrize("change", [{"offset": 0x1FC}, {"access": "ro"}, {"name": "LAST_TOKEN"}])
 def test_any_register_changes_it(change, monkeypatch):
     before = fingerprint(TEST)
     register = replace(regs.REGISTERS["STOP_TOKEN"], **change)

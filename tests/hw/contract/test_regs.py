@@ -1,8 +1,25 @@
 """The register map: one place each, and the places that drivers rely on."""
 
-import pytest
+from dataclasses import fields, replace
 
-from hw.contract.regs import ADDR_WIDTH, COUNTERS, REGISTERS, Error, offset
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw.contract.params import HwParams
+from hw.contract.presets import PRESETS
+from hw.contract.regs import (
+    ADDR_WIDTH,
+    CAPABILITIES,
+    COUNTERS,
+    REGISTERS,
+    VERSION,
+    Error,
+    FaultKind,
+    capabilities,
+    offset,
+    params_of,
+)
 
 
 def test_offsets_are_aligned_unique_and_within_the_address():
@@ -32,6 +49,8 @@ def test_the_places_that_every_version_keeps():
     """A driver finds the identity, and sees whether it knows the rest, at the same place."""
     assert [offset(f"ID{index}") for index in range(8)] == list(range(0, 32, 4))
     assert [offset(name) for name in ("CONTROL", "STATUS", "ERROR")] == [0x20, 0x24, 0x28]
+    assert (offset("STOP_TOKEN"), offset("VERSION")) == (0xC4, 0xC8)
+    assert VERSION.to_bytes(4, "big") == b"SL\x01\x00"
 
 
 def test_error_codes():
@@ -43,9 +62,44 @@ def test_error_codes():
         "READ_FAILED": 4,
         "WRITE_FAILED": 5,
         "BAD_TOKEN": 6,
+        "ABORTED": 7,
+        "WATCHDOG": 8,
+    }
+    assert {kind.name: kind.value for kind in FaultKind} == {
+        "NONE": 0,
+        "READ": 1,
+        "WRITE": 2,
+        "INSTRUCTION": 3,
     }
 
 
 def test_an_absent_register():
     with pytest.raises(KeyError):
-        offset("VERSION")
+        offset("REVISION")
+
+
+def test_every_parameter_has_a_register_that_tells_it():
+    assert list(CAPABILITIES) == [field.name for field in fields(HwParams)]
+    for params in PRESETS.values():
+        values = capabilities(params)
+        assert all(0 <= value < 1 << 32 for value in values.values())
+        assert params_of(values) == params
+
+
+@given(st.sampled_from(sorted(PRESETS)), st.permutations([8, 4, 2]), st.integers(1, 3))
+def test_the_widths_of_weights_are_told_whatever_their_order(name, widths, count):
+    params = replace(PRESETS[name], weight_widths=tuple(widths[:count]))
+    told = params_of(capabilities(params))
+    assert told == replace(params, weight_widths=tuple(sorted(widths[:count], reverse=True)))
+
+
+def test_registers_of_no_accelerator():
+    values = capabilities(PRESETS["test"])
+    for name, value, sentence in (
+        ("lanes", 12, "lanes must be a power of two from 4 to 256, not 12"),
+        ("array", 2, "array must be 0 or 1, not 2"),
+        ("weight_widths", 0, "weight_widths must be distinct values of 8, 4, 2, not ()"),
+    ):
+        with pytest.raises(ValueError) as error:
+            params_of(values | {name: value})
+        assert str(error.value) == sentence

@@ -5,15 +5,25 @@ import random
 
 import pytest
 
-from hw.contract.regs import COUNTERS, REGISTERS, Error, offset
+from hw.contract.presets import preset
+from hw.contract.regs import (
+    COUNTERS,
+    REGISTERS,
+    VERSION,
+    Error,
+    FaultKind,
+    capabilities,
+    offset,
+)
 from hw.control.csr import Csr
 from tests.harness.axi_lite import AxiLite
 from tests.harness.streams import simulate
 
+PARAMS = preset("test")
 FINGERPRINT = random.Random(1).getrandbits(256)
 WIDTHS = dict.fromkeys(COUNTERS, 40)  # so wide that 32 bits overflow within a few cycles
 DELAYS = [0.0, 0.6]
-SETTINGS = ["FIRST_POSITION", "PROMPT_END", "END_POSITION", "STOP_TOKEN"]
+SETTINGS = ["FIRST_POSITION", "PROMPT_END", "END_POSITION", "STOP_TOKEN", "WATCHDOG"]
 
 
 class Bench:
@@ -21,9 +31,9 @@ class Bench:
 
     def __init__(self, seed, delay=0.0):
         self.rng = random.Random(seed)
-        self.dut = Csr(FINGERPRINT, WIDTHS)
+        self.dut = Csr(PARAMS, FINGERPRINT, WIDTHS)
         self.bus = AxiLite(self.dut, self.rng, delay)
-        self.starts = 0
+        self.starts = self.aborts = 0
 
     def run(self, *testbenches):
         simulate(self.dut, *testbenches, background=[self._watch])
@@ -43,20 +53,23 @@ class Bench:
         ctx.set(self.dut.error, Error.NONE)
 
     async def _watch(self, ctx):
-        async for _, _, start in ctx.tick().sample(self.dut.start):
+        async for _, _, start, abort in ctx.tick().sample(self.dut.start, self.dut.abort):
             self.starts += start
+            self.aborts += abort
 
 
 @pytest.mark.parametrize("delay", DELAYS)
 def test_the_registers_after_reset(delay, seed):
     bench = Bench(seed, delay)
 
+    constants = {f"ID{i}": FINGERPRINT >> 32 * i & 0xFFFFFFFF for i in range(8)}
+    constants["VERSION"] = VERSION
+    for name, value in capabilities(PARAMS).items():
+        constants[f"CAPABILITY_{name.upper()}"] = value
+
     async def check(ctx):
         for name in REGISTERS:
-            got = await bench.read(ctx, name)
-            index = name.removeprefix("ID")
-            expected = FINGERPRINT >> 32 * int(index) & 0xFFFFFFFF if index.isdigit() else 0
-            assert got == expected, name
+            assert await bench.read(ctx, name) == constants.get(name, 0), name
 
     bench.run(check)
 
@@ -104,7 +117,7 @@ def test_a_start_keeps_the_settings(seed):
         await bench.write(ctx, "CONTROL", 1)
         await bench.finish(ctx)
         found = [await bench.read(ctx, name) for name in SETTINGS]
-        assert found == [100, 101, 102, 103]
+        assert found == [100, 101, 102, 103, 104]
 
     bench.run(check)
 
@@ -113,7 +126,7 @@ def test_writes_to_read_only_and_absent_registers_change_nothing(seed):
     bench = Bench(seed)
     last = max(register.offset for register in REGISTERS.values())
     read_only = [r.offset for r in REGISTERS.values() if r.access == "ro"]
-    absent = [last + 4, 0xFC]
+    absent = [last + 4, 0x1FC]
 
     async def check(ctx):
         before = {name: await bench.read(ctx, name) for name in REGISTERS}
@@ -132,7 +145,7 @@ def test_start_is_one_pulse_and_ignored_while_busy(delay, seed):
     bench = Bench(seed, delay)
 
     async def check(ctx):
-        await bench.write(ctx, "CONTROL", 0xFFFFFFFE)
+        await bench.write(ctx, "CONTROL", 0xFFFFFFFC)
         await bench.write(ctx, "CONTROL", 1, 0b1110)
         assert bench.starts == 0
         await bench.write(ctx, "CONTROL", 1, 0b0001)
@@ -144,6 +157,51 @@ def test_start_is_one_pulse_and_ignored_while_busy(delay, seed):
         ctx.set(bench.dut.busy, 0)
         await bench.write(ctx, "CONTROL", 1)
         assert bench.starts == 2
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_an_abort_is_one_pulse_at_any_time_and_starts_nothing(delay, seed):
+    bench = Bench(seed, delay)
+
+    async def check(ctx):
+        await bench.write(ctx, "CONTROL", 2, 0b1110)
+        assert bench.aborts == 0
+        for aborts, busy in enumerate((0, 1, 1, 0), start=1):
+            ctx.set(bench.dut.busy, busy)
+            await bench.write(ctx, "CONTROL", bench.rng.choice([2, 3]), 0b0001)
+            assert bench.aborts == aborts
+
+    bench.run(check)
+    assert bench.starts == 0
+
+
+def test_the_first_fault_is_told(seed):
+    bench = Bench(seed)
+    dut = bench.dut
+
+    async def check(ctx):
+        for kind in FaultKind:
+            client = bench.rng.getrandbits(8)
+            address = bench.rng.getrandbits(PARAMS.axi_addr_width)
+            ctx.set(dut.fault_kind, kind)
+            ctx.set(dut.fault_client, client)
+            ctx.set(dut.fault_address, address)
+            assert await bench.read(ctx, "FAULT_ID") == kind.value << 8 | client
+            assert await bench.read(ctx, "FAULT_ADDRESS_LOW") == address & 0xFFFFFFFF
+            assert await bench.read(ctx, "FAULT_ADDRESS_HIGH") == address >> 32
+
+    bench.run(check)
+
+
+def test_an_end_that_waits_for_memory_is_told(seed):
+    bench = Bench(seed)
+
+    async def check(ctx):
+        ctx.set(bench.dut.busy, 1)
+        ctx.set(bench.dut.ending, 1)
+        assert await bench.read(ctx, "STATUS") == 0b1001
 
     bench.run(check)
 
@@ -280,7 +338,7 @@ def test_a_write_and_a_read_a_cycle(seed):
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_every_counter_must_have_its_increment():
     with pytest.raises(ValueError) as error:
-        Csr(0, {"cycles": 1})
+        Csr(PARAMS, 0, {"cycles": 1})
     assert str(error.value) == f"increments must be of {', '.join(COUNTERS)}"
     del error
     gc.collect()  # while the warning of the half-made component is filtered
