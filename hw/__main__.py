@@ -4,16 +4,24 @@ Hardware imports nothing of its siblings, so that a few lines of their grammar s
 """
 
 import argparse
-import importlib.metadata
 import json
+import math
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hw.contract.presets import PRESETS, preset
+from hw.contract.boards import BOARDS
+from hw.contract.presets import PRESETS
+from hw.generate.choice import SETTINGS, Choice, choose
+from hw.generate.version import project_version
 
 __all__ = ["main", "parser"]
+
+
+_GENERATE = """\
+Writes an accelerator as plain Verilog, with constraints, a wrapper for block designs, a FuseSoC
+core file and a script for Vivado's catalogue (docs/verilog.md). The same request writes the same
+bytes. The fingerprint that it shows is that of the programs that run on it."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,12 +41,7 @@ class _Version(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         """Print the version that stands in pyproject.toml, or that is installed."""
-        project = Path(__file__).resolve().parents[1] / "pyproject.toml"
-        if project.is_file():
-            version = tomllib.loads(project.read_text())["project"]["version"]
-        else:
-            version = importlib.metadata.version("spikeloom")
-        print(f"spikeloom {version}")
+        print(f"spikeloom {project_version()}")
         parser.exit()
 
 
@@ -54,22 +57,56 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(
         title="commands", dest="command", required=True, metavar="COMMAND"
     )
-    about = "write the accelerator as plain Verilog"
-    generate = commands.add_parser("generate", help=about, description=f"W{about[1:]}.")
-    hardware = generate.add_argument_group("hardware")
-    hardware.add_argument(
-        "--preset",
-        metavar="PRESET",
-        default="edge",
-        help=f"hardware: {', '.join(sorted(PRESETS))} (default: %(default)s)",
-    )
+    about = "write an accelerator as plain Verilog, with what an FPGA's flow takes"
+    generate = commands.add_parser("generate", help=about, description=_GENERATE)
+    _add_hardware(generate.add_argument_group("hardware"))
     output = generate.add_argument_group("output")
+    output.add_argument(
+        "--clock",
+        metavar="MHZ",
+        type=_megahertz,
+        help="that constraints ask for (default: the board's, or 100)",
+    )
     _add_output(output, "build/rtl", "where the files go")
     output.add_argument("--json", action="store_true", help="print parameters and fingerprint")
     about = "write docs/isa.md and docs/regs.md"
     pages = commands.add_parser("docs", help=about, description=f"W{about[1:]}.")
     _add_output(pages.add_argument_group("output"), "docs", "where the pages go")
     return made
+
+
+def _add_hardware(group: argparse._ArgumentGroup) -> None:
+    base = group.add_mutually_exclusive_group()
+    presets = ", ".join(sorted(PRESETS))
+    base.add_argument("--preset", metavar="PRESET", help=f"{presets} (default: edge)")
+    base.add_argument(
+        "--board", metavar="BOARD", help=f"what stands for a board: {', '.join(sorted(BOARDS))}"
+    )
+    base.add_argument(
+        "--from",
+        dest="compiled",
+        metavar="DIR",
+        type=Path,
+        help="what a program is for, of python -m compiler build",
+    )
+    group.add_argument(
+        "--set",
+        dest="settings",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help=f"another value, on top of these, as often as you like: {', '.join(SETTINGS)}",
+    )
+
+
+def _megahertz(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be megahertz above 0, not {text!r}")
+    return value
 
 
 def _add_output(group: argparse._ArgumentGroup, default: str, help: str) -> None:
@@ -84,19 +121,34 @@ def _add_output(group: argparse._ArgumentGroup, default: str, help: str) -> None
 
 
 def _run(options: argparse.Namespace) -> None:
-    from hw.generate import docs  # all of the hardware: --help needs none of it
-    from hw.generate.emit import describe, emit
-
     if options.command == "docs":
-        files = docs.write(options.output)
-    else:
-        params = preset(options.preset)
-        files = emit(params, options.output)
-        if options.json:
-            print(json.dumps(describe(params), indent=2))
-            return
+        from hw.generate import docs  # all of the hardware: --help needs none of it
+
+        for file in docs.write(options.output):
+            print(file)
+        return
+    choice = choose(
+        named=options.preset,
+        board=options.board,
+        compiled=options.compiled,
+        settings=options.settings,
+        clock_mhz=options.clock,
+    )
+    _generate(choice, options.output, options.json)
+
+
+def _generate(choice: Choice, directory: Path, as_json: bool) -> None:
+    from hw.generate.emit import describe
+    from hw.generate.package import package
+
+    files = package(choice, directory)
+    if as_json:
+        print(json.dumps(describe(choice.params), indent=2))
+        return
     for file in files:
         print(file)
+    print(f"hardware: {choice.origin}, {choice.clock_mhz:g} MHz")
+    print(f"fingerprint: {choice.fingerprint}")
 
 
 def _tell(options: argparse.Namespace, sentence: object) -> int:

@@ -10,6 +10,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
 from hw.generate import yosys
+from hw.generate.text import comment, header, in_order, tools, with_ports
 from hw.top import SpikeloomTop
 
 __all__ = ["LINT_WAIVERS", "TOP", "describe", "emit", "to_rtlil"]
@@ -34,7 +35,8 @@ def to_rtlil(params: HwParams) -> str:
     top = SpikeloomTop(params)
     ports = {port.name: (port, None) for _, _, port in top.signature.flatten(top)}
     # Without source attributes: they would carry the paths of the machine that generated them.
-    return rtlil.convert(top, name=TOP, ports=ports, emit_src=False)
+    text = rtlil.convert(top, name=TOP, ports=ports, emit_src=False)
+    return in_order(text, TOP, ["clk", "rst", *ports])
 
 
 def describe(params: HwParams) -> dict[str, object]:
@@ -51,7 +53,9 @@ def emit(params: HwParams, directory: Path) -> list[Path]:
         The files, complete; a file is replaced only by a whole one.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    verilog, waivers, about = (directory / f"{TOP}.{suffix}" for suffix in ("v", "vlt", "json"))
+    verilog, waivers, description = (
+        directory / f"{TOP}.{suffix}" for suffix in ("v", "vlt", "json")
+    )
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         source, result = Path(scratch) / "top.il", Path(scratch) / "top.v"
         source.write_text(to_rtlil(params))
@@ -59,17 +63,22 @@ def emit(params: HwParams, directory: Path) -> list[Path]:
             f"read_rtlil {source.name}",
             "proc -norom",
             "memory_collect",
+            # A selection becomes a function of its name, and Icarus takes $name for a system's.
+            "rename -enumerate -pattern choose_% t:$pmux",
             f"write_verilog -noattr -norename {result.name}",
         ]
         yosys.run(commands, Path(scratch))
+        body = with_ports(result.read_text(), TOP).split("*/\n", 1)[1]  # without Yosys' comment
+        about = f"{TOP}: runs spike-driven language models; made with {tools()}."
+        result.write_text(comment(header(params, about), "//") + body)
         os.replace(result, verilog)
         lines = ["`verilator_config"]
         for rule, reason in LINT_WAIVERS.items():
             lines += [f"// {reason}", f"lint_off -rule {rule}"]
         for file, text in (
             (waivers, "\n".join(lines)),
-            (about, json.dumps(describe(params), indent=2)),
+            (description, json.dumps(describe(params), indent=2)),
         ):
             result.write_text(text + "\n")
             os.replace(result, file)
-    return [verilog, waivers, about]
+    return [verilog, waivers, description]
