@@ -11,10 +11,12 @@ __all__ = [
     "ADDR_WIDTH",
     "CAPABILITIES",
     "COUNTERS",
+    "Control",
     "Error",
     "FaultKind",
     "REGISTERS",
     "Register",
+    "Status",
     "VERSION",
     "capabilities",
     "offset",
@@ -53,6 +55,22 @@ class Error(enum.Enum, shape=4):
     BAD_TOKEN = 6
     ABORTED = 7
     WATCHDOG = 8
+
+
+class Control(enum.IntFlag):
+    """Bits of register CONTROL."""
+
+    START = 1
+    ABORT = 2
+
+
+class Status(enum.IntFlag):
+    """Bits of register STATUS."""
+
+    BUSY = 1
+    DONE = 2
+    ERROR = 4
+    ENDING = 8
 
 
 class FaultKind(enum.Enum, shape=2):
