@@ -23,6 +23,8 @@ ALLOWED = {
 # Of the project, the files of the contract, which hold no logic, import only one another.
 CONTRACT = ["hw.contract"]
 CONTRACT_LIBRARIES = ["amaranth"]
+# Rooms that only an extra brings the libraries of; no other room may import them.
+EXTRAS = {"hw.soc": "soc"}
 # The rooms of each package in the order data flow: a room may import those before it.
 ROOMS = {
     "golden": [
@@ -45,6 +47,7 @@ ROOMS = {
         "control",
         "top",
         "generate",
+        "soc",
     ],
     "compiler": [
         "models",
@@ -165,8 +168,13 @@ def test_libraries_are_requirements_of_the_project(package):
     pinned = {requirement.split("==")[0] for requirement in project["dependencies"]}
     known = {*sys.stdlib_module_names, *ALLOWED}
     for name, path in modules(package):
+        room = ".".join(name.split(".")[:2])
+        extra = project["optional-dependencies"].get(EXTRAS.get(room), [])
+        # By name, since nobody need have installed them.
+        optional = {requirement.split("==")[0].replace("-", "_") for requirement in extra}
         tops = {found.split(".")[0] for found in imported_modules(path.read_text(), name)}
-        strange = {top for top in tops - known if not pinned & {*providers().get(top, [])}}
+        tops -= known | optional
+        strange = {top for top in tops if not pinned & {*providers().get(top, [])}}
         assert not strange, f"{name} imports {strange}, which no requirement names"
 
 

@@ -1,0 +1,135 @@
+"""The boards that a bitstream can be made for: what LiteX needs to know of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hw.contract.params import HwParams
+
+__all__ = ["BOARDS", "Board", "board"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A board with an ECP5-85F and DDR3.
+
+    Attributes
+    ----------
+    title : str
+        As people call it.
+    clock_mhz : float
+        Of the system, DRAM at twice that: LiteX's own for this board.
+    dram : str
+        LiteDRAM's module.
+    loader : str
+        Its name for ``openfpgaloader -b``.
+    place : tuple of str
+        What nextpnr-ecp5 is told of the device.
+    make : callable
+        Its system, from the accelerator's parameters and the bits a second of its UART.
+    """
+
+    title: str
+    clock_mhz: float
+    dram: str
+    loader: str
+    place: tuple[str, ...]
+    make: Callable[["Board", HwParams, int], Any]
+
+
+def _ecpix5(about: Board, params: HwParams, baud: int) -> Any:
+    from litedram import modules
+    from litedram.phy import ECP5DDRPHY
+    from liteeth.phy.ecp5rgmii import LiteEthPHYRGMII
+    from litex.soc.cores.uart import UARTPHY
+    from litex_boards.platforms import lambdaconcept_ecpix5
+    from litex_boards.targets.lambdaconcept_ecpix5 import _CRG
+
+    from hw.soc.soc import SpikeloomSoC
+
+    clock_hz = about.clock_mhz * 1e6
+    platform = lambdaconcept_ecpix5.Platform(device="85F")
+    crg: Any = _CRG(platform, clock_hz)
+    phy: Any = ECP5DDRPHY(platform.request("ddram"), sys_clk_freq=clock_hz)
+    soc: Any = SpikeloomSoC(
+        platform,
+        params,
+        clock_hz=clock_hz,
+        crg=crg,
+        phy=phy,
+        module=getattr(modules, about.dram)(clock_hz, "1:2"),
+        bridge_phy=UARTPHY(platform.request("serial"), clock_hz, baud),
+    )
+    soc.comb += [crg.stop.eq(phy.init.stop), crg.reset.eq(phy.init.reset)]
+    soc.ethphy = LiteEthPHYRGMII(
+        clock_pads=platform.request("eth_clocks"), pads=platform.request("eth"), rx_delay=0e-9
+    )
+    soc.add_etherbone(phy=soc.ethphy)
+    return soc
+
+
+def _orangecrab(about: Board, params: HwParams, baud: int) -> Any:
+    from litedram import modules
+    from litedram.phy import ECP5DDRPHY
+    from litex.soc.cores.uart import UARTPHY
+    from litex_boards.platforms import gsd_orangecrab
+    from litex_boards.targets.gsd_orangecrab import _CRGSDRAM
+
+    from hw.soc.soc import SpikeloomSoC
+
+    clock_hz = about.clock_mhz * 1e6
+    platform = gsd_orangecrab.Platform(revision="0.2", device="85F")
+    platform.add_extension(gsd_orangecrab.feather_serial)  # its USB has no core among the packages
+    crg: Any = _CRGSDRAM(platform, clock_hz)
+    pads: Any = platform.request("ddram")
+    # The board crosses the two data masks; the rest is LiteX's own setting for it.
+    phy: Any = ECP5DDRPHY(
+        pads,
+        sys_clk_freq=clock_hz,
+        dm_remapping={0: 1, 1: 0},
+        cmd_delay=0 if clock_hz > 64e6 else 100,
+    )
+    phy.settings.rtt_nom = "disabled"
+    soc: Any = SpikeloomSoC(
+        platform,
+        params,
+        clock_hz=clock_hz,
+        crg=crg,
+        phy=phy,
+        module=getattr(modules, about.dram)(clock_hz, "1:2"),
+        bridge_phy=UARTPHY(platform.request("serial"), clock_hz, baud),
+    )
+    # Pins that the board ties to the supplies.
+    soc.comb += [pads.vccio.eq(0b111111), pads.gnd.eq(0)]
+    soc.comb += [crg.stop.eq(phy.init.stop), crg.reset.eq(phy.init.reset)]
+    return soc
+
+
+BOARDS = {
+    "ecpix5-85f": Board(
+        title="LambdaConcept ECPIX-5 85F",
+        clock_mhz=75.0,
+        dram="MT41K256M16",
+        loader="ecpix5",
+        place=("--um5g-85k", "--package", "CABGA554", "--speed", "8"),
+        make=_ecpix5,
+    ),
+    "orangecrab-85f": Board(
+        title="OrangeCrab 85F",
+        clock_mhz=48.0,
+        dram="MT41K256M16",
+        loader="orangeCrab",
+        place=("--85k", "--package", "CSFBGA285", "--speed", "8"),
+        make=_orangecrab,
+    ),
+}
+"""By the name that a command takes."""
+
+
+def board(name: str) -> Board:
+    """Return the board called `name`; raises ValueError naming those that exist."""
+    try:
+        return BOARDS[name]
+    except KeyError:
+        known = ", ".join(sorted(BOARDS))
+        raise ValueError(f"board must be one of {known}, not {name!r}") from None
