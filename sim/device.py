@@ -10,7 +10,23 @@ from compiler.artifact.program import Compiled
 from hw.contract.params import HwParams
 from hw.contract.regs import COUNTERS, Error
 
-__all__ = ["NO_TOKEN", "Device", "OnToken", "Registers", "Result", "Timing", "no_counts"]
+__all__ = [
+    "IDEAL",
+    "MEMORIES",
+    "NO_TOKEN",
+    "Device",
+    "OnToken",
+    "Registers",
+    "Result",
+    "Timing",
+    "no_counts",
+]
+
+IDEAL = "ideal"
+"""The memory with a latency and a word a cycle."""
+MEMORIES = (IDEAL, "litedram-ddr3")
+"""What can be behind the bus: `hw.soc.memory.DDR3` is the other, with LiteDRAM's controller."""
+_DEFAULT_LATENCY = 60
 
 NO_TOKEN = (1 << 32) - 1
 """A stop token that no vocabulary has."""
@@ -23,7 +39,14 @@ _UNWRITTEN = 0xA5  # what outputs hold before the start
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How the memory behaves: see `sim.rtl.bench.memory.configure`.
+    """How the memory behaves.
+
+    Attributes
+    ----------
+    latency, stalls, seed
+        Of the ideal memory, see `sim.rtl.bench.memory.configure`; a DRAM has its own.
+    memory : str
+        One of `MEMORIES`.
 
     Raises
     ------
@@ -31,23 +54,33 @@ class Timing:
         Naming the first value out of its range.
     """
 
-    latency: int = 60
+    latency: int = _DEFAULT_LATENCY
     stalls: float = 0.0
     seed: int = 0
+    memory: str = IDEAL
 
     def __post_init__(self) -> None:
+        if self.memory not in MEMORIES:
+            raise ValueError(f"memory must be one of {', '.join(MEMORIES)}, not {self.memory!r}")
         if not 1 <= self.latency <= 100_000:
             raise ValueError(f"latency must be 1 to 100000 cycles, not {self.latency}")
         if not 0 <= self.stalls <= 0.9:
             raise ValueError(f"stalls must be a probability from 0 to 0.9, not {self.stalls}")
         if not 0 <= self.seed < 1 << 63:
             raise ValueError(f"seed must be 0 to 2^63 - 1, not {self.seed}")
+        if self.memory != IDEAL and (self.latency, self.stalls) != (_DEFAULT_LATENCY, 0):
+            raise ValueError(
+                f"latency and stalls must be left out with the memory {self.memory}: "
+                "it has those of its controller"
+            )
 
-    def asked(self, device: str) -> dict[str, float]:
+    def asked(self, device: str) -> dict[str, float | str]:
         """Return what a run's results depend on: of memory nothing on the functional device."""
         if device == "functional":
             return {}
-        memory: dict[str, float] = {"latency": self.latency, "stalls": self.stalls}
+        if self.memory != IDEAL:
+            return {"memory": self.memory}
+        memory: dict[str, float | str] = {"latency": self.latency, "stalls": self.stalls}
         return memory | ({"seed": self.seed} if self.stalls else {})
 
 

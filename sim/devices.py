@@ -90,7 +90,12 @@ def _cycle(params: HwParams, options: Options) -> Device:
 
 def _rtl(params: HwParams, options: Options) -> Device:
     return Rtl(
-        build_bench(params, waves=options.waves is not None, say=options.say),
+        build_bench(
+            params,
+            memory=options.timing.memory,
+            waves=options.waves is not None,
+            say=options.say,
+        ),
         timing=options.timing,
         waves=options.waves,
         trace=options.trace,

@@ -38,13 +38,13 @@ class Board:
 
 
 def _ecpix5(about: Board, params: HwParams, baud: int) -> Any:
-    from litedram import modules
     from litedram.phy import ECP5DDRPHY
     from liteeth.phy.ecp5rgmii import LiteEthPHYRGMII
     from litex.soc.cores.uart import UARTPHY
     from litex_boards.platforms import lambdaconcept_ecpix5
     from litex_boards.targets.lambdaconcept_ecpix5 import _CRG
 
+    from hw.soc.memory import dram_module
     from hw.soc.soc import SpikeloomSoC
 
     clock_hz = about.clock_mhz * 1e6
@@ -57,7 +57,7 @@ def _ecpix5(about: Board, params: HwParams, baud: int) -> Any:
         clock_hz=clock_hz,
         crg=crg,
         phy=phy,
-        module=getattr(modules, about.dram)(clock_hz, "1:2"),
+        module=dram_module(about.dram, clock_hz),
         bridge_phy=UARTPHY(platform.request("serial"), clock_hz, baud),
     )
     soc.comb += [crg.stop.eq(phy.init.stop), crg.reset.eq(phy.init.reset)]
@@ -69,12 +69,12 @@ def _ecpix5(about: Board, params: HwParams, baud: int) -> Any:
 
 
 def _orangecrab(about: Board, params: HwParams, baud: int) -> Any:
-    from litedram import modules
     from litedram.phy import ECP5DDRPHY
     from litex.soc.cores.uart import UARTPHY
     from litex_boards.platforms import gsd_orangecrab
     from litex_boards.targets.gsd_orangecrab import _CRGSDRAM
 
+    from hw.soc.memory import dram_module
     from hw.soc.soc import SpikeloomSoC
 
     clock_hz = about.clock_mhz * 1e6
@@ -96,7 +96,7 @@ def _orangecrab(about: Board, params: HwParams, baud: int) -> Any:
         clock_hz=clock_hz,
         crg=crg,
         phy=phy,
-        module=getattr(modules, about.dram)(clock_hz, "1:2"),
+        module=dram_module(about.dram, clock_hz),
         bridge_phy=UARTPHY(platform.request("serial"), clock_hz, baud),
     )
     # Pins that the board ties to the supplies.

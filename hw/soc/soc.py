@@ -5,7 +5,6 @@ To import this file needs LiteX; `hw.soc.build` says so where it is not installe
 
 from typing import Any
 
-from litedram.frontend.axi import LiteDRAMAXI2Native
 from litedram.gen import LiteDRAMCoreControl
 from litex.gen import LiteXModule
 from litex.soc.cores.uart import UARTBone
@@ -20,13 +19,12 @@ from hw.contract.params import HwParams
 from hw.contract.regs import ADDR_WIDTH
 from hw.generate.emit import TOP
 from hw.memory.port import CLIENT_WIDTH
+from hw.soc.dram_port import DramPort
 
-__all__ = ["BUFFER_WORDS", "REGISTERS_BASE", "Accelerator", "SpikeloomSoC"]
+__all__ = ["REGISTERS_BASE", "Accelerator", "SpikeloomSoC"]
 
 REGISTERS_BASE = 0x9000_0000
 """Byte address of the accelerator's registers on the host's bus, outside what a CPU may cache."""
-BUFFER_WORDS = 32
-"""Words that wait between the AXI port and the DRAM controller, in each direction."""
 
 _REGION_BYTES = 0x1000
 _ROM_BYTES = 0x1_0000  # a limit: the memory becomes as large as the BIOS
@@ -146,7 +144,6 @@ class SpikeloomSoC(SoCCore):
     ddrctrl: Any
     accelerator: Any
     memory_bridge: Any
-    dram_port: Any
     bus: Any
     irq: Any
 
@@ -191,13 +188,7 @@ class SpikeloomSoC(SoCCore):
         self.ddrctrl = LiteDRAMCoreControl()
 
         self.accelerator = accelerator = Accelerator(params)
-        self.dram_port = self.sdram.crossbar.get_port(data_width=params.axi_data_width)
-        self.memory_bridge = LiteDRAMAXI2Native(
-            accelerator.memory,
-            self.dram_port,
-            w_buffer_depth=BUFFER_WORDS,
-            r_buffer_depth=BUFFER_WORDS,
-        )
+        self.memory_bridge = DramPort(accelerator.memory, self.sdram.crossbar)
         self.bus.add_slave(
             name="spikeloom",
             slave=accelerator.registers,

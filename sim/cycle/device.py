@@ -15,7 +15,7 @@ from hw.contract.params import HwParams
 from hw.contract.regs import Error
 from sim.cycle import library as c
 from sim.cycle.model_run import ModelRun
-from sim.device import Device, OnToken, Registers, Result, Timing
+from sim.device import IDEAL, Device, OnToken, Registers, Result, Timing
 from sim.functional.device import Functional, Observation
 
 __all__ = ["Batch", "Cycle", "predict"]
@@ -69,7 +69,8 @@ class Cycle(Device):
             host.prompt_end = registers.prompt_end
             host.end_position = registers.end_position
         timing = _memory(memory.size, self._timing, idle_cycles)
-        with ModelRun(params, timing, host, self._progress) as model:
+        dram = self._timing.memory != IDEAL
+        with ModelRun(params, timing, host, self._progress, dram=dram) as model:
 
             def both(seen: Observation) -> None:
                 self._observe(seen)
@@ -144,7 +145,8 @@ def predict(
     """
     host = c.Host(program=program_address, slots=len(instructions))
     following = iter(batches)
-    with ModelRun(params, _memory(memory_bytes, timing), host, progress) as model:
+    memory, dram = _memory(memory_bytes, timing), timing.memory != IDEAL
+    with ModelRun(params, memory, host, progress, dram=dram) as model:
         for index, (opcode, fields) in enumerate(instructions):
             seen = Observation(index=index, opcode=opcode, fields=fields)
             if opcode is Opcode.ENCODE:

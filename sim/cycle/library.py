@@ -3,15 +3,18 @@
 import ctypes
 import hashlib
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 
 from compiler.storage.lock import alone
 from golden.console.places import SOURCES, builds
 from golden.console.version import digest
+from hw.contract.params import HwParams
 from hw.contract.regs import COUNTERS
 from sim.errors import failure
-from sim.rtl.verilog import tool_versions
+from sim.rtl.memories import CONTROLLER, controller, controller_content
+from sim.rtl.verilog import tool_environment, tool_versions, verilator, verilator_include
 
 __all__ = [
     "ENDED",
@@ -29,6 +32,8 @@ __all__ = [
 ENDED, STARVED, PAUSED = range(3)
 """What ``cycle_model_run`` returns."""
 
+_VERILATE = ["--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert"]
+_VERILATE += ["--top-module", CONTROLLER, "-Wno-fatal", "-Wno-lint", "-Wno-style"]
 _COMMAND = ["g++", "-std=c++17", "-O3", "-Wall", "-Wextra", "-fPIC", "-shared"]
 
 _U32, _U64 = ctypes.c_uint32, ctypes.c_uint64
@@ -105,15 +110,19 @@ class Counters(ctypes.Structure):
 
 
 @cache
-def library(root: Path = SOURCES, kept: Path | None = None) -> ctypes.CDLL:
+def library(
+    root: Path = SOURCES, kept: Path | None = None, dram_of: HwParams | None = None
+) -> ctypes.CDLL:
     """Return the compiled model, of the sources below `root`, kept in a directory for the next.
+
+    With `dram_of`, LiteDRAM's controller for that hardware's bus is in it; else the ideal memory.
 
     Raises
     ------
     ToolError
-        Where g++ is missing or fails.
+        Where g++, or for the controller LiteDRAM or Verilator, is missing or fails.
     """
-    found = ctypes.CDLL(str(_compiled(root, kept or builds("cycle_model"))))
+    found = ctypes.CDLL(str(_compiled(root, kept or builds("cycle_model"), dram_of)))
     model = ctypes.c_void_p
     for name, result, arguments in (
         ("open", model, [*map(ctypes.POINTER, (Params, Timing, Host))]),
@@ -128,12 +137,14 @@ def library(root: Path = SOURCES, kept: Path | None = None) -> ctypes.CDLL:
     return found
 
 
-def _compiled(root: Path, kept: Path) -> Path:
+def _compiled(root: Path, kept: Path, dram_of: HwParams | None) -> Path:
     """Compile unless the cache has it; it appears there whole, by a rename."""
     here = root / "sim" / "cycle" / "model"
     bench = root / "sim" / "rtl" / "bench"
     sources = [*here.glob("*.h"), here / "model.cpp", bench / "axi_memory.h", bench / "trace.h"]
     content = f"{digest(sources)} {_COMMAND} {tool_versions()['g++']}"
+    if dram_of is not None:
+        content += f" {controller_content(dram_of)} {_VERILATE} {tool_versions()['verilator']}"
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     path = kept / f"{key}.so"
     if path.exists():
@@ -141,10 +152,28 @@ def _compiled(root: Path, kept: Path) -> Path:
     with alone(kept / f"{key}.lock"):
         if not path.exists():
             log, part = kept / f"{key}.log", kept / f"{key}.part"
-            command = [*_COMMAND, str(here / "model.cpp"), "-o", str(part)]
-            with log.open("w") as output:
-                done = subprocess.run(command, stdout=output, stderr=output, check=False)
-            if done.returncode:
-                raise failure("g++", done.returncode, log)
+            log.unlink(missing_ok=True)
+            with tempfile.TemporaryDirectory(prefix="spikeloom-") as work:
+                more = [] if dram_of is None else _verilated(dram_of, Path(work), log)
+                _run([*_COMMAND, str(here / "model.cpp"), *more, "-o", str(part)], log)
             part.rename(path)
     return path
+
+
+def _verilated(params: HwParams, work: Path, log: Path) -> list[str]:
+    """Turn the controller into C++ with Verilator; return what g++ needs for it."""
+    source = controller(params, work, data=False)
+    _run([str(verilator()), *_VERILATE, "--Mdir", str(work), str(source)], log)
+    include = verilator_include()
+    run_time = [str(include / name) for name in ("verilated.cpp", "verilated_threads.cpp")]
+    flags = ["-DLITEDRAM", f"-I{work}", f"-isystem{include}", f"-isystem{include / 'vltstd'}"]
+    return [*flags, *map(str, sorted(work.glob("*.cpp"))), *run_time]
+
+
+def _run(command: list[str], log: Path) -> None:
+    with log.open("a") as output:
+        done = subprocess.run(
+            command, stdout=output, stderr=output, env=tool_environment(), check=False
+        )
+    if done.returncode:
+        raise failure(Path(command[0]).name, done.returncode, log)

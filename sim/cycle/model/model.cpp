@@ -3,15 +3,25 @@
 #include "abi.h"
 #include "top.h"
 
+#ifdef LITEDRAM
+#include "litedram.h"
+using Bus = LiteDram;
+#else
+using Bus = Memory;
+#endif
+
 namespace {
 
 // The bytes do not matter: a mapping of zeros that nothing else sees, given back at the end.
-struct Zeros : Memory {
+struct Zeros : Bus {
     explicit Zeros(const Params& p, const Timing& timing) {
         mapped = open("/dev/zero", timing.memory_bytes, p.axi_bytes, timing.latency, timing.stalls,
                       timing.seed);
         writable.push_back({0, timing.memory_bytes});
-        for (uint64_t i = 0; i < timing.idle_cycles; ++i) cycle(true, true);
+        for (uint64_t i = 0; i < timing.idle_cycles; ++i) {
+            settle();
+            cycle(true, true);
+        }
     }
     ~Zeros() { open("", 0, 0, 0, 0, 0); }
     Zeros(const Zeros&) = delete;

@@ -29,8 +29,12 @@ struct Top {
 
     bool busy() const { return controller.busy(); }
 
-    void cycle(Memory& memory) {
-        // What the memory's registers say in this cycle.
+    // Bus: a memory of the RTL's simulation, see axi_memory.h and litedram.h.
+    template <typename Bus>
+    void cycle(Bus& memory) {
+        drive(memory);  // from registers only
+        memory.settle();
+        // What the memory says in this cycle.
         const bool ar_ready = memory.ar.ready, r_valid = memory.r.valid;
         const bool aw_ready = memory.aw.ready, w_ready = memory.w.ready, b_valid = memory.b.valid;
         const auto r_client = static_cast<ReadClient>(memory.r.id);
@@ -73,7 +77,6 @@ struct Top {
             vector.takes_b(), matrix.channel_words.i_words_ready, matrix.beats.i_ready};
 
         count(vector.busy() || cache.busy(), drains, ar_ready, r_valid && r_ready, r_client);
-        drive(memory);
         memory.cycle(r_ready, true);
 
         // The clock's edge.

@@ -70,7 +70,8 @@ struct Answer {
 };
 
 struct Counts {
-    uint64_t bytes_read, bytes_written, read_bursts, write_bursts, transfers, writes_under_way;
+    uint64_t bytes_read, bytes_written, read_bursts, write_bursts, transfers, writes_under_way,
+        unstored_bytes;  // of writes that were answered, or will be
 };
 
 class Memory {
@@ -106,11 +107,14 @@ class Memory {
         reads_.clear();
         writes_.clear();
         early_.clear();
+        counts.unstored_bytes = 0;
         ar = aw = Channel<Request>();
         w = Channel<Word>();
         r = b = Answer();
         random_ = seed_;  // stalls depend on the seed alone, not on what ran before
     }
+
+    void settle() {}  // its answers are registers
 
     void cycle(bool r_ready, bool b_ready) {
         ++now_;
@@ -129,6 +133,40 @@ class Memory {
         aw.ready = writes_.size() < kOutstanding && !stalled();
         w.ready = early_.size() < kEarlyBeats && !stalled();
         counts.writes_under_way = writes_.size() + early_.size() + b.valid;
+    }
+
+    // The same checks and counts of a bus on which something else answers: all channels as they are
+    // in this cycle.
+    void observe(bool r_ready, bool b_ready) {
+        ++now_;
+        check_held("AR", ar);
+        check_held("AW", aw);
+        check_held("W", w);
+        if (ar.taken()) take_read(ar.payload);
+        if (aw.taken()) take_write(aw.payload);
+        if (w.taken()) {
+            early_.push_back(w.payload), ++counts.transfers;
+            counts.unstored_bytes += __builtin_popcountll(w.payload.strobe);
+        }
+        pair_words();
+        if (r.valid && r_ready) see_word();
+        if (b.valid && b_ready) see_response();
+        counts.writes_under_way = writes_.size() + early_.size();
+    }
+
+    // The bytes, for a DRAM whose words come and go in an order of its own.
+    void load(uint64_t at, uint64_t bytes, void* data) {
+        std::memset(data, 0, bytes);
+        if (at < limit_) std::memcpy(data, bytes_ + at, std::min(bytes, limit_ - at));
+    }
+
+    void keep(uint64_t at, uint64_t bytes, const uint8_t* data, uint64_t mask) {
+        for (uint64_t i = 0; i < bytes; ++i) {
+            if (mask >> i & 1) continue;
+            if (at + i >= limit_) return complain("the DRAM's byte 0x%" PRIx64 " was written", at + i);
+            bytes_[at + i] = data[i];
+            --counts.unstored_bytes;
+        }
     }
 
   private:
@@ -265,6 +303,31 @@ class Memory {
         if (r.last) reads_.erase(reads_.begin() + index);
     }
 
+    std::deque<Burst>::iterator oldest(std::deque<Burst>& bursts, int id) {
+        return std::find_if(bursts.begin(), bursts.end(), [&](const Burst& q) { return q.id == id; });
+    }
+
+    void see_word() {
+        ++counts.transfers;
+        const auto burst = oldest(reads_, r.id);
+        if (burst == reads_.end()) return complain("a word was read that nobody asked for");
+        counts.bytes_read += word_bytes_;
+        if (r.last != (++burst->done == burst->beats))
+            complain("RLAST is %d in word %d of %d of the read burst at 0x%" PRIx64, r.last,
+                     burst->done, burst->beats, burst->address);
+        if (burst->complete()) reads_.erase(burst);
+    }
+
+    void see_response() {
+        ++counts.transfers;
+        const auto burst = oldest(writes_, b.id);
+        if (burst == writes_.end() || !burst->complete())
+            return complain("a write was answered that was not complete");
+        for (int i = 0; i < burst->beats; ++i)
+            permit(burst->address + i * word_bytes_, burst->words[i]);
+        writes_.erase(burst);
+    }
+
     void send_response() {
         const int index = choose(writes_, true);
         if (index < 0) return;
@@ -277,6 +340,13 @@ class Memory {
     }
 
     void store(uint64_t at, const Word& word) {
+        permit(at, word);
+        for (uint64_t i = 0; i < word_bytes_; ++i)
+            if (word.strobe >> i & 1 && b.response == kOkay)
+                bytes_[at + i] = word.data[i / 4] >> (i % 4 * 8);
+    }
+
+    void permit(uint64_t at, const Word& word) {
         if (b.response == kOkay) trace.write(at, word_bytes_, word.strobe, word.data);
         for (uint64_t i = 0; i < word_bytes_; ++i) {
             if (!(word.strobe >> i & 1)) continue;
@@ -284,7 +354,6 @@ class Memory {
             const auto hit = [&](const Range& range) { return range.holds(byte); };
             if (!std::any_of(writable.begin(), writable.end(), hit))
                 complain("0x%" PRIx64 " was written and lies in no output", byte.first);
-            if (b.response == kOkay) bytes_[byte.first] = word.data[i / 4] >> (i % 4 * 8);
             ++counts.bytes_written;
         }
     }

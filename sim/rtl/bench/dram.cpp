@@ -7,7 +7,7 @@
 
 constexpr uint64_t kSpikesBytes = 32;  // of the payload in bench.sv
 
-static Memory memory;
+Memory memory;
 
 void dram_cycle(svBit rst, svBit arvalid, int arid, long long araddr, int arlen, int arsize,
                 int arburst, svBit rready, svBit awvalid, int awid, long long awaddr, int awlen,

@@ -180,6 +180,8 @@ async def _run(dut, job: Job, progress: Path) -> Outcome:
         memory=asdict(memory.counts()),
         wall_seconds=wall_seconds,
     )
+    if unstored := memory.counts().unstored_bytes:
+        raise HardwareError(f"the DRAM still lacks {unstored} bytes that were written")
     await registers.write("IRQ_STATUS", 1)
     await RisingEdge(dut.clk)
     if dut.irq.value:

@@ -32,6 +32,8 @@ class Job:
         Cycles after which the run is given up.
     latency, stalls, seed
         The memory's timing, see `sim.rtl.bench.memory.configure`.
+    memory : str
+        One of `sim.device.MEMORIES`: that of the build.
     failing_reads, failing_writes : list of [first, end]
         Addresses that answer with SLVERR.
     reset : bool
@@ -55,6 +57,7 @@ class Job:
     latency: int = 60
     stalls: float = 0.0
     seed: int = 0
+    memory: str = "ideal"
     failing_reads: list[list[int]] = field(default_factory=list)
     failing_writes: list[list[int]] = field(default_factory=list)
     reset: bool = True

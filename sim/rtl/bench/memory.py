@@ -12,7 +12,10 @@ __all__ = ["Counts", "configure", "counts", "fault", "trace"]
 
 @dataclass(frozen=True)
 class Counts:
-    """What the memory has counted since it was set up."""
+    """What the memory has counted since it was set up.
+
+    A DRAM's controller answers a write before the DRAM has it: of such bytes some are unstored.
+    """
 
     bytes_read: int
     bytes_written: int
@@ -20,6 +23,7 @@ class Counts:
     write_bursts: int
     transfers: int
     writes_under_way: int
+    unstored_bytes: int
 
 
 class _Counts(ctypes.Structure):
