@@ -16,6 +16,7 @@ PACKAGES = {
     "golden": "golden.commands.grammar",
     "compiler": "compiler.commands.grammar",
     "sim": "sim.commands.grammar",
+    "spikeloom.board": "spikeloom.board.commands.grammar",
     "bench": "bench.grammar",
 }
 """Each package that has commands, and the module that makes its parser."""

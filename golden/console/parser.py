@@ -16,7 +16,7 @@ def called(package: str) -> str:
     """Return by what the user calls a package: `spikeloom golden`, or `python -m golden`."""
     program = Path(sys.argv[0])
     front = program.stem == "spikeloom" or program.parts[-2:] == ("spikeloom", "__main__.py")
-    return f"{'spikeloom' if front else 'python -m'} {package}"
+    return f"spikeloom {package.split('.')[-1]}" if front else f"python -m {package}"
 
 
 class _Help(argparse.HelpFormatter):

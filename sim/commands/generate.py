@@ -16,7 +16,7 @@ from sim.generate.several import wanted
 from sim.scale.link import Link
 from sim.sweep.words import many
 
-__all__ = ["run"]
+__all__ = ["run", "speed"]
 
 _COMPILED = ("coding", "recipe", "context", "devices")
 _NAMES = (*_COMPILED, "model", "preset", "compiled", "tokens", "device", "output")
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(finished, indent=1))
     else:
-        print_lines("", _speed(finished))
+        print_lines("", speed(finished))
         print(where(finished, path))
     tell_failures(options, finished)
     return 0 if finished["passed"] else 1
@@ -63,7 +63,7 @@ def _link(options: argparse.Namespace) -> Link:
     return Link(**{name: value for name, value in chosen.items() if value is not None})
 
 
-def _speed(finished: Mapping[str, Any]) -> str:
+def speed(finished: Mapping[str, Any]) -> str:
     """Return what a run of tokens took as a sentence: what the machine did; the hardware's part."""
     simulated = [f"{many(len(finished['tokens']), 'token')} on {finished['device']}"]
     if seconds := finished["seconds_per_position"]:

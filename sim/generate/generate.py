@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from golden.checkpoint.prompt import Prompt
 from golden.model.integer import IntegerModel
@@ -21,7 +21,21 @@ from sim.runs.clock import Clock
 from sim.runs.energy import effort
 from sim.runs.place import REPORT, preset_name, retire, write_json
 
-__all__ = ["generate"]
+__all__ = ["MakeRunner", "Runner", "generate"]
+
+
+class Runner(Protocol):
+    """What runs a request, once it has compiled it: `opened`; `label` is what people call it."""
+
+    opened: Opened
+    label: str
+
+    def run(self, run: Run) -> Outcome:
+        """Run the program."""
+        ...
+
+
+MakeRunner = Callable[[GenerateRequest, Callable[[str], None], ExitStack], Runner]
 
 
 def generate(
@@ -31,6 +45,7 @@ def generate(
     tell: Callable[[str], None] = lambda _made: None,
     write: Callable[[str], None] = lambda _text: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    runner: MakeRunner | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """Generate what is asked for.
 
@@ -46,6 +61,8 @@ def generate(
         Is given the text, prompt and all, piece by piece as the device makes it.
     progress : callable
         Is told how many positions are done, and how many there are at most.
+    runner : callable, optional
+        Makes what runs it; by default the request's device, or several of it.
 
     Returns
     -------
@@ -63,11 +80,12 @@ def generate(
         retire(request.output)
     if request.tokens < 1:
         raise ValueError(f"tokens must be at least 1, not {request.tokens}")
-    clock, kind = Clock(), SeveralDevices if wanted(request) else OneDevice
+    clock = Clock()
+    make: MakeRunner = runner or (SeveralDevices if wanted(request) else OneDevice)
     with ExitStack() as until_the_end:
         with clock.part("compile"):
-            runner = kind(request, say, until_the_end)
-        opened = runner.opened
+            runs = make(request, say, until_the_end)
+        opened = runs.opened
         compiled, checkpoint = opened.compiled, opened.checkpoint
         prompt = request.prompt_of(checkpoint.config.name)
         ids = text_ids(checkpoint, prompt, request.tokens, compiled.context)
@@ -75,14 +93,14 @@ def generate(
         text = Text(
             checkpoint=checkpoint,
             write=write,
-            tell=lambda made: tell(f"{runner.label}, {made}"),
+            tell=lambda made: tell(f"{runs.label}, {made}"),
             progress=progress,
             ids=list(ids),
             prompt_end=len(ids),
             tokens=request.tokens,
         )
         text.begin()
-        outcome = runner.run(Run(ids=ids, registers=registers, text=text, clock=clock, say=say))
+        outcome = runs.run(Run(ids=ids, registers=registers, text=text, clock=clock, say=say))
         made, failures = [], list(outcome.failures)
         if outcome.result is not None:
             made = made_tokens(outcome.words, ids, outcome.result, checkpoint)
@@ -93,7 +111,7 @@ def generate(
                 recipe = recipe_of(compiled)
                 model = IntegerModel(prepare(checkpoint, recipe), recipe)
                 want = model.generate(ids, request.tokens, checkpoint.tokenizer.eos_ids)
-            failures += difference(want, made, len(ids), runner.label)
+            failures += difference(want, made, len(ids), runs.label)
         finished = _report(request, opened, outcome, prompt, ids, made, failures, clock)
         path = opened.place.directory / REPORT
         write_json(finished, path)

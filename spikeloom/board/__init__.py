@@ -1,0 +1,1 @@
+"""Boards: identify one, test its memory, load a compiled directory, run, read counters."""

@@ -1,0 +1,101 @@
+"""What several commands make of their options: the board, and the hardware that it has."""
+
+import argparse
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+
+from hw.contract.fingerprint import fingerprint
+from hw.contract.params import HwParams
+from hw.contract.presets import PRESETS, preset
+from spikeloom.board.board import Board
+from spikeloom.board.errors import BoardError
+from spikeloom.board.identity import Identity
+from spikeloom.board.ways import Bases, bases_of, is_simulated, open_transport
+
+__all__ = ["SIMULATED_PRESET", "Connection", "preset_of"]
+
+SIMULATED_PRESET = "test"
+"""Of a simulated board, where none is named."""
+
+
+class Connection:
+    """The board that the options name, opened when it is wanted, once.
+
+    Parameters
+    ----------
+    options : Namespace
+        With those of `spikeloom.board.commands.grammar`.
+    stack : ExitStack
+        Closes it.
+    say, progress : callable
+        As `spikeloom.board.board.Board` takes them.
+    """
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        stack: ExitStack,
+        say: Callable[[str], None],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self._options, self._stack = options, stack
+        self._told = {"say": say, "progress": progress, "patience": options.patience}
+        if options.patience <= 0:
+            raise ValueError(f"--patience must be above 0 seconds, not {options.patience:g}")
+        self._bases = _bases(options)
+        self._board: Board | None = None
+        self.simulated: bool = is_simulated(options.transport)
+
+    def board(self, params: HwParams | None = None, memory_bytes: int = 0) -> Board:
+        """Return the board; a simulated one is made of `params`, with so much memory."""
+        if self._board is None:
+            way = self._options.transport
+            hardware = params or preset(SIMULATED_PRESET)
+            transport = self._stack.enter_context(
+                open_transport(way, self._bases, hardware, memory_bytes)
+            )
+            self._board = self._stack.enter_context(Board(transport, **self._told))
+        return self._board
+
+    def preset(self) -> str:
+        """Return the preset that is asked for, or that the board has."""
+        if self._options.preset is not None:
+            return self._options.preset
+        return SIMULATED_PRESET if self.simulated else preset_of(self.board().identity)
+
+
+def preset_of(identity: Identity) -> str:
+    """Return the preset that a board has.
+
+    Raises
+    ------
+    BoardError
+        Where it has none.
+    """
+    for name, params in PRESETS.items():
+        if fingerprint(params) == identity.fingerprint:
+            return name
+    raise BoardError(
+        f"the board has hardware {identity.fingerprint}, which is no preset: give the directory "
+        "that was compiled for it with --compiled"
+    )
+
+
+def _bases(options: argparse.Namespace) -> Bases:
+    bases = bases_of(options.csr) if options.csr else Bases()
+    given = {"registers": options.registers, "memory": options.memory_base}
+    for name, text in given.items():
+        if text is not None:
+            bases = replace(bases, **{name: _address(text)})
+    return bases
+
+
+def _address(text: str) -> int:
+    try:
+        address = int(text, 0)
+    except ValueError:
+        address = -1
+    if address < 0 or address % 4:
+        raise ValueError(f"an address is a multiple of 4 such as 0x40000000, not {text!r}")
+    return address

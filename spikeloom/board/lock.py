@@ -1,0 +1,52 @@
+"""One host process at a time: two that share an accelerator would overwrite each other's runs."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from spikeloom.board.errors import BoardError
+
+__all__ = ["alone", "lock_file"]
+
+
+def lock_file(name: str) -> Path:
+    """Return the lock of a board, which all users of this machine share."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"spikeloom-board-{digest}.lock"
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keep all other processes from the board that the user calls `name`.
+
+    Raises
+    ------
+    BoardError
+        Where another process has it, or its lock cannot be made.
+    """
+    file = lock_file(name)
+    owner = file.with_suffix(".pid")
+    lock = FileLock(file, mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = owner.read_text().strip() if owner.exists() else "?"
+        raise BoardError(
+            f"{name} is in use by another process ({who}): wait for it, or end it"
+        ) from None
+    except OSError as error:
+        raise BoardError(
+            f"{file} cannot be locked ({error.strerror}): it is another user's; remove it when "
+            f"nobody uses {name}"
+        ) from None
+    try:
+        owner.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()

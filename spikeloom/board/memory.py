@@ -1,0 +1,119 @@
+"""Whether a board's memory holds what is written to it: data lines, address lines, random bytes."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from spikeloom.board.errors import MemoryFault
+from spikeloom.board.transport import Transport
+
+__all__ = ["test_memory"]
+
+_BLOCK_BYTES = 1 << 16
+_WORD_BYTES = 8  # what a pattern of the data lines is as wide as, at least
+
+
+def test_memory(
+    transport: Transport,
+    first: int,
+    end: int,
+    *,
+    word_bytes: int = _WORD_BYTES,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda _doing: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> None:
+    """Test the memory from `first` to `end`, whose bytes are lost.
+
+    Data lines: a one walks through a word, and a zero. Address lines: every power of two has a byte
+    of its own. Then all of it is filled with random bytes and read back.
+
+    Parameters
+    ----------
+    transport : Transport
+        The board.
+    first, end : int
+        Addresses, multiples of `word_bytes`.
+    word_bytes : int
+        Of one word of the memory.
+    seed : int
+        Of the random bytes.
+    say, progress : callable
+        Told what is tested, and how many bytes of how many are.
+
+    Raises
+    ------
+    MemoryFault
+        Naming the first address that is wrong, and its bits.
+    """
+    if first % word_bytes or end % word_bytes or end - first < word_bytes:
+        raise ValueError(
+            f"a memory test goes over whole words of {word_bytes} bytes, not {first:#x} to {end:#x}"
+        )
+    say("data lines")
+    for pattern in _walking(word_bytes):
+        transport.write_memory(first, pattern)
+        _compare("a data line", first, pattern, transport.read_memory(first, word_bytes))
+    say("address lines")
+    _address_lines(transport, first, end, word_bytes)
+    say("random bytes, written")
+    total = 2 * (end - first)
+    for done, (address, data) in enumerate(_random(first, end, seed)):
+        transport.write_memory(address, data)
+        progress(min(done * _BLOCK_BYTES + len(data), total), total)
+    say("random bytes, read back")
+    for address, data in _random(first, end, seed):
+        _compare("random bytes", address, data, transport.read_memory(address, len(data)))
+        progress(end - first + address + len(data) - first, total)
+
+
+test_memory.__test__ = False  # pyright: ignore[reportFunctionMemberAccess] - none of pytest's
+
+
+def _walking(word_bytes: int) -> Iterator[bytes]:
+    """Yield words of one bit among zeros, and of a zero among ones."""
+    ones = (1 << 8 * word_bytes) - 1
+    for bit in range(8 * word_bytes):
+        yield (1 << bit).to_bytes(word_bytes, "little")
+        yield (ones ^ 1 << bit).to_bytes(word_bytes, "little")
+
+
+def _address_lines(transport: Transport, first: int, end: int, word_bytes: int) -> None:
+    """Give each address that differs from `first` in one line a word of its own, then look.
+
+    A line that is stuck, or that hangs on another, makes two of them one.
+    """
+    words = {first: bytes([0xFF]) * word_bytes}
+    line = word_bytes
+    while line < 1 << (end - 1).bit_length():
+        address = first ^ line
+        if first <= address < end:
+            words[address] = (line.bit_length() % 251 + 1).to_bytes(1, "little") * word_bytes
+        line *= 2
+    for address, word in words.items():
+        transport.write_memory(address, word)
+    for address, word in words.items():
+        _compare("an address line", address, word, transport.read_memory(address, word_bytes))
+
+
+def _random(first: int, end: int, seed: int) -> Iterator[tuple[int, bytes]]:
+    """Yield addresses, and random bytes for them."""
+    for address in range(first, end, _BLOCK_BYTES):
+        rng = np.random.default_rng([seed, address])
+        yield address, rng.bytes(min(_BLOCK_BYTES, end - address))
+
+
+def _compare(what: str, address: int, written: bytes, read: bytes) -> None:
+    """Raise MemoryFault where bytes are not read as they were written."""
+    if written == read:
+        return
+    if len(read) != len(written):
+        raise MemoryFault(f"memory at {address:#x}: {len(read)} bytes came, not {len(written)}")
+    wrong = np.frombuffer(written, np.uint8) ^ np.frombuffer(read, np.uint8)
+    at = int(np.flatnonzero(wrong)[0])
+    bits = ", ".join(str(bit) for bit in range(8) if wrong[at] >> bit & 1)
+    raise MemoryFault(
+        f"memory at {address + at:#x} reads {read[at]:#04x} where {written[at]:#04x} was written "
+        f"(test of {what}; bit {bits} of the byte; {np.count_nonzero(wrong)} of {len(read)} bytes "
+        "differ): check the memory's training, its clock, and the window to it"
+    )

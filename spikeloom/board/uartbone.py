@@ -1,0 +1,177 @@
+"""LiteX's UARTBone: words of the bus over a serial line, or over a socket that stands for one.
+
+A command is a byte that says what (1 writes, 2 reads words of rising addresses), the number of
+words, the first word's number in four bytes, and of a write the words; all bytes big-endian.
+"""
+
+import socket
+from typing import Protocol
+
+import numpy as np
+
+from spikeloom.board.errors import BoardError
+from spikeloom.board.words import WordTransport
+
+__all__ = ["SerialLine", "SocketLine", "UartBone"]
+
+_WRITE, _READ = 1, 2
+_MOST_WORDS = 255  # of one command
+_SECONDS = 10.0  # after which a line that says nothing is taken for dead
+
+
+class Line(Protocol):
+    """Bytes to the bridge and back."""
+
+    def send(self, raw: bytes) -> None:
+        """Send all bytes."""
+        ...
+
+    def take(self, count: int) -> bytes:
+        """Return so many bytes; raises BoardError where they do not come."""
+        ...
+
+    def close(self) -> None:
+        """Close the line."""
+        ...
+
+
+class SocketLine:
+    """A line over TCP, as a simulated board has it.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Where it listens.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._place = f"{host}:{port}"
+        try:
+            self._socket = socket.create_connection((host, port), _SECONDS)
+        except OSError as error:
+            raise BoardError(
+                f"nothing answers at {self._place} ({error.strerror or error}): start the "
+                "simulation or the server, and name its port"
+            ) from None
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, raw: bytes) -> None:
+        """Send all bytes."""
+        try:
+            self._socket.sendall(raw)
+        except OSError as error:
+            raise self._lost(error.strerror or str(error)) from None
+
+    def take(self, count: int) -> bytes:
+        """Return so many bytes."""
+        parts = []
+        while count:
+            try:
+                part = self._socket.recv(count)
+            except OSError as error:
+                raise self._lost(error.strerror or str(error)) from None
+            if not part:
+                raise self._lost("closed by the other side")
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the line."""
+        self._socket.close()
+
+    def _lost(self, why: str) -> BoardError:
+        return BoardError(
+            f"the connection to {self._place} is lost ({why}): connect again; what was under way "
+            "is to be done again"
+        )
+
+
+class SerialLine:
+    """A serial port.
+
+    Parameters
+    ----------
+    device : str
+        Such as ``/dev/ttyUSB1``.
+    baud : int
+        As the bridge has it.
+    """
+
+    def __init__(self, device: str, baud: int) -> None:
+        try:
+            import serial
+        except ImportError:
+            raise BoardError(
+                "a serial line needs the package pyserial: pip install pyserial"
+            ) from None
+        try:
+            self._port = serial.Serial(device, baud, timeout=_SECONDS)
+        except serial.SerialException as error:
+            raise BoardError(f"{device} cannot be used ({error}): name another port") from None
+        self._device, self._trouble = device, serial.SerialException
+
+    def send(self, raw: bytes) -> None:
+        """Send all bytes."""
+        try:
+            self._port.write(raw)
+        except self._trouble as error:
+            raise BoardError(f"{self._device} is lost ({error}): connect again") from None
+
+    def take(self, count: int) -> bytes:
+        """Return so many bytes."""
+        try:
+            raw = self._port.read(count)
+        except self._trouble as error:
+            raise BoardError(f"{self._device} is lost ({error}): connect again") from None
+        if len(raw) < count:
+            raise BoardError(
+                f"{self._device} gave {len(raw)} of {count} bytes in {_SECONDS:g} s: check the "
+                "bitstream, the port and the baud rate"
+            )
+        return raw
+
+    def close(self) -> None:
+        """Close the port."""
+        self._port.close()
+
+
+class UartBone(WordTransport):
+    """A board behind a UARTBone.
+
+    Parameters
+    ----------
+    line : Line
+        The bytes.
+    name, registers_base, memory_base
+        See `WordTransport`.
+    """
+
+    def __init__(self, line: Line, name: str, registers_base: int, memory_base: int) -> None:
+        super().__init__(name, registers_base, memory_base)
+        self._line = line
+
+    def read_words(self, address: int, count: int) -> np.ndarray:
+        """Return words; one command at a time, since a bridge hears nothing while it speaks."""
+        parts = []
+        for at in range(0, count, _MOST_WORDS):
+            part = min(count - at, _MOST_WORDS)
+            self._line.send(_command(_READ, part, address + 4 * at))
+            parts.append(self._line.take(4 * part))
+        return np.frombuffer(b"".join(parts), ">u4").astype(np.uint32)
+
+    def write_words(self, address: int, words: np.ndarray) -> None:
+        """Write words."""
+        raw, parts = words.astype(">u4").tobytes(), []
+        for at in range(0, len(words), _MOST_WORDS):
+            part = raw[4 * at : 4 * (at + _MOST_WORDS)]
+            parts += [_command(_WRITE, len(part) // 4, address + 4 * at), part]
+        self._line.send(b"".join(parts))
+
+    def close(self) -> None:
+        """Close the line."""
+        self._line.close()
+
+
+def _command(what: int, count: int, address: int) -> bytes:
+    return bytes([what, count]) + (address // 4).to_bytes(4, "big")

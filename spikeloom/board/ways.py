@@ -1,0 +1,175 @@
+"""The transports by the names that users give them, and the one place that opens one."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.contract.params import HwParams
+from spikeloom.board.transport import Transport
+
+__all__ = ["SIMULATION", "WAYS", "Bases", "bases_of", "is_simulated", "open_transport"]
+
+SIMULATION = "simulation"
+
+WAYS = {
+    SIMULATION: "simulation",
+    "uartbone": "uartbone:/dev/ttyUSB1@115200, or uartbone:HOST:PORT",
+    "litex": "litex:HOST:PORT",
+    "uio": "uio:/dev/uio0,udmabuf0",
+    "mem": "mem:/dev/mem",
+    "pynq": "pynq:FILE.bit",
+    "xdma": "xdma:/dev/xdma0",
+}
+"""The transports: by the word that a way begins with, its form."""
+
+_BAUD = 115_200
+_LITEX_PORT = 1234
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bases:
+    """Where a board's bus has things; None where the transport has a place of its own.
+
+    Attributes
+    ----------
+    registers : int or None
+        Address of the first register.
+    memory : int or None
+        Address of what the accelerator has at address 0.
+    """
+
+    registers: int | None = None
+    memory: int | None = None
+
+    def given(self, way: str) -> tuple[int, int]:
+        """Return both; raises ValueError where one is wanted and not given."""
+        if self.registers is None or self.memory is None:
+            raise ValueError(
+                f"{way}: where registers and memory lie on the bus must be given, with --csr, or "
+                "with --registers and --memory-base"
+            )
+        return self.registers, self.memory
+
+
+def bases_of(csr: Path) -> Bases:
+    """Return the addresses that LiteX's ``csr.json`` says of a system that was built.
+
+    Raises
+    ------
+    ValueError
+        Where it is no such file, or the system has no accelerator or no memory.
+    """
+    try:
+        memories = json.loads(csr.read_text())["memories"]
+        return Bases(registers=memories["spikeloom"]["base"], memory=memories["main_ram"]["base"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{csr} does not say where spikeloom and main_ram lie ({error}): name the csr.json "
+            "that python -m hw soc wrote"
+        ) from None
+
+
+def is_simulated(way: str) -> bool:
+    """Return whether a way leads to a board that is made for it."""
+    return way == SIMULATION
+
+
+def open_transport(way: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
+    """Open the transport that `way` names.
+
+    Parameters
+    ----------
+    way : str
+        A word of `WAYS`, and what follows it after a colon.
+    bases : Bases
+        Where registers and memory lie on a bus that has both.
+    params : HwParams
+        The hardware, for a simulation of it.
+    memory_bytes : int
+        Of a simulation's memory.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such way.
+    BoardError
+        Where nothing is at its end.
+    """
+    kind, _, rest = way.partition(":")
+    if kind not in WAYS or (kind == SIMULATION) == bool(rest):
+        forms = "; ".join(WAYS.values())
+        raise ValueError(f"the transport must be one of {forms}; not {way!r}")
+    return _OPENERS[kind](rest, bases, params, memory_bytes)
+
+
+def _simulation(_: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
+    from spikeloom.board.simulation import Simulation
+
+    return Simulation(params, memory_bytes)
+
+
+def _uartbone(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
+    from spikeloom.board.uartbone import SerialLine, SocketLine, UartBone
+
+    places = bases.given(f"uartbone:{rest}")
+    if rest.startswith("/") or rest.upper().startswith("COM"):
+        device, _, baud = rest.partition("@")
+        line = SerialLine(device, _number(baud, "a baud rate") if baud else _BAUD)
+    else:
+        line = SocketLine(*_host_and_port(rest))
+    return UartBone(line, f"uartbone:{rest}", *places)
+
+
+def _litex(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
+    from spikeloom.board.litex import LitexServer
+
+    return LitexServer(*_host_and_port(rest, _LITEX_PORT), *bases.given(f"litex:{rest}"))
+
+
+def _uio(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
+    from spikeloom.board.mapped import open_uio
+
+    return open_uio(rest, bases.registers or 0, bases.memory or 0)
+
+
+def _mem(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
+    from spikeloom.board.mapped import open_memory
+
+    return open_memory(rest, *bases.given(f"mem:{rest}"), memory_bytes)
+
+
+def _pynq(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
+    from spikeloom.board.pynq import Pynq
+
+    return Pynq(rest, bases.memory or 0, memory_bytes)
+
+
+def _xdma(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
+    from spikeloom.board.xdma import Xdma
+
+    return Xdma(rest, bases.registers or 0, bases.memory or 0)
+
+
+def _host_and_port(text: str, port: int | None = None) -> tuple[str, int]:
+    host, _, given = text.rpartition(":") if ":" in text else (text, "", "")
+    if not host or not (given or port):
+        raise ValueError(f"a host and its port are wanted, such as localhost:1234, not {text!r}")
+    return host, _number(given, "a port") if given else port or 0
+
+
+def _number(text: str, what: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{what} is a number, not {text!r}")
+    return int(text)
+
+
+_OPENERS: dict[str, Callable[[str, Bases, HwParams, int], Transport]] = {
+    SIMULATION: _simulation,
+    "uartbone": _uartbone,
+    "litex": _litex,
+    "uio": _uio,
+    "mem": _mem,
+    "pynq": _pynq,
+    "xdma": _xdma,
+}
