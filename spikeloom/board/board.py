@@ -13,7 +13,7 @@ from compiler.artifact.program import Compiled
 from hw.contract import isa
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
-from hw.contract.regs import COUNTERS, REGISTERS, Error, offset
+from hw.contract.regs import COUNTERS, Control, Error, Status, offset
 from sim.device import Device, OnToken, Registers, Result, memory_before, outputs_in
 from spikeloom.board.errors import BoardError
 from spikeloom.board.identity import Identity, identify
@@ -23,10 +23,8 @@ from spikeloom.board.transport import Transport
 
 __all__ = ["Board"]
 
-_START, _ABORT = 1, 2  # bits of CONTROL
-_BUSY = 1  # bit of STATUS
 _LOOK_SECONDS = 0.2
-_REST_SECONDS = 5.0
+_REST_SECONDS, _PAUSE_SECONDS = 5.0, 0.001
 
 
 class Board(Device):
@@ -39,7 +37,7 @@ class Board(Device):
     patience : float
         Seconds without any progress after which a run is given up.
     watchdog : int
-        For register WATCHDOG, where the hardware has it.
+        For register WATCHDOG: cycles without a transfer after which the hardware ends a run.
     say, progress : callable
         Told what is being done, and how many bytes of how many are.
 
@@ -107,17 +105,24 @@ class Board(Device):
         BoardError
             Where it does not come to rest.
         """
-        if not self.register("STATUS") & _BUSY:
+        if not self.register("STATUS") & Status.BUSY:
             return
-        self.set_register("CONTROL", _ABORT)
+        self.set_register("CONTROL", Control.ABORT)
         until = time.monotonic() + _REST_SECONDS
-        while self.register("STATUS") & _BUSY:
+        while (status := self.register("STATUS")) & Status.BUSY:
             if time.monotonic() > until:
+                why = "its memory owes it answers" if status & Status.ENDING else "it stays busy"
                 raise BoardError(
-                    f"{self.transport.name} is busy, and an abort does not end it: its memory owes "
-                    "it answers; reset the board, and load the program again"
+                    f"{self.transport.name} does not come to rest after an abort, since {why}: "
+                    "reset the board, and load the program again"
                 )
-            time.sleep(0.001)
+            time.sleep(_PAUSE_SECONDS)
+
+    def abort_in_midst(self, program: int) -> Result:
+        """Start a program and abort it at once; returns what the board says of that run."""
+        self._start(program, None)
+        self.rest()
+        return self._found()
 
     def load(self, compiled: Compiled) -> None:
         """Load a compiled directory, each region read back; one that was cut short goes on.
@@ -212,16 +217,20 @@ class Board(Device):
         BoardError
             Where it comes to no end.
         """
+        self._start(program, registers)
+        self._until_the_interrupt(look)
+        return self._found()
+
+    def _start(self, program: int, registers: Registers | None) -> None:
         self.rest()
         values = {"PROGRAM_LOW": program & 0xFFFF_FFFF, "PROGRAM_HIGH": program >> 32}
         if registers is not None:
             values |= {name.upper(): value for name, value in asdict(registers).items()}
-        if "WATCHDOG" in REGISTERS:
-            values["WATCHDOG"] = self._watchdog
-        values |= {"IRQ_STATUS": 1, "IRQ_ENABLE": 1, "CONTROL": _START}
-        for name, value in values.items():
+        values |= {"WATCHDOG": self._watchdog, "IRQ_STATUS": 1, "IRQ_ENABLE": 1}
+        for name, value in {**values, "CONTROL": Control.START}.items():
             self.set_register(name, value)
-        self._until_the_interrupt(look)
+
+    def _found(self) -> Result:
         self.set_register("IRQ_STATUS", 1)
         return Result(
             counters=dict(self.counters()),
@@ -234,7 +243,7 @@ class Board(Device):
         while not self.transport.wait(_LOOK_SECONDS):
             position = self.register("POSITION")
             look(position)
-            if not self.register("STATUS") & _BUSY:
+            if not self.register("STATUS") & Status.BUSY:
                 if self.transport.wait(_LOOK_SECONDS):
                     return
                 raise BoardError(self._without_interrupt())

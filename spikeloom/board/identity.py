@@ -1,16 +1,16 @@
-"""What a board says it is: fingerprint, and further registers that say what it can."""
+"""What a board says it is: fingerprint, version of its registers, parameters."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from compiler.artifact.program import Compiled
-from hw.contract.regs import REGISTERS, offset
+from hw.contract.params import HwParams
+from hw.contract.regs import CAPABILITIES, VERSION, offset, params_of
 from spikeloom.board.errors import BoardError
 from spikeloom.board.transport import Transport
 
 __all__ = ["Identity", "identify"]
 
-_TELLING = ("VERSION", "CAPABILITY")  # what registers of a kind are called, or begin with
+_MAJOR = VERSION >> 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +21,20 @@ class Identity:
     ----------
     fingerprint : str
         Of its hardware, in hex.
-    registers : mapping of str to int
-        Those that say its version and what it can, by name.
+    version : int
+        Register VERSION.
+    params : HwParams
+        Of its hardware, as registers CAPABILITY_… say.
     """
 
     fingerprint: str
-    registers: Mapping[str, int]
+    version: int
+    params: HwParams
+
+    @property
+    def release(self) -> str:
+        """Major and minor number of the register map."""
+        return f"{self.version >> 8 & 0xFF}.{self.version & 0xFF}"
 
     def require(self, compiled: Compiled) -> None:
         """Raise ValueError, in one sentence, where a program is for other hardware."""
@@ -43,15 +51,22 @@ def identify(transport: Transport) -> Identity:
     Raises
     ------
     BoardError
-        Where nothing answers, or something that is no accelerator.
+        Where nothing answers, or something that this driver does not know.
     """
-    words = [transport.read(offset(f"ID{i}")) for i in range(8)]
-    if len(set(words)) == 1:
+    version = transport.read(offset("VERSION"))
+    if version >> 8 != _MAJOR:
         raise BoardError(
-            f"{transport.name}: the ID registers all read {words[0]:#010x}, so no accelerator is "
-            "there: check the bitstream, and the base address of the registers"
+            f"{transport.name}: register VERSION reads {version:#010x}, not {VERSION:#010x}: check "
+            "the bitstream and the base address of the registers, or use the driver of its version"
         )
+    words = [transport.read(offset(f"ID{i}")) for i in range(8)]
     fingerprint = b"".join(word.to_bytes(4, "little") for word in words)[::-1].hex()
-    telling = [name for name in REGISTERS if name.startswith(_TELLING)]
-    registers = {name: transport.read(offset(name)) for name in telling}
-    return Identity(fingerprint=fingerprint, registers=registers)
+    says = {name: transport.read(offset(f"CAPABILITY_{name.upper()}")) for name in CAPABILITIES}
+    try:
+        params = params_of(says)
+    except ValueError as error:
+        raise BoardError(
+            f"{transport.name}: registers CAPABILITY_… are of no accelerator ({error}): check the "
+            "base address of the registers, and the bridge"
+        ) from None
+    return Identity(fingerprint=fingerprint, version=version, params=params)

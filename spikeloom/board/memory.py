@@ -79,17 +79,15 @@ def _walking(word_bytes: int) -> Iterator[bytes]:
 
 
 def _address_lines(transport: Transport, first: int, end: int, word_bytes: int) -> None:
-    """Give each address that differs from `first` in one line a word of its own, then look.
+    """Give each address that differs in one line from the first, or the last, a word of its own.
 
     A line that is stuck, or that hangs on another, makes two of them one.
     """
-    words = {first: bytes([0xFF]) * word_bytes}
-    line = word_bytes
-    while line < 1 << (end - 1).bit_length():
-        address = first ^ line
-        if first <= address < end:
-            words[address] = (line.bit_length() % 251 + 1).to_bytes(1, "little") * word_bytes
-        line *= 2
+    corners = (first, end - word_bytes)
+    lines = [1 << i for i in range(word_bytes.bit_length() - 1, (end - 1).bit_length())]
+    places = {corner ^ line for corner in corners for line in (0, *lines)}
+    inside = sorted(place for place in places if first <= place < end)
+    words = {address: bytes([i + 1]) * word_bytes for i, address in enumerate(inside)}
     for address, word in words.items():
         transport.write_memory(address, word)
     for address, word in words.items():

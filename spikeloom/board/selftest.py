@@ -68,8 +68,11 @@ def selftest(
     BoardError
         Where the board does not answer, or its memory does not hold what is written to it.
     """
-    told = [f"{name} {value:#x}" for name, value in board.identity.registers.items()]
-    found = ", ".join([f"fingerprint {board.identity.fingerprint}", *told])
+    identity, params = board.identity, board.identity.params
+    found = (
+        f"hardware {identity.fingerprint[:16]}…, registers {identity.release}; {params.tokens} "
+        f"tokens × {params.lanes} lanes × {params.banks} banks, {params.axi_data_width} bits"
+    )
     yield Step(name="identify", found=found, failures=[])
 
     compiled = case.compiled
@@ -91,10 +94,8 @@ def selftest(
     yield first
     if not first.passed:
         return
-    if "ABORTED" not in Error.__members__:
-        return
     aborted = board.abort_in_midst(compiled.program_address)
-    failures = failure_of(board, aborted) if aborted.error.name != "ABORTED" else []
+    failures = failure_of(board, aborted) if aborted.error is not Error.ABORTED else []
     found = f"error {aborted.error.name} after {aborted.counters['cycles']:,} cycles"
     yield Step(name="abort", found=found, failures=failures)
     if not failures:

@@ -5,7 +5,7 @@ import json
 from contextlib import ExitStack
 
 from golden.console.tables import print_lines, print_table
-from hw.contract.regs import COUNTERS, Error
+from hw.contract.regs import CAPABILITIES, COUNTERS, Error
 from spikeloom.board.commands.options import Connection
 
 __all__ = ["run"]
@@ -24,7 +24,8 @@ def run(options: argparse.Namespace) -> int:
         counted = board.counters()
         told = {
             "fingerprint": board.identity.fingerprint,
-            **board.identity.registers,
+            "registers": board.identity.release,
+            **{name: getattr(board.identity.params, name) for name in CAPABILITIES},
             "status": board.register("STATUS"),
             "error": Error(board.register("ERROR")).name,
             "position": board.register("POSITION"),

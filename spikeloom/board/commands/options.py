@@ -5,15 +5,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
-from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
 from hw.contract.presets import PRESETS, preset
 from spikeloom.board.board import Board
 from spikeloom.board.errors import BoardError
-from spikeloom.board.identity import Identity
 from spikeloom.board.ways import Bases, bases_of, is_simulated, open_transport
 
-__all__ = ["SIMULATED_PRESET", "Connection", "preset_of"]
+__all__ = ["SIMULATED_PRESET", "Connection"]
 
 SIMULATED_PRESET = "test"
 """Of a simulated board, where none is named."""
@@ -58,28 +56,28 @@ class Connection:
             self._board = self._stack.enter_context(Board(transport, **self._told))
         return self._board
 
-    def preset(self) -> str:
-        """Return the preset that is asked for, or that the board has."""
+    def params(self) -> HwParams:
+        """Return the hardware: what is asked for, or what the board says it has."""
         if self._options.preset is not None:
-            return self._options.preset
-        return SIMULATED_PRESET if self.simulated else preset_of(self.board().identity)
+            return preset(self._options.preset)
+        return preset(SIMULATED_PRESET) if self.simulated else self.board().identity.params
 
+    def preset(self) -> str:
+        """Return the name of the preset that the hardware is.
 
-def preset_of(identity: Identity) -> str:
-    """Return the preset that a board has.
-
-    Raises
-    ------
-    BoardError
-        Where it has none.
-    """
-    for name, params in PRESETS.items():
-        if fingerprint(params) == identity.fingerprint:
-            return name
-    raise BoardError(
-        f"the board has hardware {identity.fingerprint}, which is no preset: give the directory "
-        "that was compiled for it with --compiled"
-    )
+        Raises
+        ------
+        BoardError
+            Where it is none.
+        """
+        params = self.params()
+        for name, known in PRESETS.items():
+            if known == params:
+                return name
+        raise BoardError(
+            "the board's hardware is no preset: build the model for it (python -m compiler build), "
+            "and give the directory with --compiled"
+        )
 
 
 def _bases(options: argparse.Namespace) -> Bases:

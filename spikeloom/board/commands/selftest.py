@@ -11,7 +11,6 @@ from pathlib import Path
 from golden.commands.options import prompt
 from golden.console.progress import Work
 from golden.console.tables import print_table
-from hw.contract.presets import preset
 from spikeloom.board.commands.options import Connection
 from spikeloom.board.layer import known_layer
 from spikeloom.board.selftest import selftest
@@ -27,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     with Work() as work, ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spikeloom-")))
         connection = Connection(options, stack, work.say, work.reach)
-        params = preset(connection.preset())
+        params = connection.params()
         case = known_layer(
             params,
             directory / "compiled",
