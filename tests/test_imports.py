@@ -24,7 +24,9 @@ ALLOWED = {
 CONTRACT = ["hw.contract"]
 CONTRACT_LIBRARIES = ["amaranth"]
 # Rooms that only an extra brings the libraries of; no other room may import them.
-EXTRAS = {"hw.soc": "soc"}
+EXTRAS = {"hw.soc": ["soc"], "spikeloom.board": ["soc", "board"]}
+# What is there on a board alone.
+ON_BOARDS = {"pynq"}
 # The rooms of each package in the order data flow: a room may import those before it.
 ROOMS = {
     "golden": [
@@ -169,9 +171,13 @@ def test_libraries_are_requirements_of_the_project(package):
     known = {*sys.stdlib_module_names, *ALLOWED}
     for name, path in modules(package):
         room = ".".join(name.split(".")[:2])
-        extra = project["optional-dependencies"].get(EXTRAS.get(room), [])
+        extras = EXTRAS.get(room, [])
+        extra = [line for name in extras for line in project["optional-dependencies"][name]]
         # By name, since nobody need have installed them.
-        optional = {requirement.split("==")[0].replace("-", "_") for requirement in extra}
+        distributions = {requirement.split("==")[0] for requirement in extra}
+        optional = {name.removeprefix("py") for name in distributions} & {"serial"}
+        optional |= {name.replace("-", "_") for name in distributions}
+        optional |= ON_BOARDS if room == "spikeloom.board" else set()
         tops = {found.split(".")[0] for found in imported_modules(path.read_text(), name)}
         tops -= known | optional
         strange = {top for top in tops if not pinned & {*providers().get(top, [])}}

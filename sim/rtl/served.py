@@ -5,7 +5,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -61,11 +60,11 @@ class Served:
         failing_reads: Sequence[tuple[int, int]] = (),
         failing_writes: Sequence[tuple[int, int]] = (),
     ) -> None:
-        self._build = build or build_bench(params)
+        self._build = build or build_bench(params, memory=timing.memory)
         self._settings = {
             "memory_bytes": memory_bytes,
             "word_bytes": params.axi_bytes,
-            **asdict(timing),
+            **{name: getattr(timing, name) for name in ("latency", "stalls", "seed")},
             "writable": [[0, memory_bytes]],
             "failing_reads": list(failing_reads),
             "failing_writes": list(failing_writes),

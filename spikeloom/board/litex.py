@@ -1,5 +1,8 @@
 """A board behind LiteX's server (``litex_server``): over UART, Ethernet, PCIe or USB."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from spikeloom.board.errors import BoardError
@@ -67,7 +70,7 @@ class LitexServer(WordTransport):
         """Close the connection."""
         self._client.close()
 
-    def _talk(self, call, *arguments):
+    def _talk(self, call: Callable[..., Any], *arguments: object) -> Any:
         try:
             return call(*arguments)
         except OSError as error:

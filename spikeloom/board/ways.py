@@ -140,7 +140,7 @@ def _mem(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transp
 
 
 def _pynq(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
-    from spikeloom.board.pynq import Pynq
+    from spikeloom.board.overlay import Pynq
 
     return Pynq(rest, bases.memory or 0, memory_bytes)
 

@@ -24,7 +24,9 @@ def _rooms(package: str) -> list[Path]:
 
     A package without an order is shown as its modules.
     """
-    modules = (path.stem for path in (ROOT / package).glob("[!_]*.py"))
+    folder = ROOT / package
+    modules = [path.stem for path in folder.glob("[!_]*.py")]
+    modules += [path.parent.name for path in folder.glob("*/__init__.py")]
     found = []
     for name in ROOMS.get(package) or sorted(modules):
         room = ROOT / package / name

@@ -132,11 +132,12 @@ def test_an_error_of_the_hardware_has_its_name_place_and_advice_and_the_next_run
         result, verdict = run_layer(board, case)
         assert result.error is Error.READ_FAILED
         assert verdict.failures == ["the program ended on board with error READ_FAILED"]
-        assert failure_of(board, result) == [
+        (told,) = failure_of(board, result)
+        assert told == (
             "the program ended on the board with error READ_FAILED at position 0, read at address "
             "0x4c0 by client 2: the memory refused a read: hold its size and the bridge's window "
             "against the program's memory_bytes"
-        ]
+        )
         transport.faults.slave_error = None
         assert run_layer(board, case)[1].failures == []
 
