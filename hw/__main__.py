@@ -14,6 +14,8 @@ from hw.contract.boards import BOARDS
 from hw.contract.presets import PRESETS
 from hw.generate.choice import SETTINGS, Choice, choose
 from hw.generate.version import project_version
+from hw.soc import command
+from hw.soc.boards import board
 
 __all__ = ["main", "parser"]
 
@@ -59,29 +61,39 @@ def parser() -> argparse.ArgumentParser:
     )
     about = "write an accelerator as plain Verilog, with what an FPGA's flow takes"
     generate = commands.add_parser("generate", help=about, description=_GENERATE)
-    _add_hardware(generate.add_argument_group("hardware"))
+    _add_hardware(generate.add_argument_group("hardware"), "edge", boards=True)
     output = generate.add_argument_group("output")
-    output.add_argument(
-        "--clock",
-        metavar="MHZ",
-        type=_megahertz,
-        help="that constraints ask for (default: the board's, or 100)",
-    )
+    _add_clock(output, "that constraints ask for (default: the board's, or 100)")
     _add_output(output, "build/rtl", "where the files go")
     output.add_argument("--json", action="store_true", help="print parameters and fingerprint")
+    about = "put an accelerator onto a board: a system on a chip, and its bitstream"
+    system = commands.add_parser("soc", help=about, description=command.DESCRIPTION)
+    hardware = system.add_argument_group("hardware")
+    hardware.add_argument(
+        "--board", metavar="BOARD", required=True, help=f"for which: {command.board_names()}"
+    )
+    _add_hardware(hardware, "the board's own", boards=False)
+    output = system.add_argument_group("output")
+    _add_clock(output, "of the system (default: the board's)")
+    command.add_options(output)
+    _add_output(output, "build/soc", "where the files go")
     about = "write docs/isa.md and docs/regs.md"
     pages = commands.add_parser("docs", help=about, description=f"W{about[1:]}.")
     _add_output(pages.add_argument_group("output"), "docs", "where the pages go")
     return made
 
 
-def _add_hardware(group: argparse._ArgumentGroup) -> None:
+def _add_clock(group: argparse._ArgumentGroup, help: str) -> None:
+    group.add_argument("--clock", metavar="MHZ", type=_megahertz, help=help)
+
+
+def _add_hardware(group: argparse._ArgumentGroup, default: str, boards: bool) -> None:
     base = group.add_mutually_exclusive_group()
     presets = ", ".join(sorted(PRESETS))
-    base.add_argument("--preset", metavar="PRESET", help=f"{presets} (default: edge)")
-    base.add_argument(
-        "--board", metavar="BOARD", help=f"what stands for a board: {', '.join(sorted(BOARDS))}"
-    )
+    base.add_argument("--preset", metavar="PRESET", help=f"{presets} (default: {default})")
+    if boards:
+        known = ", ".join(sorted(BOARDS))
+        base.add_argument("--board", metavar="BOARD", help=f"what stands for a board: {known}")
     base.add_argument(
         "--from",
         dest="compiled",
@@ -120,13 +132,15 @@ def _add_output(group: argparse._ArgumentGroup, default: str, help: str) -> None
     )
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     if options.command == "docs":
         from hw.generate import docs  # all of the hardware: --help needs none of it
 
         for file in docs.write(options.output):
             print(file)
-        return
+        return 0
+    if options.command == "soc":
+        return _soc(options)
     choice = choose(
         named=options.preset,
         board=options.board,
@@ -135,6 +149,20 @@ def _run(options: argparse.Namespace) -> None:
         clock_mhz=options.clock,
     )
     _generate(choice, options.output, options.json)
+    return 0
+
+
+def _soc(options: argparse.Namespace) -> int:
+    about = board(options.board)
+    theirs = options.preset is not None or options.compiled is not None
+    choice = choose(
+        named=options.preset,
+        board=None if theirs else about.key,
+        compiled=options.compiled,
+        settings=options.settings,
+        clock_mhz=options.clock or about.hardware.clock_mhz,
+    )
+    return command.run(choice, options)
 
 
 def _generate(choice: Choice, directory: Path, as_json: bool) -> None:
@@ -157,14 +185,17 @@ def _tell(options: argparse.Namespace, sentence: object) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return the exit status: 0, or 2 where the request is at fault."""
+    """Run the command line; return the exit status: 0, or 2 where the request is at fault.
+
+    A bitstream that is too slow for its clock is a 1.
+    """
     made, told = parser(), sys.argv[1:] if arguments is None else arguments
     if not told:
         made.print_help(sys.stderr)
         return 2
     options = made.parse_args(told)
     try:
-        _run(options)
+        return _run(options)
     except ValueError as error:
         return _tell(options, error)
     except OSError as error:
@@ -172,7 +203,6 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(options, f"{place} cannot be used ({error.strerror}): name another --output")
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hw.contract.boards import BoardHardware, board_hardware
 from hw.contract.params import HwParams
 
 __all__ = ["BOARDS", "Board", "board"]
@@ -15,29 +16,36 @@ class Board:
 
     Attributes
     ----------
-    title : str
-        As people call it.
-    clock_mhz : float
-        Of the system, DRAM at twice that: LiteX's own for this board.
+    key : str
+        Its name in `hw.contract.boards`.
     dram : str
         LiteDRAM's module.
     loader : str
         Its name for ``openfpgaloader -b``.
-    place : tuple of str
-        What nextpnr-ecp5 is told of the device.
     make : callable
-        Its system, from the accelerator's parameters and the bits a second of its UART.
+        Its system, of `params`, `clock_mhz` and the `baud` of its UART.
     """
 
-    title: str
-    clock_mhz: float
+    key: str
     dram: str
     loader: str
-    place: tuple[str, ...]
-    make: Callable[["Board", HwParams, int], Any]
+    make: Callable[["Board", HwParams, float, int], Any]
+
+    @property
+    def hardware(self) -> BoardHardware:
+        """Its FPGA and clock."""
+        return board_hardware(self.key)
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """What nextpnr-ecp5 is told of its FPGA."""
+        family, size, *_ = self.hardware.part.lower().split("-")
+        kind = "" if family == "lfe5u" else f"{family.removeprefix('lfe5')}-"
+        device = f"--{kind}{size.replace('f', 'k')}"
+        return (device, "--package", self.hardware.package, "--speed", self.hardware.speed)
 
 
-def _ecpix5(about: Board, params: HwParams, baud: int) -> Any:
+def _ecpix5(about: Board, params: HwParams, clock_mhz: float, baud: int) -> Any:
     from litedram.phy import ECP5DDRPHY
     from liteeth.phy.ecp5rgmii import LiteEthPHYRGMII
     from litex.soc.cores.uart import UARTPHY
@@ -47,7 +55,7 @@ def _ecpix5(about: Board, params: HwParams, baud: int) -> Any:
     from hw.soc.memory import dram_module
     from hw.soc.soc import SpikeloomSoC
 
-    clock_hz = about.clock_mhz * 1e6
+    clock_hz = clock_mhz * 1e6
     platform = lambdaconcept_ecpix5.Platform(device="85F")
     crg: Any = _CRG(platform, clock_hz)
     phy: Any = ECP5DDRPHY(platform.request("ddram"), sys_clk_freq=clock_hz)
@@ -68,7 +76,7 @@ def _ecpix5(about: Board, params: HwParams, baud: int) -> Any:
     return soc
 
 
-def _orangecrab(about: Board, params: HwParams, baud: int) -> Any:
+def _orangecrab(about: Board, params: HwParams, clock_mhz: float, baud: int) -> Any:
     from litedram.phy import ECP5DDRPHY
     from litex.soc.cores.uart import UARTPHY
     from litex_boards.platforms import gsd_orangecrab
@@ -77,7 +85,7 @@ def _orangecrab(about: Board, params: HwParams, baud: int) -> Any:
     from hw.soc.memory import dram_module
     from hw.soc.soc import SpikeloomSoC
 
-    clock_hz = about.clock_mhz * 1e6
+    clock_hz = clock_mhz * 1e6
     platform = gsd_orangecrab.Platform(revision="0.2", device="85F")
     platform.add_extension(gsd_orangecrab.feather_serial)  # its USB has no core among the packages
     crg: Any = _CRGSDRAM(platform, clock_hz)
@@ -106,30 +114,19 @@ def _orangecrab(about: Board, params: HwParams, baud: int) -> Any:
 
 
 BOARDS = {
-    "ecpix5-85f": Board(
-        title="LambdaConcept ECPIX-5 85F",
-        clock_mhz=75.0,
-        dram="MT41K256M16",
-        loader="ecpix5",
-        place=("--um5g-85k", "--package", "CABGA554", "--speed", "8"),
-        make=_ecpix5,
-    ),
-    "orangecrab-85f": Board(
-        title="OrangeCrab 85F",
-        clock_mhz=48.0,
-        dram="MT41K256M16",
-        loader="orangeCrab",
-        place=("--85k", "--package", "CSFBGA285", "--speed", "8"),
-        make=_orangecrab,
-    ),
+    board.key: board
+    for board in (
+        Board(key="ecpix5-85f", dram="MT41K256M16", loader="ecpix5", make=_ecpix5),
+        Board(key="orangecrab-85f", dram="MT41K256M16", loader="orangeCrab", make=_orangecrab),
+    )
 }
 """By the name that a command takes."""
 
 
-def board(name: str) -> Board:
-    """Return the board called `name`; raises ValueError naming those that exist."""
+def board(key: str) -> Board:
+    """Return the board called `key`; raises ValueError naming those that exist."""
     try:
-        return BOARDS[name]
+        return BOARDS[key]
     except KeyError:
         known = ", ".join(sorted(BOARDS))
-        raise ValueError(f"board must be one of {known}, not {name!r}") from None
+        raise ValueError(f"board must be one of {known}, not {key!r}") from None

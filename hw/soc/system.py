@@ -1,0 +1,100 @@
+"""Writes the Verilog, the BIOS and the memory map of a board's system; a process of its own.
+
+``python -m hw.soc.system REQUEST`` writes into the directory it is started in. LiteX moves about,
+compiles the BIOS and names nets after the stack of whoever calls it: this way they are always the
+same.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from hw.contract.params import HwParams
+from hw.generate.emit import emit
+from hw.soc.boards import board
+
+__all__ = ["CONSTRAINTS", "MAPS", "NAME", "SOURCES", "BiosError", "write"]
+
+NAME = "spikeloom_soc"
+"""Of the top module and of most files."""
+MAPS = ("csr.csv", "csr.json")
+"""LiteX's memory map: regions, registers, constants."""
+SOURCES = ("VexRiscv_Lite.v", "spikeloom_top.v", f"{NAME}.v")
+"""Verilog, in the order in which it is read."""
+CONSTRAINTS = f"{NAME}.lpf"
+"""Pins and clocks."""
+
+# What LiteX dates, and signs with the commit of whatever repository it is started in.
+_DATED = re.compile(r"^.*(?:Date       :|LiteX sha1 :|[Aa]uto-[Gg]enerated by LiteX).*\n", re.M)
+_INITIAL = ("rom", "sram", "mem")
+
+
+class BiosError(RuntimeError):
+    """The system cannot be written; the message ends with the end of LiteX's log."""
+
+
+def write(key: str, params: HwParams, clock_mhz: float, baud: int, directory: Path) -> None:
+    """Write the system of a board into `directory`.
+
+    Raises
+    ------
+    BiosError
+        Where LiteX or the BIOS' compiler fails.
+    """
+    request = {"board": key, "params": params.as_dict(), "clock_mhz": clock_mhz, "baud": baud}
+    tools = Path(sys.executable).parent  # meson and ninja, and the python3 that knows LiteX
+    root = Path(__file__).resolve().parents[2]
+    environment = os.environ | {
+        "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONPATH": str(root),
+        "PYTHONHASHSEED": "0",
+        "SOURCE_DATE_EPOCH": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "hw.soc.system", json.dumps(request)],
+        cwd=directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    (directory / "litex.log").write_text(done.stdout)
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-10:])
+        raise BiosError(f"LiteX failed ({done.returncode}):\n{last}")
+
+
+def _write(request: dict) -> None:
+    from litex.soc.integration.builder import Builder
+    from pythondata_cpu_vexriscv import data_location
+
+    here = Path.cwd()
+    params = HwParams.from_dict(request["params"])
+    about = board(request["board"])
+    soc = about.make(about, params, request["clock_mhz"], request["baud"])
+    builder = Builder(soc, output_dir="litex", compile_gateware=False, bios_console="lite")
+    builder.build(build_name=NAME)
+    emit(params, here)
+    shutil.copy(Path(data_location) / SOURCES[0], here)
+    made = here / "litex"
+    for name in MAPS:
+        _copy(made / name, here)
+    _copy(made / "gateware" / SOURCES[-1], here)
+    _copy(made / "gateware" / CONSTRAINTS, here)
+    for memory in _INITIAL:
+        shutil.copy(made / "gateware" / f"{NAME}_{memory}.init", here)
+    shutil.copy(made / "software" / "bios" / "bios.bin", here)
+    shutil.rmtree(made)
+
+
+def _copy(file: Path, directory: Path) -> None:
+    (directory / file.name).write_text(_DATED.sub("", file.read_text()))
+
+
+if __name__ == "__main__":
+    _write(json.loads(sys.argv[1]))
