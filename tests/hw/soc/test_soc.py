@@ -172,4 +172,4 @@ def test_the_memory_port_may_be_wider_than_the_dram():
     about = board("ecpix5-85f")
     wide = replace(preset("test"), banks=8, axi_data_width=128)
     soc = about.make(about, wide, about.hardware.clock_mhz, 1_000_000)
-    assert soc.dram_port.data_width == 128
+    assert soc.accelerator.memory.data_width == 128
