@@ -11,6 +11,7 @@ from spikeloom.board.words import WordTransport
 __all__ = ["LitexServer"]
 
 _MOST_WORDS = 255  # of one Etherbone record
+_ADDRESS_BITS = 32
 
 
 class LitexServer(WordTransport):
@@ -44,7 +45,8 @@ class LitexServer(WordTransport):
                     )
                 return packet
 
-        self._client = Client(host=host, port=port, csr_data_width=32, csr_bus_address_width=32)
+        self._client = Client(host=host, port=port)
+        self._client.csr_bus_address_width = _ADDRESS_BITS  # LiteX sets it in some cases only
         try:
             self._client.open()
         except OSError as error:
