@@ -69,6 +69,7 @@ ROOMS = {
         "device",
         "functional",
         "rtl",
+        "system",
         "cycle",
         "devices",
         "runs",

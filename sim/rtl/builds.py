@@ -11,7 +11,7 @@ from sim.device import IDEAL
 from sim.rtl.memories import controller, controller_content
 from sim.rtl.verilog import Build, Design, build
 
-__all__ = ["BUILD_ROOT", "build_accelerator", "build_bench", "build_memory"]
+__all__ = ["BUILD_ROOT", "build_accelerator", "build_bench", "build_memory", "rtl_sources"]
 
 BUILD_ROOT = builds("verilator")
 """Where builds are kept."""
@@ -60,10 +60,10 @@ def _hardware(params: HwParams) -> tuple[Callable[[Path], Iterable[Path]], dict[
 
         return [path for path in emit_verilog(params, directory) if path.suffix == ".v"]
 
-    return emit, {"params": params.as_dict(), "hw": digest(_rtl_sources())}
+    return emit, {"params": params.as_dict(), "hw": digest(rtl_sources())}
 
 
-def _rtl_sources() -> Iterable[Path]:
+def rtl_sources() -> Iterable[Path]:
     """Return the files that the accelerator's Verilog is made of: all of `hw` but systems."""
     package = SOURCES / "hw"
     found = (path.relative_to(package) for path in package.rglob("*.py"))

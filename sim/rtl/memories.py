@@ -9,20 +9,22 @@ from golden.console.version import digest
 from hw.contract.params import HwParams
 from sim.errors import ToolError
 
-__all__ = ["CONTROLLER", "controller", "controller_content"]
+__all__ = ["CONTROLLER", "PACKAGES", "controller", "controller_content", "require_litex"]
 
 CONTROLLER = "litedram_controller"
 """Name of the Verilog module, as `hw.soc.memory` has it."""
 
-_PACKAGES = ("litedram", "litex", "migen")
+PACKAGES = ("litedram", "litex", "migen")
+"""What LiteX's systems are made with."""
+_DDR3 = "the memory litedram-ddr3"
 _FILES = [SOURCES / "hw" / "soc" / name for name in ("memory.py", "dram_port.py")]
 
 
-def _require() -> None:
-    if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
+def require_litex(what: str) -> None:
+    """Raise ToolError, with what to install, where LiteX is missing and `what` needs it."""
+    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise ToolError(
-            f"the memory litedram-ddr3 needs the Python package {missing[0]}: "
-            "pip install 'spikeloom[soc]'"
+            f"{what} needs the Python package {missing[0]}: pip install 'spikeloom[soc]'"
         )
 
 
@@ -34,7 +36,7 @@ def controller(params: HwParams, directory: Path, *, data: bool) -> Path:
     ToolError
         Where LiteDRAM is missing.
     """
-    _require()
+    require_litex(_DDR3)
     from hw.soc.memory import DDR3, controller_verilog
 
     return controller_verilog(
@@ -48,9 +50,9 @@ def controller(params: HwParams, directory: Path, *, data: bool) -> Path:
 
 def controller_content(params: HwParams) -> dict[str, object]:
     """Return what stands for the controller in a cache's key; raises as `controller` does."""
-    _require()
+    require_litex(_DDR3)
     return {
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "sources": digest(_FILES),
         "widths": [params.axi_data_width, params.axi_addr_width],
     }

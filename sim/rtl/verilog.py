@@ -56,6 +56,8 @@ class Design:
         Of the top module.
     waves : bool
         Whether it can record waves; slower.
+    main : Path or None
+        C++ with a `main` that drives class `Vtop`; by default cocotb does.
     """
 
     toplevel: str
@@ -64,6 +66,7 @@ class Design:
     signals: Sequence[str]
     parameters: Mapping[str, int]
     waves: bool = False
+    main: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -206,10 +209,14 @@ def _first_line(*command: str) -> str:
 def _verilator_arguments(design: Design) -> list[str]:
     from cocotb_tools import config
 
-    # -rdynamic: Python finds the memory's functions in the executable (sim.rtl.bench.memory).
-    link = f"-Wl,-rpath,{config.libs_dir} -L{config.libs_dir} -lcocotbvpi_verilator -rdynamic"
-    arguments = ["--cc", "--exe", "--vpi", "--prefix", "Vtop", "--timescale", "1ns/1ps", "-O3"]
-    arguments += ["--top-module", design.toplevel, "-o", design.toplevel, "-LDFLAGS", link]
+    cocotb = design.main is None
+    arguments = ["--cc", "--exe", *(["--vpi"] if cocotb else [])]
+    arguments += ["--prefix", "Vtop", "--timescale", "1ns/1ps", "-O3"]
+    arguments += ["--top-module", design.toplevel, "-o", design.toplevel]
+    if cocotb:
+        # -rdynamic: Python finds the memory's functions in the executable (sim.rtl.bench.memory).
+        link = f"-Wl,-rpath,{config.libs_dir} -L{config.libs_dir} -lcocotbvpi_verilator -rdynamic"
+        arguments += ["-LDFLAGS", link]
     # Registers have initial values and the source has no assertions, so these cost only speed.
     arguments += ["--x-assign", "fast", "--x-initial", "fast", "--no-assert"]
     # Lint is a test of its own; another Verilator's new warning must not stop a run.
@@ -217,7 +224,10 @@ def _verilator_arguments(design: Design) -> list[str]:
     arguments += [f"-G{name}={value}" for name, value in design.parameters.items()]
     if design.waves:
         arguments += [f"--trace-{wave_format()}", "--trace-structs"]
-    return [*arguments, str(config.share_dir / "lib" / "verilator" / "verilator.cpp")]
+    return [
+        *arguments,
+        str(design.main or config.share_dir / "lib" / "verilator" / "verilator.cpp"),
+    ]
 
 
 def _make_arguments(design: Design) -> list[str]:
