@@ -16,7 +16,7 @@ from litex.soc.interconnect.axi import AXIInterface
 from migen import Array, Cat, ClockDomain, If, Record, Signal
 from migen.fhdl.verilog import convert
 
-from hw.memory.port import CLIENT_WIDTH
+from hw.memory.port import AXI_ID_WIDTH
 from hw.soc.dram_port import Block, DramPort
 
 __all__ = ["CONTROLLER", "DDR3", "Dram", "controller_verilog", "dram_module", "phy_settings"]
@@ -193,7 +193,7 @@ class _Controller(Block):
         )
         self.chip = _Chip(pins, chip, settings)
         self.axi = AXIInterface(
-            data_width=data_width, address_width=address_width, id_width=CLIENT_WIDTH
+            data_width=data_width, address_width=address_width, id_width=AXI_ID_WIDTH
         )
         self.port = DramPort(self.axi, self.core.crossbar)
 

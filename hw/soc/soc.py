@@ -18,7 +18,7 @@ from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
 from hw.contract.regs import ADDR_WIDTH
 from hw.generate.emit import TOP
-from hw.memory.port import CLIENT_WIDTH
+from hw.memory.port import AXI_ID_WIDTH
 from hw.soc.dram_port import DramPort
 
 __all__ = ["REGISTERS_BASE", "Accelerator", "SpikeloomSoC"]
@@ -75,7 +75,7 @@ class Accelerator(LiteXModule):
         self.memory = AXIInterface(
             data_width=params.axi_data_width,
             address_width=params.axi_addr_width,
-            id_width=CLIENT_WIDTH,
+            id_width=AXI_ID_WIDTH,
         )
         self.ev = EventManager()
         self.ev.done = EventSourceLevel(description="A program ended.")

@@ -107,9 +107,22 @@ def test_data_pins_go_both_ways(systems, name):
 def test_the_instance_connects_each_port_of_the_generated_verilog(systems, name, tmp_path):
     emitted = emit(preset("test"), tmp_path)[0].read_text()
     head = emitted[emitted.index("module spikeloom_top (") :].split(");", 1)[0]
-    ports = set(re.findall(r"(?:input|output)\s+(?:wire|reg)?\s*(?:\[\d+:0\])?\s*(\w+)", head))
-    instance = systems(name)[0].split("spikeloom_top spikeloom_top(", 1)[1].split(");", 1)[0]
-    assert set(re.findall(r"\.(\w+)\s*\(", instance)) == ports
+    port = re.compile(r"(?:input|output)\s+(?:wire|reg)?\s*(?:\[(\d+):0\])?\s*(\w+)")
+    ports = {found: int(high or 0) + 1 for high, found in port.findall(head)}
+    verilog = systems(name)[0]
+    instance = verilog.split("spikeloom_top spikeloom_top(", 1)[1].split(");", 1)[0]
+    net = re.compile(r"\.(\w+)\s*\((\w+)(?:\[(\d+):0\])?\)")
+    connected = {
+        found: int(high) + 1 if high else width_of(verilog, to)
+        for found, to, high in net.findall(instance)
+    }
+    assert connected == ports
+
+
+def width_of(verilog, net):
+    """Return the bits of a net of a module."""
+    declared = re.search(rf"^\s*(?:wire|reg)\s+(?:\[(\d+):0\])?\s*{net}\b", verilog, re.M)
+    return int(declared[1] or 0) + 1
 
 
 @pytest.mark.parametrize(
