@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from hw.contract.boards import BOARDS
 from hw.contract.presets import PRESETS
+from hw.generate.ask import BenchRefused, bench_files
 from hw.generate.choice import SETTINGS, Choice, choose
 from hw.generate.version import project_version
 from hw.soc import command
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     _add_clock(output, "that constraints ask for (default: the board's, or 100)")
     _add_output(output, "build/rtl", "where the files go")
     output.add_argument("--json", action="store_true", help="print parameters and fingerprint")
+    _add_bench(generate.add_argument_group("self-checking bench"))
     about = "put an accelerator onto a board: a system on a chip, and its bitstream"
     system = commands.add_parser("soc", help=about, description=command.DESCRIPTION)
     hardware = system.add_argument_group("hardware")
@@ -111,6 +113,23 @@ def _add_hardware(group: argparse._ArgumentGroup, default: str, boards: bool) ->
     )
 
 
+def _add_bench(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--bench",
+        metavar="LAYER",
+        nargs="?",
+        const="",
+        help="also a bench in plain Verilog that runs layers, such as mlp0 or attn0,mlp0, and "
+        "holds what they give against the golden model (default: those of --from, or mlp0)",
+    )
+    group.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="the layer's, as of python -m sim testbench (default: stories260k, or random weights "
+        "of its shapes where it is not there)",
+    )
+
+
 def _megahertz(text: str) -> float:
     try:
         value = float(text)
@@ -148,7 +167,13 @@ def _run(options: argparse.Namespace) -> int:
         settings=options.settings,
         clock_mhz=options.clock,
     )
-    _generate(choice, options.output, options.json)
+    if options.model is not None and options.bench is None:
+        raise ValueError("--model is of a bench: ask for one with --bench")
+    files = []
+    if options.bench is not None:
+        # Golden's numbers are made in a process of their own: hardware imports nothing of golden.
+        files = bench_files(choice, options.output, options.bench or None, options.model)
+    _generate(choice, options.output, options.json, files)
     return 0
 
 
@@ -165,7 +190,7 @@ def _soc(options: argparse.Namespace) -> int:
     return command.run(choice, options)
 
 
-def _generate(choice: Choice, directory: Path, as_json: bool) -> None:
+def _generate(choice: Choice, directory: Path, as_json: bool, further: list[Path]) -> None:
     from hw.generate.emit import describe
     from hw.generate.package import package
 
@@ -173,7 +198,7 @@ def _generate(choice: Choice, directory: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(describe(choice.params), indent=2))
         return
-    for file in files:
+    for file in [*files, *further]:
         print(file)
     print(f"hardware: {choice.origin}, {choice.clock_mhz:g} MHz")
     print(f"fingerprint: {choice.fingerprint}")
@@ -201,6 +226,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         place = error.filename or options.output
         return _tell(options, f"{place} cannot be used ({error.strerror}): name another --output")
+    except BenchRefused as refused:
+        return refused.status
     except KeyboardInterrupt:
         return 130
 

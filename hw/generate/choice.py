@@ -36,12 +36,15 @@ class Choice:
         That constraints ask for.
     board : BoardHardware or None
         What it is for, where that is known.
+    layers : Path or None
+        A compiled directory of layers that runs on it as it is, where one was named.
     """
 
     params: HwParams
     origin: str
     clock_mhz: float
     board: BoardHardware | None
+    layers: Path | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -76,8 +79,11 @@ def choose(
         In one sentence, where a name is not known, a value not one, or a directory not compiled.
     """
     of = None if board is None else board_hardware(board)
+    layers = None
     if compiled is not None:
-        base, origin = _compiled_for(compiled), f"the program in {compiled.resolve().name}"
+        base, kind = _compiled_for(compiled)
+        origin = f"the program in {compiled.resolve().name}"
+        layers = compiled if kind == "layers" and not settings else None
     elif of is not None:
         base, origin = of.params, f"board {board}"
     else:
@@ -87,7 +93,7 @@ def choose(
         base = replace(base, **dict(_setting(text) for text in settings))
         origin = f"{origin}, {', '.join(settings)}"
     clock = clock_mhz or (of.clock_mhz if of else _CLOCK_MHZ)
-    return Choice(params=base, origin=origin, clock_mhz=clock, board=of)
+    return Choice(params=base, origin=origin, clock_mhz=clock, board=of, layers=layers)
 
 
 def settings_between(params: HwParams, base: HwParams) -> list[str]:
@@ -122,8 +128,8 @@ def _setting(text: str) -> tuple[str, Any]:
         raise ValueError(f"{name} must be {wanted}, not {value!r}") from None
 
 
-def _compiled_for(directory: Path) -> HwParams:
-    """Return the hardware that a compiled directory is for, from its manifest."""
+def _compiled_for(directory: Path) -> tuple[HwParams, str]:
+    """Return the hardware that a compiled directory is for, and its kind, from its manifest."""
     file = directory / MANIFEST
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
@@ -135,7 +141,7 @@ def _compiled_for(directory: Path) -> HwParams:
         raise ValueError(f"{file} cannot be read ({error}): build the model again") from None
     try:
         params = HwParams.from_dict(manifest["params"])
-        own = manifest["fingerprint"]
+        own, kind = manifest["fingerprint"], manifest["kind"]
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{file} does not say which hardware it is for ({error!r}): build the model again"
@@ -145,4 +151,4 @@ def _compiled_for(directory: Path) -> HwParams:
             f"{directory} is compiled for hardware {own}, but this version makes "
             f"{fingerprint(params)} of its parameters: build the model again"
         )
-    return params
+    return params, kind

@@ -20,7 +20,7 @@ from sim.check.activations import default_prompt, prompt_vectors
 from sim.check.expected import Expected, expect
 from sim.check.origin import checkpoint_of, load_checkpoint, recipe_of
 
-__all__ = ["Case", "of_directory", "of_layers"]
+__all__ = ["Case", "of_checkpoint", "of_directory", "of_layers"]
 
 Say = Callable[[str], None]
 
@@ -93,6 +93,38 @@ def of_layers(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     checkpoint = load_checkpoint(model, say)
+    return of_checkpoint(
+        checkpoint,
+        layers,
+        params=params,
+        recipe=recipe,
+        coding=coding,
+        rows=rows,
+        prompt=prompt,
+        tokens=tokens,
+        directory=directory,
+        say=say,
+    )
+
+
+def of_checkpoint(
+    checkpoint: Checkpoint,
+    layers: list[str],
+    *,
+    params: HwParams,
+    recipe: Recipe,
+    coding: str,
+    rows: str | None,
+    prompt: Prompt | None,
+    tokens: int | None,
+    directory: Callable[[str, int], Path],
+    say: Say,
+    weights: dict[str, object] | None = None,
+) -> Case:
+    """Compile layers of a checkpoint that is at hand for a prompt; else as `of_layers`.
+
+    `weights` is what the manifest says of them where they are not real ones.
+    """
     folded = _fold(checkpoint, recipe, say)
     stages = lower.lower(folded.config, layers, recipe, rows)
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
@@ -111,6 +143,7 @@ def of_layers(
         coding=coding,
         tokens=tokens,
         rows=rows,
+        weights=weights,
         prepared=folded,
     )
     return _case(linear, compiled, vectors, prompt, say)

@@ -32,6 +32,11 @@ otherwise of cycles, counters, joules, tokens and outputs, and by how much. What
 not know is left out. Exit status: 0 where the results are the same, 1 where they differ, 2 where
 the request is at fault."""
 
+_TESTBENCH = """\
+Writes a self-checking bench in plain Verilog beside an accelerator's (docs/verilog.md): memory with
+a compiled layer and the vectors that reach it, the register writes that start it, and the words
+that the golden model says must be there at the end. `python -m hw generate --bench` calls it."""
+
 _PLACE = "build/sim/MODEL/LAYER/PRESET-CODING-RECIPE-DEVICE, numbered where another request has it"
 
 _SWEEP = """\
@@ -51,6 +56,7 @@ def parser() -> Parser:
     _add_diverge(made)
     _add_compare(made)
     _add_sweep(made)
+    _add_testbench(made)
     return made
 
 
@@ -171,6 +177,26 @@ def _add_sweep(made: Parser) -> None:
     either.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is there")
     _add_memory(command)
     add_output(command, "where the sweep goes (default: build/sweep/MODEL/LAYER)")
+    add_json(command)
+
+
+def _add_testbench(made: Parser) -> None:
+    command = made.add_command("testbench", "write a layer as a bench in Verilog", _TESTBENCH)
+    own = "(default: stories260k, or random weights of its shapes where it is not there)"
+    command.add_model(f"{MODEL}, or synthetic {own}", required=False)
+    add_recipe(command, default=None)
+    _add_layer(command, "(default: mlp0)")
+    add_preset(command, "test")
+    add_coding(command)
+    command.group("hardware").add_argument(
+        "--hardware",
+        metavar="FILE",
+        type=Path,
+        help="its parameters, in place of a preset: spikeloom_top.json of python -m hw generate",
+    )
+    add_prompt(command, "whose last tokens' vectors are taken")
+    _add_compiled(command)
+    add_output(command, "where the files go (default: build/rtl)")
     add_json(command)
 
 

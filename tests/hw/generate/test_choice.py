@@ -14,7 +14,8 @@ from hw.generate.choice import MANIFEST, SETTINGS, choose, settings_between
 def compiled(directory, params, **other):
     """Write the manifest of a program for `params`, as the compiler does, and return its place."""
     directory.mkdir(exist_ok=True)
-    manifest = {"params": params.as_dict(), "fingerprint": fingerprint(params)} | other
+    manifest = {"params": params.as_dict(), "fingerprint": fingerprint(params), "kind": "model"}
+    manifest |= other
     (directory / MANIFEST).write_text(json.dumps(manifest))
     return directory
 

@@ -1,0 +1,65 @@
+"""Asks the simulators for a bench: the one place from which hardware reaches golden's numbers.
+
+It is a process of its own, by its command line, so that hardware imports nothing of its siblings.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from hw.contract.fingerprint import fingerprint
+from hw.generate.choice import Choice
+
+__all__ = ["BenchRefused", "bench_files"]
+
+
+class BenchRefused(Exception):
+    """The bench was not written; why, the other command has said."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def bench_files(
+    choice: Choice, directory: Path, layer: str | None, model: str | None
+) -> list[Path]:
+    """Write the bench of a layer for the hardware of `choice` into `directory`.
+
+    Parameters
+    ----------
+    choice : Choice
+        The hardware.
+    directory : Path
+        Where the files go.
+    layer : str or None
+        What it runs; None for the layers of `choice.layers`, or else the default.
+    model : str or None
+        Whose.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    BenchRefused
+        Where the request cannot be met, with the command's exit status.
+    """
+    with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
+        if choice.layers is not None and layer is None:
+            of = ["--compiled", str(choice.layers)]
+        else:
+            hardware = Path(scratch) / "hardware.json"
+            about = {"params": choice.params.as_dict(), "fingerprint": fingerprint(choice.params)}
+            hardware.write_text(json.dumps(about))
+            of = ["--hardware", str(hardware), *(["--layer", layer] if layer else [])]
+        command = [sys.executable, "-m", "sim", "testbench", *of, "--json", "-o", str(directory)]
+        command += ["--model", model] if model else []
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise BenchRefused(done.returncode)
+    return [Path(file) for file in json.loads(done.stdout)["files"]]
