@@ -37,6 +37,7 @@ def text() -> str:
     own = {
         "REGISTERS_BYTES": (1 << regs.ADDR_WIDTH, "of the register port's addresses"),
         "REGISTERS_VERSION": (regs.VERSION, "of register VERSION"),
+        "COUNTERS": (len(regs.COUNTERS), "counters of 64 bits, from CYCLES_LOW on"),
         "IRQ_ENDED": (1, "in IRQ_ENABLE and IRQ_STATUS"),
     }
     lines = [
@@ -56,6 +57,11 @@ def text() -> str:
             "Bits 7:0 of FAULT_ID, for a read",
             "CLIENT",
             {name.upper(): index for index, name in enumerate(READ_CLIENTS)},
+        ),
+        *_enumeration(
+            "Counters, in the order of their registers",
+            "COUNTER",
+            {name.upper(): index for index, name in enumerate(regs.COUNTERS)},
         ),
         "#endif",
     ]

@@ -4,7 +4,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,6 +39,8 @@ class Served:
         The memory's.
     build : Build, optional
         Of `sim.rtl.builds.build_bench`; by default that of the parameters.
+    say : callable
+        Is told where the build takes its time.
     failing_reads, failing_writes : sequence of (first, end)
         Addresses that answer with SLVERR.
 
@@ -57,10 +59,11 @@ class Served:
         *,
         timing: Timing = Timing(),  # noqa: B008 - frozen
         build: Build | None = None,
+        say: Callable[[str], None] = lambda _doing: None,
         failing_reads: Sequence[tuple[int, int]] = (),
         failing_writes: Sequence[tuple[int, int]] = (),
     ) -> None:
-        self._build = build or build_bench(params, memory=timing.memory)
+        self._build = build or build_bench(params, memory=timing.memory, say=say)
         self._settings = {
             "memory_bytes": memory_bytes,
             "word_bytes": params.axi_bytes,

@@ -75,7 +75,13 @@ def is_simulated(way: str) -> bool:
     return way == SIMULATION
 
 
-def open_transport(way: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
+def open_transport(
+    way: str,
+    bases: Bases,
+    params: HwParams,
+    memory_bytes: int,
+    say: Callable[[str], None] = lambda _doing: None,
+) -> Transport:
     """Open the transport that `way` names.
 
     Parameters
@@ -88,6 +94,8 @@ def open_transport(way: str, bases: Bases, params: HwParams, memory_bytes: int) 
         The hardware, for a simulation of it.
     memory_bytes : int
         Of a simulation's memory.
+    say : callable
+        Is told where a simulation has to be built.
 
     Raises
     ------
@@ -100,13 +108,11 @@ def open_transport(way: str, bases: Bases, params: HwParams, memory_bytes: int) 
     if kind not in WAYS or (kind == SIMULATION) == bool(rest):
         forms = "; ".join(WAYS.values())
         raise ValueError(f"the transport must be one of {forms}; not {way!r}")
+    if kind == SIMULATION:
+        from spikeloom.board.simulation import Simulation
+
+        return Simulation(params, memory_bytes, say=say)
     return _OPENERS[kind](rest, bases, params, memory_bytes)
-
-
-def _simulation(_: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
-    from spikeloom.board.simulation import Simulation
-
-    return Simulation(params, memory_bytes)
 
 
 def _uartbone(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
@@ -165,7 +171,6 @@ def _number(text: str, what: str) -> int:
 
 
 _OPENERS: dict[str, Callable[[str, Bases, HwParams, int], Transport]] = {
-    SIMULATION: _simulation,
     "uartbone": _uartbone,
     "litex": _litex,
     "uio": _uio,

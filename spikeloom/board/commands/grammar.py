@@ -28,6 +28,11 @@ _COUNTERS = """\
 Prints what a board is and what it counted in its last run, or in the one that is under way. Nothing
 on the board changes."""
 
+_DRIVER = """\
+Writes spikeloom.h, spikeloom.c and spikeloom_regs.h: identify, test memory, load, start, poll,
+abort and counters in C99, without an operating system; the caller says how registers and memory are
+reached."""
+
 
 def parser() -> Parser:
     """Return the parser of all commands."""
@@ -69,6 +74,9 @@ def parser() -> Parser:
     command = made.add_command("counters", "print what a board counted", _COUNTERS)
     _add_way(command)
     add_json(command)
+
+    command = made.add_command("driver", "write the same driver as a C library", _DRIVER)
+    add_output(command, "where its three files go", required=True)
     return made
 
 

@@ -38,6 +38,7 @@ class Connection:
         progress: Callable[[int, int], None],
     ) -> None:
         self._options, self._stack = options, stack
+        self._say = say
         self._told = {"say": say, "progress": progress, "patience": options.patience}
         if options.patience <= 0:
             raise ValueError(f"--patience must be above 0 seconds, not {options.patience:g}")
@@ -51,7 +52,7 @@ class Connection:
             way = self._options.transport
             hardware = params or preset(SIMULATED_PRESET)
             transport = self._stack.enter_context(
-                open_transport(way, self._bases, hardware, memory_bytes)
+                open_transport(way, self._bases, hardware, memory_bytes, self._say)
             )
             self._board = self._stack.enter_context(Board(transport, **self._told))
         return self._board

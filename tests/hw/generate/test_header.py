@@ -4,7 +4,16 @@ import subprocess
 
 import pytest
 
-from hw.contract.regs import ADDR_WIDTH, REGISTERS, VERSION, Control, Error, FaultKind, Status
+from hw.contract.regs import (
+    ADDR_WIDTH,
+    COUNTERS,
+    REGISTERS,
+    VERSION,
+    Control,
+    Error,
+    FaultKind,
+    Status,
+)
 from hw.generate.header import HEADER, text, write
 from hw.memory.port import READ_CLIENTS
 
@@ -36,6 +45,8 @@ def test_every_constant_is_the_contracts(constants):
     expected |= {f"SPIKELOOM_CLIENT_{name.upper()}": i for i, name in enumerate(READ_CLIENTS)}
     expected["SPIKELOOM_REGISTERS_BYTES"] = 1 << ADDR_WIDTH
     expected["SPIKELOOM_REGISTERS_VERSION"] = VERSION
+    expected |= {f"SPIKELOOM_COUNTER_{name.upper()}": i for i, name in enumerate(COUNTERS)}
+    expected["SPIKELOOM_COUNTERS"] = len(COUNTERS)
     expected["SPIKELOOM_IRQ_ENDED"] = 1
     assert constants == expected
 
