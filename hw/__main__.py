@@ -16,7 +16,6 @@ from hw.generate.ask import BenchRefused, bench_files
 from hw.generate.choice import SETTINGS, Choice, choose
 from hw.generate.version import project_version
 from hw.soc import command
-from hw.soc.boards import board
 
 __all__ = ["main", "parser"]
 
@@ -72,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     system = commands.add_parser("soc", help=about, description=command.DESCRIPTION)
     hardware = system.add_argument_group("hardware")
     hardware.add_argument(
-        "--board", metavar="BOARD", required=True, help=f"for which: {command.board_names()}"
+        "--board", metavar="BOARD", required=True, help=f"for which: {', '.join(command.NAMES)}"
     )
     _add_hardware(hardware, "the board's own", boards=False)
     output = system.add_argument_group("output")
@@ -178,14 +177,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _soc(options: argparse.Namespace) -> int:
-    about = board(options.board)
+    about = command.known(options.board)
     theirs = options.preset is not None or options.compiled is not None
     choice = choose(
         named=options.preset,
-        board=None if theirs else about.key,
+        board=None if theirs else options.board,
         compiled=options.compiled,
         settings=options.settings,
-        clock_mhz=options.clock or about.hardware.clock_mhz,
+        clock_mhz=options.clock or about.clock_mhz,
     )
     return command.run(choice, options)
 

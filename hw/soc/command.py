@@ -1,17 +1,22 @@
-"""``python -m hw soc``: a bitstream for a board."""
+"""``python -m hw soc``: a bitstream for a board, or scripts for one whose tools are not open."""
 
 import argparse
 import sys
 
+from hw.contract.boards import BoardHardware, board_hardware
 from hw.generate.choice import Choice
-from hw.soc.boards import BOARDS, board
+from hw.soc.boards import BOARDS
 
-__all__ = ["BAUD", "DESCRIPTION", "STAGES", "add_options", "board_names", "run"]
+__all__ = ["BAUD", "DESCRIPTION", "NAMES", "STAGES", "add_options", "known", "run"]
 
 DESCRIPTION = """\
 Puts an accelerator onto a board: a LiteX system with its DRAM controller and a bridge to the host,
 synthesized, placed and routed, as a bitstream with a report of its timing (docs/soc.md). Takes an
-hour and more; what was interrupted goes on where a stage ended."""
+hour and more; what was interrupted goes on where a stage ended. For the KV260 it writes what
+Vivado, Linux and PYNQ take."""
+_ZYNQ = "kv260"
+NAMES = tuple(sorted([*BOARDS, _ZYNQ]))
+"""Boards that it knows."""
 STAGES = ("system", "netlist", "routed", "bitstream")
 """In order: each is a directory of the output."""
 BAUD = 1_000_000
@@ -43,20 +48,28 @@ def add_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def board_names() -> str:
-    """Return the boards there are, for help."""
-    return ", ".join(sorted(BOARDS))
+def known(name: str) -> BoardHardware:
+    """Return what stands for a board; raises ValueError naming those that there are."""
+    if name not in NAMES:
+        raise ValueError(f"board must be one of {', '.join(NAMES)}, not {name!r}")
+    return board_hardware(name)
 
 
 def run(choice: Choice, options: argparse.Namespace) -> int:
     """Build what was asked for; return the exit status: 1 where it is too slow for its clock."""
     from hw.generate.yosys import YosysError
-    from hw.soc import report
+    from hw.soc import report, zynq
     from hw.soc.build import PlacerError, Request, build
     from hw.soc.system import BiosError
 
+    if options.board == _ZYNQ:
+        for file in zynq.write(choice, options.output):
+            print(file)
+        print(f"fingerprint: {choice.fingerprint}")
+        print("Nobody has run these files: README.md says how they are meant.")
+        return 0
     request = Request(
-        board=board(options.board),
+        board=BOARDS[options.board],
         params=choice.params,
         origin=choice.origin,
         clock_mhz=choice.clock_mhz,
