@@ -184,6 +184,8 @@ def build(
         shutil.copy(packed / file.name, file)
         result["bitstream"] = report.bitstream(file)
         result["load"] = f"openfpgaloader -b {request.board.loader} {file}"
+        way = f"uartbone:/dev/ttyUSB1@{request.baud} --csr {directory / MAPS[-1]}"
+        result["talk"] = f"python -m spikeloom.board selftest --transport {way}"
     result["minutes"] = {name: round(spent / 60, 1) for name, spent in seconds.items()}
     result["tools"] = tools
     report.write(result, directory)

@@ -122,7 +122,7 @@ def text(result: dict[str, Any]) -> str:
         lines += ["", f"{about['file']}: {about['bytes']} bytes, sha256 {about['sha256']}"]
         if not meets_timing(result):
             lines.append("It is too slow for its clock: do not load it; build it with --clock MHZ")
-        lines.append(f"load it: {result['load']}")
+        lines += [f"load it: {result['load']}", f"talk to it: {result['talk']}"]
     return "\n".join(lines) + "\n"
 
 
