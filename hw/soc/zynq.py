@@ -25,7 +25,7 @@ MEMORY_BYTES = 0x3000_0000
 
 _NEVER_RUN = "Never run: neither Vivado nor a KV260 was at hand."
 _TEMPLATES = Path(__file__).parent / "templates"
-_FILES = ("block_design.tcl", "overlay.py", "spikeloom.dtsi", "README.md")
+_FILES = ("block_design.tcl", "overlay.py", "device_tree.dtsi", "README.md")
 _MASTERS = ("M_AXI",)  # each takes a high-performance port of the processor's
 
 

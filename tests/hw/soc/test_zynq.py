@@ -119,7 +119,7 @@ def test_the_block_compiles_with_the_accelerator_in_it(files, tmp_path):
 
 
 def test_all_say_that_nobody_has_run_them(files):
-    for name in ("spikeloom_zynq.v", "block_design.tcl", "overlay.py", "spikeloom.dtsi"):
+    for name in ("spikeloom_zynq.v", "block_design.tcl", "overlay.py", "device_tree.dtsi"):
         assert "Never run" in (files / name).read_text().splitlines()[0], name
     assert "Nobody has run any of this" in (files / "README.md").read_text()
 
@@ -139,7 +139,7 @@ def test_the_overlay_s_script_knows_the_fingerprint(files):
 
 
 def test_memory_is_reserved_once_and_named_everywhere_alike(files):
-    tree = (files / "spikeloom.dtsi").read_text()
+    tree = (files / "device_tree.dtsi").read_text()
     assert f"reg = <0x0 {zynq.MEMORY_BASE:#x} 0x0 {zynq.MEMORY_BYTES:#x}>;" in tree
     assert f"spikeloom@{zynq.MEMORY_BASE:x}" in tree
     assert tree.count("{") == tree.count("}")
