@@ -143,7 +143,9 @@ def build(
         say(f"{steps.index(name) + 1}/{len(steps)} {name}: {done} {_duration(seconds[name])}")
 
     system, netlist, routed, packed = (directory / name for name in STAGES)
-    run("system", _system_inputs(request), lambda to: _system(request, to))
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "litex.log"
+    run("system", _system_inputs(request), lambda to: _system(request, to, log))
     for name in MAPS:
         shutil.copy(system / name, directory)
     result: dict[str, object] = report.begin(
@@ -205,8 +207,8 @@ def _system_inputs(request: Request) -> dict[str, object]:
     }
 
 
-def _system(request: Request, to: Path) -> None:
-    write(request.board.key, request.params, request.clock_mhz, request.baud, to)
+def _system(request: Request, to: Path, log: Path) -> None:
+    write(request.board.key, request.params, request.clock_mhz, request.baud, to, log)
 
 
 def _synthesize(system: Path, to: Path) -> None:

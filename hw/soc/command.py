@@ -23,6 +23,9 @@ BAUD = 1_000_000
 """Bits a second of the UART, where nothing else is asked for."""
 
 
+_SLOWEST_MHZ, _FASTEST_MHZ = 25, 200  # the DRAM has twice as many, and an ECP5's PLL 400 at most
+
+
 def add_options(group: argparse._ArgumentGroup) -> None:
     """Add what only this command has."""
     group.add_argument(
@@ -68,6 +71,10 @@ def run(choice: Choice, options: argparse.Namespace) -> int:
         print(f"fingerprint: {choice.fingerprint}")
         print("Nobody has run these files: README.md says how they are meant.")
         return 0
+    if not _SLOWEST_MHZ <= choice.clock_mhz <= _FASTEST_MHZ:
+        raise ValueError(
+            f"the clock must be {_SLOWEST_MHZ} to {_FASTEST_MHZ} MHz, not {choice.clock_mhz:g}"
+        )
     request = Request(
         board=BOARDS[options.board],
         params=choice.params,
@@ -79,7 +86,8 @@ def run(choice: Choice, options: argparse.Namespace) -> int:
     try:
         result = build(request, options.output, until=options.until, say=_say)
     except (YosysError, PlacerError, BiosError) as error:
-        raise ValueError(f"{error}") from None
+        first, *rest = str(error).splitlines()  # Yosys' is the end of its log
+        raise ValueError(" ".join([first, *rest[-1:]])) from None
     print(report.text(result), end="")
     return 0 if report.meets_timing(result) else 1
 

@@ -34,11 +34,13 @@ _INITIAL = ("rom", "sram", "mem")
 
 
 class BiosError(RuntimeError):
-    """The system cannot be written; the message ends with the end of LiteX's log."""
+    """The system cannot be written; the message is the last that LiteX says, and where it is."""
 
 
-def write(key: str, params: HwParams, clock_mhz: float, baud: int, directory: Path) -> None:
-    """Write the system of a board into `directory`.
+def write(
+    key: str, params: HwParams, clock_mhz: float, baud: int, directory: Path, log: Path
+) -> None:
+    """Write the system of a board into `directory`, and what LiteX says into `log`.
 
     Raises
     ------
@@ -63,10 +65,10 @@ def write(key: str, params: HwParams, clock_mhz: float, baud: int, directory: Pa
         text=True,
         check=False,
     )
-    (directory / "litex.log").write_text(done.stdout)
+    log.write_text(done.stdout)
     if done.returncode:
-        last = "\n".join(done.stdout.splitlines()[-10:])
-        raise BiosError(f"LiteX failed ({done.returncode}):\n{last}")
+        last = (done.stdout.splitlines() or ["nothing"])[-1]
+        raise BiosError(f"LiteX failed ({done.returncode}), it says {last.strip()!r}: see {log}")
 
 
 def _write(request: dict) -> None:

@@ -25,7 +25,7 @@ class Tools:
     def __init__(self):
         self.ran = []
 
-    def write(self, key, params, clock_mhz, baud, directory):
+    def write(self, key, params, clock_mhz, baud, directory, log):
         self.ran.append("litex")
         for name in (*SOURCES, *MAPS, CONSTRAINTS, f"{NAME}_rom.init"):
             (directory / name).write_text(f"{name} {key} {clock_mhz} {baud}")

@@ -15,6 +15,7 @@ from hw.generate.emit import emit
 from hw.soc import build as building
 from hw.soc.boards import BOARDS, board
 from hw.soc.build import ToolMissing, check_tools
+from hw.soc.system import BiosError, write
 
 NAMES = sorted(BOARDS)
 HAS_LITEX = all(map(importlib.util.find_spec, ("litex", "litedram", "liteeth", "litex_boards")))
@@ -133,12 +134,25 @@ def width_of(verilog, net):
             ["--board", "ecpix5-85f", "--set", "lanes=3"],
             "lanes must be a power of two from 4 to 256, not 3",
         ),
+        (
+            ["--board", "ecpix5-85f", "--clock", "700"],
+            "the clock must be 25 to 200 MHz, not 700",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(arguments, sentence, tmp_path, capsys):
     assert main(["soc", *arguments, "-o", str(tmp_path / "soc")]) == 2
     assert capsys.readouterr().err == f"python -m hw soc: {sentence}\n"
     assert not (tmp_path / "soc").exists()
+
+
+@needs_litex
+def test_what_litex_refuses_is_told_with_where_its_log_is(tmp_path):
+    log = tmp_path / "litex.log"
+    # Beyond what the PLL can do; the command would refuse it before.
+    with pytest.raises(BiosError, match=r"LiteX failed \(1\), it says 'AssertionError': see .*log"):
+        write("orangecrab-85f", preset("test"), 700.0, 1_000_000, tmp_path, log)
+    assert "lattice_ecp5.py" in log.read_text()
 
 
 @pytest.mark.parametrize(
