@@ -197,9 +197,13 @@ def _synthesize(task: _Task) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
         directory = Path(scratch)
         (directory / "block.il").write_text(task.circuit())
-        steps = ["read_rtlil block.il", f"{FAMILIES[task.family]} -top {task.top}"]
+        steps = [
+            "read_rtlil block.il",
+            *yosys.DONT_CARE,
+            f"{FAMILIES[task.family]} -top {task.top}",
+        ]
         if not task.dsps:
-            steps.insert(1, f"techmap -map {MULTIPLIER}")
+            steps.insert(-1, f"techmap -map {MULTIPLIER}")
         yosys.run([*steps, "tee -o stat.json stat -json"], directory)
         cells = json.loads((directory / "stat.json").read_text())["design"]["num_cells_by_type"]
     return {

@@ -121,7 +121,10 @@ def _array(params: HwParams) -> Parts:
     return Parts(
         components={"sequencer": sequencer, "array": array},
         streams=[(array.i, sequencer.o)],
-        wires=[(sequencer.array_idle, array.idle)],
+        wires=[
+            (sequencer.array_idle, array.idle),
+            (sequencer.array_storing, array.storing),
+        ],
     )
 
 

@@ -112,7 +112,7 @@ def synthesize(parts: Parts) -> Netlist:
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
         directory = Path(scratch)
         (directory / "block.il").write_text(_circuit(parts))
-        begin = ["read_rtlil block.il"]
+        begin = ["read_rtlil block.il", *yosys.DONT_CARE]
         synth = f"synth_ecp5 -top {_TOP}"
         try:
             yosys.run([*begin, f"{synth} -json block.json"], directory)
@@ -249,7 +249,7 @@ def _xilinx(parts: Parts) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
         directory = Path(scratch)
         (directory / "block.il").write_text(_circuit(parts))
-        commands = ["read_rtlil block.il", _XILINX]
+        commands = ["read_rtlil block.il", *yosys.DONT_CARE, _XILINX]
         commands += ["tee -o stat.json stat -json", f"ltp {_XILINX_LOGIC}"]
         log = yosys.run(commands, directory)
         cells = json.loads((directory / "stat.json").read_text())["design"]["num_cells_by_type"]

@@ -4,7 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["YosysError", "run"]
+__all__ = ["DONT_CARE", "YosysError", "run"]
+
+DONT_CARE = (
+    "proc",
+    "memory_collect",
+    "setparam -set RD_COLLISION_X_MASK 1'1 a:no_rw_check=1 t:$mem_v2 %i",
+)
+"""What applies `hw.common.memories.NO_COLLISIONS` to a design, before anything else is done."""
 
 
 class YosysError(RuntimeError):

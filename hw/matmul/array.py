@@ -5,6 +5,7 @@ from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
+from hw.common.memories import NO_COLLISIONS
 from hw.contract.params import HwParams
 from hw.matmul.pe import accumulate
 from hw.matmul.sequencer import operation_layout
@@ -18,7 +19,9 @@ class PEArray(Component):
     Each operation passes two stages: the beat is shifted to its step's place, then every token's
     lanes add it (a MAC array, the opponent to compare with, multiplies instead of shifting). An
     accumulator word is loaded at a beat's first step and stored after its last; a beat that returns
-    at once is taken from the adder instead of memory.
+    at once is taken from the adder instead of memory. Memory has one port to read, for operations
+    and, where they leave it free, for the drain. What is read while it is stored may be anything:
+    it is never used (docs/proofs.md).
 
     Parameters
     ----------
@@ -31,10 +34,14 @@ class PEArray(Component):
         Operations; one is taken each cycle.
     idle : Out(1)
         No operation is inside.
+    storing : Out(1)
+        One beat's accumulators are stored while the next beat's are added to.
     half, bank, token, group, enable : In
         The accumulators to read: of a bank's lanes, the group that fills a memory word of results.
+    ready : Out(1)
+        They can be read in this cycle: no operation loads its own.
     psums : Out(array)
-        Their values, one cycle later, kept while not enabled.
+        Their values, one cycle later, kept until something else is read or loaded.
     synaptic_operations : Out
         Additions made in this cycle into accumulators that count.
 
@@ -50,11 +57,13 @@ class PEArray(Component):
             {
                 "i": In(stream.Signature(operation_layout(p), always_ready=True)),
                 "idle": Out(1),
+                "storing": Out(1),
                 "half": In(1),
                 "bank": In(range(max(p.banks, 2))),
                 "token": In(range(max(p.tokens, 2))),
                 "group": In(range(max(p.lanes // p.encode_lanes, 2))),
                 "enable": In(1),
+                "ready": Out(1),
                 "psums": Out(data.ArrayLayout(signed(p.acc_width), p.encode_lanes)),
                 "synaptic_operations": Out(range(p.tokens * p.lanes + 1)),
             }
@@ -66,11 +75,9 @@ class PEArray(Component):
         p = self._params
         row = data.ArrayLayout(data.ArrayLayout(signed(p.acc_width), p.lanes), p.tokens)
         m.submodules.accumulators = accumulators = memory.Memory(
-            shape=row, depth=2 * p.banks, init=[]
+            shape=row, depth=2 * p.banks, init=[], attrs=NO_COLLISIONS
         )
-        store = accumulators.write_port()
-        load = accumulators.read_port(transparent_for=(store,))
-        drain = accumulators.read_port()
+        store, read = accumulators.write_port(), accumulators.read_port()
 
         def address(half, bank):
             return bank + Mux(half, p.banks, 0)
@@ -86,9 +93,14 @@ class PEArray(Component):
         spikes = Signal(data.StructLayout({"plus": p.tokens, "minus": p.tokens}))
         place = Signal(range(2 * p.banks))
         flags = Signal(data.StructLayout({"valid": 1, "clear": 1, "load": 1, "store": 1}))
+        loads = Signal()
+        operation_place = Signal(range(2 * p.banks))
         m.d.comb += [
-            load.addr.eq(address(operation.half, operation.bank)),
-            load.en.eq(self.i.valid),
+            loads.eq(self.i.valid & operation.first_step & ~operation.first_event),
+            operation_place.eq(address(operation.half, operation.bank)),
+            read.addr.eq(Mux(loads, operation_place, address(self.half, self.bank))),
+            read.en.eq(loads | self.enable),
+            self.ready.eq(~loads),
         ]
         m.d.sync += flags.valid.eq(self.i.valid)
         with m.If(self.i.valid):
@@ -102,7 +114,7 @@ class PEArray(Component):
             m.d.sync += [
                 spikes.plus.eq(operation.plus),
                 spikes.minus.eq(operation.minus),
-                place.eq(load.addr),
+                place.eq(operation_place),
                 flags.clear.eq(operation.first_event & operation.first_step),
                 flags.load.eq(operation.first_step),
                 flags.store.eq(operation.last_step),
@@ -117,6 +129,7 @@ class PEArray(Component):
             store.data.eq(v_mem),
             store.en.eq(store_valid),
             self.idle.eq(~flags.valid & ~store_valid & ~self.i.valid),
+            self.storing.eq(flags.valid & store_valid),
         ]
         m.d.sync += store_valid.eq(flags.valid & flags.store)
         keep = ~flags.load | (held_place == place)
@@ -129,7 +142,7 @@ class PEArray(Component):
                         Mux(
                             flags.clear,
                             0,
-                            Mux(keep, v_mem[token][lane], load.data[token][lane]),
+                            Mux(keep, v_mem[token][lane], read.data[token][lane]),
                         )
                     )
                     operand = operands[token if mac else 0][lane]
@@ -144,16 +157,12 @@ class PEArray(Component):
         m.d.comb += self.synaptic_operations.eq(Mux(self.i.valid, adds, 0))
 
         token, group = Signal.like(self.token), Signal.like(self.group)
-        with m.If(self.enable):
+        with m.If(self.enable & self.ready):
             m.d.sync += [token.eq(self.token), group.eq(self.group)]
-        m.d.comb += [
-            drain.addr.eq(address(self.half, self.bank)),
-            drain.en.eq(self.enable),
-        ]
         groups = p.lanes // p.encode_lanes
         for index in range(p.encode_lanes):
             choices = Array(
-                Array(drain.data[t][g * p.encode_lanes + index] for g in range(groups))[group]
+                Array(read.data[t][g * p.encode_lanes + index] for g in range(groups))[group]
                 for t in range(p.tokens)
             )
             m.d.comb += self.psums[index].eq(choices[token])

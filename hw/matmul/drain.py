@@ -57,8 +57,12 @@ class Drain(Component):
         Finished tiles, in order; one is taken when it has left.
     loaded : In(2)
         Halves whose channel words are there.
-    half, bank, token, group, channel_group, enable : Out
-        What to read: from the array, and (with `channel_group`, within the tile) channel words.
+    half, bank, token, group, enable : Out
+        What to read from the array.
+    ready : In(1)
+        The array can be read in this cycle; where not, it shows what was read no longer.
+    channel_group, channel_enable : Out
+        Which channel words to read, of the half too; the group is one within the tile.
     psums, channels : In
         What was read, one cycle later.
     o_row : Out(stream)
@@ -89,8 +93,10 @@ class Drain(Component):
                 "bank": Out(range(max(p.banks, 2))),
                 "token": Out(range(max(p.tokens, 2))),
                 "group": Out(range(max(p.lanes // p.encode_lanes, 2))),
-                "channel_group": Out(range(p.tile_outputs // p.encode_lanes)),
                 "enable": Out(1),
+                "ready": In(1),
+                "channel_group": Out(range(p.tile_outputs // p.encode_lanes)),
+                "channel_enable": Out(1),
                 "psums": In(data.ArrayLayout(signed(p.acc_width), p.encode_lanes)),
                 "channels": In(data.ArrayLayout(channel_layout(), p.encode_lanes)),
                 "o_row": Out(stream.Signature(row_layout(p))),
@@ -114,31 +120,56 @@ class Drain(Component):
         token = Signal(range(p.tokens + 1))
         group = Signal(range(p.tile_outputs // p.encode_lanes + 1))
         last_tile = tile == tiling.tiles - 1
-        last_group = (group + 1) << exact_log2(p.encode_lanes) >= outputs
         m.d.comb += [
             outputs.eq(Mux(last_tile, tiling.last.outputs, tiling.full.outputs)),
             self.half.eq(self.i_tile.payload.half),
             self.bank.eq(group >> groups_log2),
             self.group.eq(group[:groups_log2] if groups_log2 else 0),
-            self.channel_group.eq(group),
             self.token.eq(token),
             self.o_row.payload.address.eq(row_address >> exact_log2(p.axi_bytes)),
             self.o_row.payload.bytes.eq(outputs << exact_log2(VECTOR_WIDTH // 8)),
         ]
 
-        read_token = Signal.like(self.token)
-        read_bank = Signal()
-        empty = Signal()
-        move = ~self.o.valid | self.o.ready
+        # Accumulators are read one group ahead of the one that moves on. An operation that loads
+        # meanwhile takes the port, and with it what waits there: it is read again.
+        walking, words = Signal(), Signal()
+        moves = ~self.o.valid | self.o.ready
+        there = Signal()  # the array shows `read_group`
+        read_group = Signal.like(group)
+        read_last = Signal()  # which is the row's last
+        taken = there & words & moves
+        m.d.comb += [
+            self.enable.eq(walking & (~there | (taken & ~read_last))),
+            self.channel_group.eq(read_group),
+            self.channel_enable.eq(taken),
+        ]
+        with m.If(self.enable & self.ready):
+            m.d.sync += [
+                there.eq(1),
+                read_group.eq(group),
+                read_last.eq((group + 1) << exact_log2(p.encode_lanes) >= outputs),
+                group.eq(group + 1),
+            ]
+        with m.Elif(taken | ~self.ready):
+            m.d.sync += there.eq(0)
+            with m.If(there & ~taken):
+                m.d.sync += group.eq(read_group)
+
         thresholds = Array(self.scales[bank][t] for bank in range(2) for t in range(p.tokens))
+        threshold = Signal(range(2 * p.tokens))
         m.d.comb += [
             self.o.payload.channels.eq(self.channels),
-            self.o.payload.threshold.eq(thresholds[read_token + Mux(read_bank, p.tokens, 0)]),
+            self.o.payload.threshold.eq(thresholds[threshold]),
         ]
-        for lane in range(p.encode_lanes):
-            m.d.comb += self.o.payload.psums[lane].eq(Mux(empty, 0, self.psums[lane]))
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
+        with m.If(taken):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                threshold.eq(self.token + Mux(matmul.bank, p.tokens, 0)),
+            ]
+            for psum, value in zip(self.o.payload.psums, self.psums, strict=True):
+                m.d.sync += psum.eq(Mux(self.i_tile.payload.empty, 0, value))
 
         m.d.comb += self.busy.eq(1)
         with m.FSM(name="phase"):
@@ -146,7 +177,7 @@ class Drain(Component):
                 m.d.comb += self.busy.eq(self.i_tile.valid | self.o.valid)
                 address = Signal.like(tile_address)
                 m.d.comb += address.eq(Mux(first, matmul.destination, tile_address))
-                m.d.sync += [token.eq(0), row_address.eq(address)]
+                m.d.sync += [token.eq(0), group.eq(0), row_address.eq(address)]
                 ready = self.loaded.bit_select(self.half, 1) & self.scales_ready.bit_select(
                     matmul.bank, 1
                 )
@@ -157,31 +188,23 @@ class Drain(Component):
                     ]
                     m.next = "ROW"
             with m.State("ROW"):
-                m.d.comb += self.o_row.valid.eq(1)
-                m.d.sync += group.eq(0)
+                m.d.comb += [walking.eq(1), self.o_row.valid.eq(1)]
                 with m.If(self.o_row.ready):
                     m.next = "WORDS"
             with m.State("WORDS"):
-                with m.If(move):
-                    m.d.comb += self.enable.eq(1)
+                m.d.comb += [walking.eq(1), words.eq(1)]
+                with m.If(taken & read_last):
                     m.d.sync += [
-                        self.o.valid.eq(1),
-                        group.eq(group + 1),
-                        read_token.eq(token),
-                        read_bank.eq(matmul.bank),
-                        empty.eq(self.i_tile.payload.empty),
+                        group.eq(0),
+                        token.eq(token + 1),
+                        row_address.eq(row_address + matmul.destination_stride),
                     ]
-                    with m.If(last_group):
-                        m.d.sync += [
-                            token.eq(token + 1),
-                            row_address.eq(row_address + matmul.destination_stride),
-                        ]
-                        m.next = "ROW"
-                        with m.If(token == matmul.tokens - 1):
-                            m.next = "RELEASE"
+                    m.next = "ROW"
+                    with m.If(token == matmul.tokens - 1):
+                        m.next = "RELEASE"
             with m.State("RELEASE"):
-                # The last word has been read when it has left.
-                with m.If(move):
+                # The last word needs its threshold until it has left.
+                with m.If(moves):
                     m.d.comb += [self.i_tile.ready.eq(1), self.release.eq(1 << self.half)]
                     m.d.sync += tile.eq(tile + 1)
                     with m.If(last_tile):

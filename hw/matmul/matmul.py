@@ -164,6 +164,7 @@ class MatrixPath(Component):
         connect(m, drain.o_row, flipped(self.o_row))
         m.d.comb += [
             sequencer.array_idle.eq(array.idle),
+            sequencer.array_storing.eq(array.storing),
             sequencer.release.eq(drain.release),
             array.half.eq(drain.half),
             array.bank.eq(drain.bank),
@@ -173,7 +174,8 @@ class MatrixPath(Component):
             channel_words.release.eq(drain.release),
             channel_words.half.eq(drain.half),
             channel_words.group.eq(drain.channel_group),
-            channel_words.enable.eq(drain.enable),
+            channel_words.enable.eq(drain.channel_enable),
+            drain.ready.eq(array.ready),
             drain.psums.eq(array.psums),
             drain.channels.eq(channel_words.channels),
             drain.loaded.eq(channel_words.loaded),

@@ -62,8 +62,9 @@ class Sequencer(Component):
         Coding and tiling of the events' MATMUL; taken with its last end mark.
     o : Out(stream)
         Array operations; the array takes one each cycle.
-    array_idle : In(1)
-        Every operation has reached the accumulators.
+    array_idle, array_storing : In(1)
+        Every operation has reached the accumulators; one beat's are stored while the next beat's
+        are added to.
     o_tile : Out(stream)
         A finished tile: its half, and whether no event touched it.
     release : In(2)
@@ -71,8 +72,8 @@ class Sequencer(Component):
     stalled : Out(1)
         In this cycle an event waits for its weights.
 
-    Timing:      latency 0 from beat to operation; one step a cycle; stalls only for weights or
-                 a half that drains.
+    Timing:      latency 0 from beat to operation; one step a cycle; stalls only for weights, a half
+                 that drains and, in rows of two beats, one cycle after each pair of single steps.
     Arithmetic:  none.
     Golden:      golden.numerics.costs
     """
@@ -86,6 +87,7 @@ class Sequencer(Component):
                 "i_matmul": In(stream.Signature(sequence_layout(p))),
                 "o": Out(stream.Signature(operation_layout(p), always_ready=True)),
                 "array_idle": In(1),
+                "array_storing": In(1),
                 "o_tile": Out(stream.Signature(data.StructLayout({"half": 1, "empty": 1}))),
                 "release": In(2),
                 "stalled": Out(1),
@@ -153,7 +155,9 @@ class Sequencer(Component):
             op.lanes.eq(Mux(left < p.lanes, left, p.lanes)),
         ]
         last_bank = bank == extent.row_beats - 1
-        event = self.i.valid & self.i_matmul.valid & ~train.end & half_free
+        # Of two beats, the first one returns while it is stored: it would be loaded too early.
+        early = fresh & self.array_storing & (extent.row_beats == 2)
+        event = self.i.valid & self.i_matmul.valid & ~train.end & half_free & ~early
         m.d.comb += [
             self.o.valid.eq(event & self.i_beats.valid),
             self.stalled.eq(event & ~self.i_beats.valid),

@@ -118,18 +118,25 @@ def _held(
         Assert(~(tiles.started & tiles.busy) | ((array.memory == expected) & ~array.in_flight)),
     ]
     drained = chain.array
+    of_this = (drained.half == place.half) & (drained.bank == place.beat)
+    collides = chain.in_array.collides("accumulators")
+    m.d.comb += [
+        # The drain reads of the half that it was given (proof `drain`); there nothing is added.
+        Assume(~drained.enable | chain.occupied.bit_select(drained.half, 1)),
+        Assert(~(tiles.busy & array.in_flight)),
+        Assert(~(drained.enable & drained.ready & of_this & collides)),
+        Cover(collides),
+    ]
     reads, read = Signal(), Signal(signed(p.acc_width + 2))
     m.d.sync += [
         read.eq(expected),
         reads.eq(
-            (drained.enable & tiles.started & tiles.busy)
-            & (drained.half == place.half)
-            & (drained.bank == place.beat)
+            (drained.enable & drained.ready & tiles.started & tiles.busy & of_this)
             & (drained.token == place.token)
             & (drained.group == place.lane // p.encode_lanes)
         ),
     ]
     psum = drained.psums[place.lane % p.encode_lanes]
     m.d.comb += Assert(~reads | (psum == read))
-    keeps(m, Assert, ~drained.enable, drained.psums, name="psums")
+    keeps(m, Assert, drained.ready & ~drained.enable, drained.psums, name="psums")
     keeps(m, Assert, drained.idle, drained.idle | chain.sequencer.o.valid, name="idle")

@@ -7,7 +7,6 @@ from amaranth.hdl import Assert, Assume
 
 from hw.contract.params import HwParams
 from hw.matmul.pe import accumulate
-from hw.matmul.tiling import tile_layout
 from tests.formal.chain import Chain
 from tests.formal.rules import constant, handshake
 
@@ -86,7 +85,13 @@ class ArrayState:
         m.d.comb += [
             Assert(~(plus & minus)),
             # What was loaded is what memory holds, unless the adder has something newer.
-            Assert(~here | (held_place == address) | ~load | clear | (loaded == memory)),
+            Assert(
+                ~here
+                | (held_place == address)
+                | ~load
+                | clear
+                | ((loaded == memory) & ~inside.collided(m, "accumulators"))
+            ),
             # Memory has what left the adder last.
             Assert(
                 ~self.used | (held_place != address) | open_beat | store_valid | (v_mem == memory)
@@ -98,11 +103,24 @@ class ArrayState:
             Assert(fresh == Mux(valid, store, ~open_beat)),
             Assert(valid | ~open_beat | (held_place == self._address(p, chain))),
             Assert(~valid | store | (at == self._address(p, chain))),
+            # Beats follow each other.
+            Assert(~(valid | store_valid) | chain.sequencer.i_matmul.valid),
+            Assert(~(valid & store) | (at == self._before(p, chain, chain.bank))),
+            Assert(
+                ~(valid & store_valid)
+                | (held_place == self._before(p, chain, at - Mux(chain.half, p.banks, 0)))
+            ),
         ]
 
     @staticmethod
     def _address(p: HwParams, chain: Chain) -> Value:
         return chain.bank + Mux(chain.half, p.banks, 0)
+
+    @staticmethod
+    def _before(p: HwParams, chain: Chain, bank: Value) -> Value:
+        """Return where the beat lies that comes before that of `bank`."""
+        last = chain.extent.row_beats - 1
+        return Mux(bank == 0, last, bank - 1) + Mux(chain.half, p.banks, 0)
 
 
 class Tiles:
@@ -119,7 +137,6 @@ class Tiles:
     ) -> None:
         sequencer, bank, untouched = chain.sequencer, chain.bank, chain.untouched
         train = sequencer.i
-        extent = tile_layout(p)(chain.in_sequencer.signal("extent"))
         self.here = (chain.half == place.half) & (bank == place.beat)
         self.live = ~chain.fresh & self.here  # its beat is at hand
         self.done = sequencer.o.valid & sequencer.o.payload.last_step & self.here
@@ -142,7 +159,9 @@ class Tiles:
             Assert(array.used | array.in_flight | ~self.started),
             Assert(array.used | array.valid | at_start),
             Assert((untouched & (bank == 0)) | sequencer.i_matmul.valid),
-            Assert((bank == 0) | (train.valid & ~train.payload.end & (bank < extent.row_beats))),
+            Assert(
+                (bank == 0) | (train.valid & ~train.payload.end & (bank < chain.extent.row_beats))
+            ),
             Assert(~chain.occupied.bit_select(chain.half, 1) | at_start),
             Assert(current | self.busy | ~self.started),
             Assert((chain.entered <= p.max_channels) & (finished <= p.max_channels)),
@@ -151,7 +170,7 @@ class Tiles:
             m.d.comb += Assert(self.started == (place.beat < bank))
             m.d.comb += Assert(~self.started | (self.beats == 1))
         with m.If(current & ~untouched):
-            m.d.comb += Assert(self.started == (place.beat < extent.row_beats))
+            m.d.comb += Assert(self.started == (place.beat < chain.extent.row_beats))
             m.d.comb += Assert(~self.started | (self.beats == finished + (bank > place.beat)))
         at_hand = Mux(train.valid, Mux(train.payload.end, 0, finished + 1), finished)
         m.d.comb += Assert(chain.entered == at_hand)

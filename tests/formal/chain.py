@@ -8,6 +8,7 @@ from hw.contract.isa import Coding
 from hw.contract.params import HwParams
 from hw.matmul.array import PEArray
 from hw.matmul.sequencer import Sequencer
+from hw.matmul.tiling import tile_layout
 from hw.spike.train import SpikeTrain
 from tests.formal.rules import Opened, free, handshake, source
 from tests.formal.spikes import value, worth_counts
@@ -36,7 +37,10 @@ class Chain:
         sequencer, array = self.sequencer, self.array
         connect(m, train.o, sequencer.i)
         connect(m, sequencer.o, array.i)
-        m.d.comb += sequencer.array_idle.eq(array.idle)
+        m.d.comb += [
+            sequencer.array_idle.eq(array.idle),
+            sequencer.array_storing.eq(array.storing),
+        ]
         source(m, train.i, "events")
         source(m, train.i_coding, "codings")
         source(m, sequencer.i_beats, "beats")
@@ -69,6 +73,7 @@ class Chain:
             self.in_sequencer.signal(name)
             for name in ("half", "bank", "fresh", "pending", "untouched", "occupied")
         )
+        self.extent = tile_layout(p)(self.in_sequencer.signal("extent"))
         tiling = sequencer.i_matmul.payload.tiling
         m.d.comb += [
             Assume(~train.i.valid | event.end | (self.entered < p.max_channels)),

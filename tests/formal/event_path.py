@@ -133,9 +133,13 @@ class Path:
         """Take tiles and release their halves."""
         sequencer = self.sequencer
         self.occupied = occupied = self.inside["sequencer"].signal("occupied")
-        free(m, sequencer.o_tile.ready, sequencer.release, sequencer.array_idle)
+        free(m, sequencer.o_tile.ready, sequencer.release)
+        free(m, sequencer.array_idle, sequencer.array_storing)
         idle = sequencer.array_idle
         keeps(m, Assume, idle, idle | sequencer.o.valid, name="array_idle")
+        self.added = Signal()  # in the last cycle; else no beat is stored beside the next one
+        m.d.sync += self.added.eq(sequencer.o.valid)
+        m.d.comb += Assume(self.added | ~sequencer.array_storing)
         m.d.comb += Assume((sequencer.release & ~occupied) == 0)
         self.missing["idle"] = fair(m, ~idle & ~sequencer.o.valid, "idle")
         tile = sequencer.o_tile
@@ -238,6 +242,7 @@ def moving(m: Module, p: HwParams) -> None:
     for index in range(2):
         occupied = path.occupied[index] & (half == index)
         within(occupied, missing[f"half{index}"] + 1)
+    within(path.added, 0)
     within(~sequencer.array_idle & ~sequencer.o.valid, missing["idle"] + 1)
     words = max(1, p.lanes * max(p.weight_widths) // p.axi_data_width)  # of a beat
     limit = MOVES_CYCLES + (words - 1) * MOVES_CYCLES_A_WORD

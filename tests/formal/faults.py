@@ -72,7 +72,7 @@ FAULTS: list[Fault] = [
         "drain",
         "matmul/drain.py",
         ("with m.If(self.o_row.ready):", "with m.If(self.o_row.valid):"),
-        ("move = ~self.o.valid | self.o.ready", "move = self.o.valid | ~self.o.valid"),
+        ("moves = ~self.o.valid | self.o.ready", "moves = self.o.valid | ~self.o.valid"),
     ),
     *_of("requantizer", "matmul/requant.py", (f"move.eq{_FREE}", "move.eq(1)")),
     *_of(
@@ -193,9 +193,14 @@ FAULTS: list[Fault] = [
         "matmul/array.py",
         ("keep = ~flags.load | (held_place == place)", "keep = ~flags.load"),
         ("operation.first_event & operation.first_step", "operation.first_event"),
-        ("transparent_for=(store,)", "transparent_for=()"),
+        ("loads | self.enable", "self.enable"),
     ),
-    *_of("additions", "matmul/sequencer.py", ("op.half.eq(half)", "op.half.eq(0)")),
+    *_of(
+        "additions",
+        "matmul/sequencer.py",
+        ("op.half.eq(half)", "op.half.eq(0)"),
+        ("early = fresh & self.array_storing", "early = ~fresh & self.array_storing"),
+    ),
     *_of("accumulation", "matmul/sequencer.py", ("untouched.eq(0)", "untouched.eq(1)")),
     *_of(
         "served: weights",

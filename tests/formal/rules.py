@@ -136,6 +136,20 @@ class Opened:
         """Return the data register of a memory's read port."""
         return self._open(path)._read_ports[port]._data
 
+    def collides(self, path: str) -> Value:
+        """Return whether a memory with two ports is read where it is written, in this cycle."""
+        instance = self._open(path)
+        read, (write,) = instance._read_ports[0], instance._write_ports
+        return read._en & write._en.any() & (read._addr == write._addr)
+
+    def collided(self, m: Module, path: str) -> Signal:
+        """Return whether what a memory with two ports shows was read so: it may be anything."""
+        read = self._open(path)._read_ports[0]
+        collided = Signal(name=path.replace(".", "_") + "_collided")
+        with m.If(read._en):
+            m.d.sync += collided.eq(self.collides(path))
+        return collided
+
     def queued(self, path: str, depth: int) -> list[tuple[Value, Value]]:
         """Return what a `Queue` holds, its head first: for each place, whether it is, and what."""
         level, consume = (self.signal(f"{path}fifo.{name}") for name in ("inner_level", "consume"))

@@ -1,6 +1,6 @@
 """Stream rules: what a block offers stays, unchanged, until it is taken, whatever the others do."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.hdl import Assert, Assume, Cover
 
 from hw.common.stream import Queue
@@ -87,7 +87,7 @@ def sequencer(m: Module, p: HwParams) -> None:
     source(m, dut.i, "i")
     source(m, dut.i_beats, "i_beats")
     source(m, dut.i_matmul, "i_matmul")
-    free(m, dut.array_idle, dut.release)
+    free(m, dut.array_idle, dut.array_storing, dut.release)
     # The array stays idle until it is given something.
     keeps(m, Assume, dut.array_idle, dut.array_idle | dut.o.valid, name="idle")
     sink(m, dut.o_tile, "o_tile")
@@ -112,10 +112,16 @@ def drain(m: Module, p: HwParams) -> None:
     inside = Opened(m, dut)
     source(m, dut.i_matmul, "i_matmul")
     source(m, dut.i_tile, "i_tile")
-    free(m, dut.loaded, dut.scales, dut.scales_ready, dut.psums, dut.channels)
+    free(m, dut.loaded, dut.scales, dut.scales_ready, dut.ready, dut.psums, dut.channels)
     # What was read stays until the next reading (array, channel words); a bank's thresholds stay
     # while a MATMUL needs them (controller, encoder, matrix path).
-    keeps(m, Assume, ~dut.enable, dut.psums, dut.channels, name="read")
+    keeps(m, Assume, ~dut.channel_enable, dut.channels, name="read")
+    # The array shows what was read until something else is, or an operation loads.
+    shows = Signal()
+    with m.If(dut.enable & dut.ready):
+        m.d.sync += shows.eq(1)
+    with m.Elif(~dut.ready):
+        m.d.sync += shows.eq(0)
     for bank in range(2):
         needed = dut.i_matmul.valid & (dut.i_matmul.payload.bank == bank) & dut.scales_ready[bank]
         kept = (dut.scales_ready[bank], dut.scales[bank])
@@ -126,7 +132,15 @@ def drain(m: Module, p: HwParams) -> None:
     bank = dut.i_matmul.payload.bank
     complete = dut.scales_ready.bit_select(bank, 1)
     m.d.comb += Assert(~walking | (dut.i_matmul.valid & dut.i_tile.valid & complete))
-    m.d.comb += Assert(~dut.o.valid | (inside.signal("read_bank") == bank))
+    of_bank = (inside.signal("threshold") >= p.tokens) == bank
+    m.d.comb += Assert(~dut.o.valid | of_bank)
+    m.d.comb += [
+        Assert(~inside.signal("there") | shows),
+        Assert(~dut.channel_enable | shows),
+        # It reads of the tile that it was given and not released.
+        Assert(~dut.enable | dut.i_tile.valid),
+        Assert(dut.release == Mux(handshake(dut.i_tile), 1 << dut.i_tile.payload.half, 0)),
+    ]
     m.d.comb += Assert(walking | ~dut.o.valid)
     m.d.comb += Cover(handshake(dut.i_matmul) & (dut.i_matmul.payload.tiling.tiles == 2))
 

@@ -32,11 +32,6 @@ MUTATIONS = [
             "keep = ~flags.load",
         ),
         (
-            "transparency of the load port",
-            "accumulators.read_port(transparent_for=(store,))",
-            "accumulators.read_port()",
-        ),
-        (
             "clearing of a tile's accumulators",
             "flags.clear.eq(operation.first_event & operation.first_step)",
             "flags.clear.eq(0)",
@@ -56,6 +51,11 @@ MUTATIONS = [
     *faults_in(
         "matmul/sequencer.py",
         "hw/matmul/test_array.py",
+        (
+            "the wait for the first of two beats",
+            "early = fresh & self.array_storing",
+            "early = ~fresh & self.array_storing",
+        ),
         ("the wait for a half", "half_free = ~occupied.bit_select(half, 1)", "half_free = 1"),
         (
             "the release of a half",
@@ -131,8 +131,8 @@ MUTATIONS = [
         "hw/matmul/test_drain.py",
         (
             "accumulators that nothing touched",
-            "Mux(empty, 0, self.psums[lane])",
-            "self.psums[lane]",
+            "Mux(self.i_tile.payload.empty, 0, value)",
+            "value",
         ),
         (
             "the last group of a ragged tile",
@@ -144,7 +144,12 @@ MUTATIONS = [
             "self.i_matmul.valid & self.i_tile.valid & ready",
             "self.i_matmul.valid & self.i_tile.valid",
         ),
-        ("a word that is not taken", "move = ~self.o.valid | self.o.ready", "move = 1"),
+        ("a word that is not taken", "moves = ~self.o.valid | self.o.ready", "moves = 1"),
+        (
+            "a word that an operation pushes out",
+            "m.d.sync += group.eq(read_group)",
+            "m.d.sync += group.eq(group)",
+        ),
     ),
     *faults_in(
         "matmul/requant.py",

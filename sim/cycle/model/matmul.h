@@ -63,10 +63,12 @@ struct MatrixPath {
     // readies behind it.
     void comb(ReadPort& read, bool o_ready, const Encoder& encoder) {
         requant.comb(o_ready);
-        drain.comb(drains.o_valid(), drains.o(), tile_queue.o_valid(), tile_queue.o(),
-                   channel_words.loaded, encoder.scales_ready, requant.i_ready());
         sequencer.comb(train.o_valid, train.o, sequences.o_valid(), sequences.o(),
-                       beat_queue.o_valid(), array.idle(false), tile_queue.i_ready());
+                       beat_queue.o_valid(), array.idle(false), array.storing(),
+                       tile_queue.i_ready());
+        drain.comb(drains.o_valid(), drains.o(), tile_queue.o_valid(), tile_queue.o(),
+                   channel_words.loaded, encoder.scales_ready, !sequencer.loads,
+                   requant.i_ready());
         ReadPort::Client& weights = read.clients[kWeights];
         beats.comb(row_queue.o_valid(), row_queue.o(), weights.queue.o_valid(),
                    beat_queue.i_ready());

@@ -14,29 +14,32 @@ struct Sequencer {
     const Params& p;
     // registers
     uint32_t tile = 0, occupied = 0, bank = 0, outputs_left = 0;
-    bool half = false, fresh = true;
+    bool half = false, fresh = true, untouched = true;
     uint32_t pending = 0;  // steps of the beat that are left
     // combinational
     bool o_valid = false, last_step = false, stalled = false, i_beats_ready = false;
     bool i_ready = false, o_tile_valid = false, i_matmul_ready = false, last_bank = false;
+    bool loads = false;  // the array its accumulators
     uint32_t rest = 0, left = 0, lanes = 0, spikes = 0;
 
     explicit Sequencer(const Params& p) : p(p) {}
 
     void comb(bool i_valid, const Event& train, bool i_matmul_valid, const Instruction* matmul,
-              bool beat_valid, bool array_idle, bool o_tile_ready) {
+              bool beat_valid, bool array_idle, bool array_storing, bool o_tile_ready) {
         const bool at_work = i_valid && i_matmul_valid && !(occupied >> half & 1);
-        const bool event = at_work && !train.end;
+        const Extent* const extent = at_work ? &matmul->extent(tile) : nullptr;
+        const bool early = at_work && fresh && array_storing && extent->row_beats == 2;
+        const bool event = at_work && !train.end && !early;
         o_valid = event && beat_valid;
+        loads = o_valid && fresh && !untouched;
         stalled = event && !beat_valid;
         last_step = last_bank = false;
         if (event) {
-            const Extent& extent = matmul->extent(tile);
             rest = (fresh ? matmul->steps[train.index] : pending) - 1;
             last_step = !rest;
-            left = bank ? outputs_left : extent.outputs;
+            left = bank ? outputs_left : extent->outputs;
             lanes = std::min(left, p.lanes);
-            last_bank = bank == extent.row_beats - 1;
+            last_bank = bank == extent->row_beats - 1;
             spikes = matmul->spikes[train.index];
         }
         i_beats_ready = event && last_step;
@@ -58,12 +61,14 @@ struct Sequencer {
             if (last_step) {
                 bank = last_bank ? 0 : bank + 1;
                 outputs_left = left - lanes;
+                if (last_bank) untouched = false;
             }
         }
         occupied &= ~release;
         if (o_tile_valid && o_tile_ready) {
             occupied |= 1u << half;
             half = !half;
+            untouched = true;
             tile = last ? 0 : tile + 1;
         }
     }

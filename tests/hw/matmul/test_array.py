@@ -39,7 +39,10 @@ class Core(wiring.Component):
         m.submodules.array = self.array
         connect(m, self.train.o, self.sequencer.i)
         connect(m, self.sequencer.o, self.array.i)
-        m.d.comb += self.sequencer.array_idle.eq(self.array.idle)
+        m.d.comb += [
+            self.sequencer.array_idle.eq(self.array.idle),
+            self.sequencer.array_storing.eq(self.array.storing),
+        ]
         return m
 
 
@@ -126,7 +129,9 @@ def run(tiles, coding, rng, idle, params=PARAMS):
                     ctx.set(dut.array.group, output % LANES // GROUP)
                     ctx.set(dut.array.token, token)
                     ctx.set(dut.array.enable, 1)
-                    await ctx.tick()
+                    ready = False
+                    while not ready:
+                        _, _, ready = await ctx.tick().sample(dut.array.ready)
                     group = [ctx.get(dut.array.psums[lane]) for lane in range(GROUP)]
                     psums[-1] += [0] * GROUP if empty else group
                 del psums[-1][tile.outputs :]

@@ -98,48 +98,50 @@ class Matmul:
 class Bench:
     """A drain between finished tiles, two halves of accumulators, and what takes its rows."""
 
-    def __init__(self, params, matmuls, rng, idle=0.0, stall=0.0):
+    def __init__(self, params, matmuls, rng, idle=0.0, stall=0.0, loads=0.0):
         self.params, self.matmuls = params, matmuls
         self.dut = Drain(params)
         self.rows, self.words = [], []
         self.cycles = 0
         self._halves = [None, None]
-        self._rng, self._idle, self._stall = rng, idle, stall
+        self._rng, self._idle, self._stall, self._loads = rng, idle, stall, loads
 
     def run(self):
         simulate(self.dut, self._tiles, self._take_rows, self._take, background=[self._banks])
         return self
 
     async def _banks(self, ctx):
-        """Accumulators and channel words, read a cycle late; forgotten once released."""
+        """Accumulators and channel words, read a cycle late; forgotten once released.
+
+        Where the array is not ready, an operation loads: what was read is gone.
+        """
         dut, lanes = self.dut, self.params.encode_lanes
         groups = self.params.lanes // lanes
+        sampled = (dut.half, dut.bank, dut.token, dut.group, dut.enable, dut.ready)
+        sampled += (dut.channel_group, dut.channel_enable, dut.release)
         while True:
+            ctx.set(dut.ready, self._rng.random() >= self._loads)
             (
-                _,
-                _,
-                enable,
+                *_,
                 half,
                 bank,
                 token,
                 group,
+                enable,
+                ready,
                 channel_group,
+                channel_enable,
                 release,
-            ) = await ctx.tick().sample(
-                dut.enable,
-                dut.half,
-                dut.bank,
-                dut.token,
-                dut.group,
-                dut.channel_group,
-                dut.release,
-            )
-            if enable:
+            ) = await ctx.tick().sample(*sampled)
+            if enable and ready:
                 tile = self._halves[half]
-                assert bank * groups + group == channel_group
-                start = channel_group * lanes
+                start = (bank * groups + group) * lanes
                 ctx.set(dut.psums, tile.psums[token][start : start + lanes])
-                ctx.set(dut.channels, tile.channels[start : start + lanes])
+            elif not ready:
+                ctx.set(dut.psums, [-1] * lanes)
+            if channel_enable:
+                start = channel_group * lanes
+                ctx.set(dut.channels, self._halves[half].channels[start : start + lanes])
             for half in range(2):
                 if release >> half & 1:
                     assert self._halves[half], "a half was released that holds nothing"
@@ -218,8 +220,11 @@ def word_of(params, raw, count):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("idle, stall", [(0.0, 0.0), (0.8, 0.0), (0.0, 0.6), (0.5, 0.3)])
-def test_every_output_leaves_once(name, idle, stall, seed):
+@pytest.mark.parametrize(
+    "idle, stall, loads",
+    [(0.0, 0.0, 0.0), (0.8, 0.0, 0.5), (0.0, 0.6, 0.7), (0.5, 0.3, 0.0), (0.0, 0.6, 0.2)],
+)
+def test_every_output_leaves_once(name, idle, stall, loads, seed):
     rng = random.Random(seed)
     params = VARIANTS[name]
     full = params.tile_outputs
@@ -228,7 +233,7 @@ def test_every_output_leaves_once(name, idle, stall, seed):
         for outputs in (1, full, 2 * full + 1, 2 * full - 1, 3)
         for tokens in {1, params.tokens}
     ]
-    bench = Bench(params, matmuls, rng, idle, stall).run()
+    bench = Bench(params, matmuls, rng, idle, stall, loads).run()
     expected = [row for matmul in matmuls for row in matmul.rows()]
     assert [row_of(params, raw) for raw in bench.rows] == expected
     expected = [word for matmul in matmuls for word in matmul.words()]
@@ -253,6 +258,7 @@ def test_latency():
         ctx.set(dut.i_matmul.payload, matmul.share())
         ctx.set(dut.i_matmul.valid, 1)
         ctx.set(dut.o_row.ready, 1)
+        ctx.set(dut.ready, 1)
         ctx.set(dut.loaded, 0b01)
         ctx.set(dut.scales_ready, 0b01)
         assert not ctx.get(dut.busy)
