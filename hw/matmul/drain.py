@@ -132,7 +132,8 @@ class Drain(Component):
 
         # Accumulators are read one group ahead of the one that moves on. An operation that loads
         # meanwhile takes the port, and with it what waits there: it is read again.
-        walking, words = Signal(), Signal()
+        walking = Signal()
+        words = Signal()  # of an announced row
         moves = ~self.o.valid | self.o.ready
         there = Signal()  # the array shows `read_group`
         read_group = Signal.like(group)

@@ -1,16 +1,17 @@
 """The spike encoder: reads a batch of vectors and turns each into spike counts."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.common.component import Component
+from hw.common.memories import NO_COLLISIONS
 from hw.contract.isa import INSTRUCTIONS, Opcode, Rule
 from hw.contract.params import VECTOR_WIDTH, HwParams
 from hw.memory.port import segment_layout
 from hw.spike.buffer import batch_layout, spike_write_layout
-from hw.spike.neuron import Neuron
+from hw.spike.neuron import Neuron, input_layout, offset_of
 from hw.spike.threshold import Threshold, potential_width
 
 __all__ = ["Encoder", "scale_layout"]
@@ -59,8 +60,8 @@ class Encoder(Component):
     busy : Out(1)
         An instruction is being executed.
 
-    Timing:      per token: the vector's words twice, `Threshold.latency`, and one cycle; at the
-                 end 13 more, with short vectors up to 42.
+    Timing:      per token: the vector's words twice, `Threshold.latency`, and 1 + log2(lanes of a
+                 word) cycles; at the end 13 more, with short vectors up to 42.
     Arithmetic:  exact.
     Golden:      golden.numerics.neuron.fire
     """
@@ -93,14 +94,20 @@ class Encoder(Component):
         site = Signal(INSTRUCTIONS[Opcode.ENCODE])
         bank = Signal()
 
+        # The vector's groups of `lanes` channels are gone through twice, by LOAD and by FIRE.
         token = Signal(len(site.tokens))
         group = Signal(range(p.max_channels // lanes + 1))
+        last_index = Signal.like(group)
+        last_group = Signal()
         groups = Signal.like(group)
-        m.d.comb += groups.eq((site.channels + lanes - 1) >> lanes_log2)
-        last_group = group == groups - 1
+        m.d.comb += groups.eq(last_index + 1)
 
-        def inside(lane):
-            return (group << lanes_log2) + lane < site.channels
+        def step(again):
+            """Go on to the next group, after the last one to the first."""
+            m.d.sync += [
+                group.eq(Mux(again, 0, group + 1)),
+                last_group.eq(Mux(again, last_index == 0, group + 1 == last_index)),
+            ]
 
         # The requests, ahead of everything else.
         requested = Signal.like(token)
@@ -127,48 +134,87 @@ class Encoder(Component):
             with m.If(~self.store):
                 m.d.sync += self.scales_ready.eq(self.scales_ready & ~(1 << self.bank))
 
+        # Magnitudes and signs of the word that arrives; lanes beyond the last channel are zero.
+        beyond = Signal(lanes)
+        elements = data.ArrayLayout(input_layout(), lanes)
+        arrived = Signal(elements)
+        arrived_valid = Signal()
+        arrived_group = Signal.like(group)
+        m.d.sync += arrived_valid.eq(self.i_words.valid & self.i_words.ready)
+        with m.If(self.i_words.valid & self.i_words.ready):
+            m.d.sync += arrived_group.eq(group)
+            for lane in range(lanes):
+                element = self.i_words.payload.word_select(lane, VECTOR_WIDTH)
+                counts = ~(last_group & beyond[lane])
+                negative = element[-1] & counts
+                magnitude = (element ^ negative.replicate(VECTOR_WIDTH)) & counts.replicate(
+                    VECTOR_WIDTH
+                )
+                m.d.sync += [
+                    arrived[lane].magnitude.eq((Cat(1, magnitude) + Cat(negative, 0))[1:]),
+                    arrived[lane].negative.eq(negative),
+                ]
+
+        # They are kept until the threshold is known.
         m.submodules.vector = vector = memory.Memory(
-            shape=p.axi_data_width, depth=p.max_channels // lanes, init=[]
+            shape=elements, depth=p.max_channels // lanes, init=[], attrs=NO_COLLISIONS
         )
         write, read = vector.write_port(), vector.read_port()
+        reads = Signal()
         m.d.comb += [
-            write.addr.eq(group),
-            write.data.eq(self.i_words.payload),
+            write.addr.eq(arrived_group),
+            write.data.eq(arrived),
+            write.en.eq(arrived_valid),
             read.addr.eq(group),
+            read.en.eq(reads),
         ]
 
-        # Magnitudes of the word that arrives; lanes beyond the last channel count as zero.
+        # Their sum or the largest of them, pair by pair, then that of all words.
+        mean = site.rule == Rule.MEAN
+        partial = [element.magnitude for element in arrived]
+        partial_valid, others = arrived_valid, Const(0)
+        while len(partial) > 1:
+            pairs = [
+                Signal(VECTOR_WIDTH + exact_log2(lanes), name=f"partial{len(partial) // 2}_{index}")
+                for index in range(len(partial) // 2)
+            ]
+            for pair, one, other in zip(pairs, partial[::2], partial[1::2], strict=True):
+                m.d.sync += pair.eq(_combine(one, other, mean))
+            valid = Signal(name=f"partial{len(pairs)}_valid")
+            m.d.sync += valid.eq(partial_valid)
+            others = others | partial_valid
+            partial, partial_valid = pairs, valid
         potential = Signal(potential_width(p))
-        magnitudes = []
-        for lane in range(lanes):
-            element = self.i_words.payload.word_select(lane, VECTOR_WIDTH).as_signed()
-            magnitude = Signal(VECTOR_WIDTH, name=f"magnitude{lane}")
-            m.d.comb += magnitude.eq(Mux(inside(lane), Mux(element < 0, -element, element), 0))
-            magnitudes.append(magnitude)
-        largest = potential
-        for magnitude in magnitudes:
-            largest = Mux(magnitude > largest, magnitude, largest)
-        start_potential = Mux(site.rule == Rule.STATIC, site.peak, 0)
+        combined = Signal.like(potential)
+        static = site.rule == Rule.STATIC
+        m.d.comb += combined.eq(Mux(static, potential, _combine(potential, partial[0], mean)))
+        with m.If(partial_valid):
+            m.d.sync += potential.eq(combined)
+        start_potential = Mux(static, site.peak, 0)
+        complete = partial_valid & ~others  # once all words have come
         m.submodules.threshold = threshold = Threshold(p)
         m.d.comb += [
-            threshold.i.payload.potential.eq(potential),
+            threshold.i.payload.potential.eq(combined),
             threshold.i.payload.multiplier.eq(site.multiplier),
             threshold.i.payload.divisor.eq(site.divisor),
         ]
 
         v_th = Signal(p.threshold_width)
+        offset = Signal(signed(p.threshold_width + p.count_width + 1))
+        m.d.sync += offset.eq(offset_of(p, v_th))
+        read_valid = Signal()
+        fired = Signal(elements)
         neuron_valid = Signal()
         written_token = Signal.like(token)
         written_group = Signal.like(group)
-        lane_inside = Signal(lanes)
+        m.d.sync += [read_valid.eq(reads), fired.eq(read.data), neuron_valid.eq(read_valid)]
         for lane in range(lanes):
             m.submodules[f"neuron{lane}"] = neuron = Neuron(p)
-            x = Signal(signed(VECTOR_WIDTH), name=f"x{lane}")
             m.d.comb += [
-                x.eq(Mux(lane_inside[lane], read.data.word_select(lane, VECTOR_WIDTH), 0)),
-                neuron.i.eq(x),
+                neuron.i.eq(fired[lane]),
                 neuron.i_valid.eq(neuron_valid),
                 neuron.threshold.eq(v_th),
+                neuron.offset.eq(offset),
                 neuron.max_count.eq(site.max_count),
                 neuron.dead_zone.eq(site.dead_zone),
                 self.o_counts.payload.counts[lane].eq(neuron.o),
@@ -183,7 +229,7 @@ class Encoder(Component):
         ]
         with m.If(self.o_counts.valid):
             m.d.sync += written_group.eq(written_group + 1)
-            with m.If(written_group == groups - 1):
+            with m.If(written_group == last_index):
                 m.d.sync += [written_group.eq(0), written_token.eq(written_token + 1)]
 
         # The requantizer's view of the threshold: shifted right until 16 bits are left.
@@ -212,13 +258,16 @@ class Encoder(Component):
                     m.d.sync += self.scales_ready.eq(self.scales_ready | (1 << bank))
 
         m.d.comb += self.busy.eq(1)
-        m.d.sync += neuron_valid.eq(0)
+        channels = self.i.payload.channels
         with m.FSM(name="phase"):
             with m.State("IDLE"):
                 m.d.comb += [self.busy.eq(0), self.i.ready.eq(1), accept.eq(self.i.valid)]
                 m.d.sync += [
                     token.eq(0),
                     group.eq(0),
+                    last_index.eq((channels - 1) >> lanes_log2),
+                    last_group.eq(channels <= lanes),
+                    beyond.eq(~((2 << (channels - 1)[:lanes_log2]) - 1) if lanes_log2 else 0),
                     written_token.eq(0),
                     scaled_token.eq(0),
                     potential.eq(Mux(self.i.payload.rule == Rule.STATIC, self.i.payload.peak, 0)),
@@ -226,20 +275,15 @@ class Encoder(Component):
                 with m.If(self.i.valid):
                     m.next = "LOAD"
             with m.State("LOAD"):
-                m.d.comb += [self.i_words.ready.eq(1), write.en.eq(self.i_words.valid)]
+                m.d.comb += self.i_words.ready.eq(1)
                 with m.If(self.i_words.valid):
-                    m.d.sync += group.eq(group + 1)
-                    with m.Switch(site.rule):
-                        with m.Case(Rule.ABSMAX):
-                            m.d.sync += potential.eq(largest)
-                        with m.Case(Rule.MEAN):
-                            m.d.sync += potential.eq(potential + sum(magnitudes))
+                    step(last_group)
                     with m.If(last_group):
                         m.next = "POTENTIAL"
             with m.State("POTENTIAL"):
-                m.d.comb += threshold.i.valid.eq(1)
-                m.d.sync += group.eq(0)
-                m.next = "THRESHOLD"
+                m.d.comb += threshold.i.valid.eq(complete)
+                with m.If(complete):
+                    m.next = "THRESHOLD"
             with m.State("THRESHOLD"):
                 begins = threshold.o.valid & ~normalizing
                 m.d.comb += [
@@ -259,13 +303,10 @@ class Encoder(Component):
                     ]
                     m.next = "FIRE"
             with m.State("FIRE"):
-                m.d.sync += [
-                    group.eq(group + 1),
-                    neuron_valid.eq(1),
-                    lane_inside.eq(sum(inside(lane) << lane for lane in range(lanes))),
-                ]
+                m.d.comb += reads.eq(1)
+                step(last_group)
                 with m.If(last_group):
-                    m.d.sync += [group.eq(0), token.eq(token + 1), potential.eq(start_potential)]
+                    m.d.sync += [token.eq(token + 1), potential.eq(start_potential)]
                     m.next = "LOAD"
                     with m.If(token == site.tokens - 1):
                         m.next = "SETTLE"
@@ -274,3 +315,12 @@ class Encoder(Component):
                 with m.If((written_token == site.tokens) & ~normalizing):
                     m.next = "IDLE"
         return m
+
+
+def _combine(one, other, mean):
+    """Return the sum of two values where `mean`, else the larger one: one carry chain."""
+    width = max(len(one), len(other))
+    less = ~mean
+    operand = Cat(other, Const(0, width - len(other) + 1)) ^ less.replicate(width + 1)
+    total = (Cat(1, one, Const(0, width - len(one) + 1)) + Cat(less, operand))[1 : width + 2]
+    return Mux(mean, total, Mux(total[width], other, one))

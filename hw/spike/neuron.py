@@ -1,13 +1,23 @@
-"""An integrate-and-fire neuron: how many spikes an input fires, by compare and subtract."""
+"""An integrate-and-fire neuron: how many spikes an input fires, an addition for each bit of it."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
 from hw.contract.params import THRESHOLD_FRACTION_BITS, VECTOR_WIDTH, HwParams
 
-__all__ = ["Neuron"]
+__all__ = ["Neuron", "input_layout", "offset_of"]
+
+
+def input_layout() -> data.StructLayout:
+    """Return an input as a neuron takes it: magnitude and sign."""
+    return data.StructLayout({"magnitude": VECTOR_WIDTH, "negative": 1})
+
+
+def offset_of(params: HwParams, threshold):
+    """Return what a neuron's first stage adds to an input, for its `threshold`."""
+    return threshold - (threshold << params.count_width)
 
 
 class Neuron(Component):
@@ -17,6 +27,9 @@ class Neuron(Component):
     where it holds as many, it fires 2^b spikes and is reset by them (soft reset). What it holds
     beyond the largest count is clipped; inputs inside the dead zone do not fire.
 
+    A comparison is a subtraction, and its difference is what the next one goes on with: where it
+    was negative, the next one adds half of what was too much, instead of subtracting.
+
     Parameters
     ----------
     params : HwParams
@@ -24,30 +37,33 @@ class Neuron(Component):
 
     Members
     -------
-    i_valid, i : In(1), In(signed 32)
+    i_valid, i : In(1), In(struct)
         An input in this cycle.
     threshold, max_count, dead_zone : In
         The token's threshold and its site's limits; steady while an input is inside.
+    offset : In
+        `offset_of` the threshold.
     o_valid, o : Out(1), Out(signed)
         A count in this cycle.
 
     Timing:      latency `Neuron.latency(params)` cycles; one input a cycle; never stalls.
-    Arithmetic:  exact; membrane of 58 bits.
+    Arithmetic:  exact; differences of up to 66 bits.
     Golden:      golden.numerics.neuron.fire
     """
 
     @staticmethod
     def latency(params: HwParams) -> int:
-        """Cycles from an input to its count: magnitude, one per bit and its overflow, clip."""
-        return 1 + (params.count_width - 1 + 1) + 1
+        """Cycles from an input to its count: one per bit and its overflow, clip."""
+        return (params.count_width - 1 + 1) + 1
 
     def __init__(self, params: HwParams) -> None:
         self._params = params
         super().__init__(
             {
                 "i_valid": In(1),
-                "i": In(signed(VECTOR_WIDTH)),
+                "i": In(input_layout()),
                 "threshold": In(params.threshold_width),
+                "offset": In(signed(params.threshold_width + params.count_width + 1)),
                 "max_count": In(params.count_width - 1),
                 "dead_zone": In(VECTOR_WIDTH),
                 "o_valid": Out(1),
@@ -58,37 +74,45 @@ class Neuron(Component):
     def elaborate(self, platform):
         """Build it."""
         m = Module()
-        bits = self._params.count_width - 1
+        p = self._params
+        bits = p.count_width - 1
         membrane_width = VECTOR_WIDTH + THRESHOLD_FRACTION_BITS + 2
-        stage_layout = data.StructLayout(
-            {"valid": 1, "v_mem": membrane_width, "negative": 1, "fires": 1, "spikes": bits + 1}
-        )
-        stages = [Signal(stage_layout, name=f"stage{index}") for index in range(bits + 2)]
 
-        first = stages[0]
-        magnitude = Signal(VECTOR_WIDTH)
-        m.d.comb += magnitude.eq(Mux(self.i < 0, -self.i, self.i))
-        m.d.sync += [
-            first.valid.eq(self.i_valid),
-            first.v_mem.eq((magnitude << (THRESHOLD_FRACTION_BITS + 1)) + self.threshold),
-            first.negative.eq(self.i < 0),
-            first.fires.eq(magnitude >= self.dead_zone),
-            first.spikes.eq(0),
+        # Of the membrane, what exceeds 2^bit thresholds: negative where it holds fewer. The first
+        # stage finds counts beyond every clip.
+        excess = [
+            Signal(signed(max(membrane_width, p.threshold_width + bit + 1) + 1), name=f"v_mem{bit}")
+            for bit in range(bits + 1)
         ]
-        for index, (before, after) in enumerate(zip(stages, stages[1:], strict=False)):
-            bit = bits - index  # the first one finds counts beyond every clip
-            quantum = self.threshold << (bit + 1)
-            holds = Signal(name=f"holds{bit}")
-            m.d.comb += holds.eq(before.v_mem >= quantum)
+        rest_layout = data.StructLayout(
+            {"valid": 1, "negative": 1, "fires": 1, "spikes": range(1 << bits)}
+        )
+        rest = [Signal(rest_layout, name=f"rest{bit}") for bit in range(bits + 1)]
+        m.d.sync += [
+            excess[bits].eq((self.i.magnitude << (THRESHOLD_FRACTION_BITS + 1)) + self.offset),
+            rest[bits].valid.eq(self.i_valid),
+            rest[bits].negative.eq(self.i.negative),
+            rest[bits].fires.eq(self.i.magnitude >= self.dead_zone),
+            rest[bits].spikes.eq(0),
+        ]
+        for bit in reversed(range(bits)):
+            before = excess[bit + 1]
+            holds = ~before[-1]
+            # Below the threshold's lowest bit nothing changes. One carry chain: the complement,
+            # and the carry into the lowest bit, subtract.
+            high = before[bit + 1 :]
+            operand = Cat(self.threshold, 0) ^ holds.replicate(len(self.threshold) + 1)
+            total = Cat(1, high).as_signed() + Cat(holds, operand).as_signed()
             m.d.sync += [
-                after.eq(before),
-                after.v_mem.eq(Mux(holds, before.v_mem - quantum, before.v_mem)),
-                after.spikes[bit].eq(holds),
+                excess[bit].eq(Cat(before[: bit + 1], total[1:])),
+                rest[bit].eq(rest[bit + 1]),
+                rest[bit].spikes.eq(Cat(holds, rest[bit + 1].spikes)),
             ]
-        last = stages[-1]
+        last = rest[0]
+        spikes = Cat(~excess[0][-1], last.spikes)
         clipped = Signal(bits)
-        overflow = last.spikes > self.max_count
-        m.d.comb += clipped.eq(Mux(overflow, self.max_count, last.spikes))
+        overflow = spikes > self.max_count
+        m.d.comb += clipped.eq(Mux(overflow, self.max_count, spikes))
         m.d.sync += [
             self.o_valid.eq(last.valid),
             self.o.eq(Mux(last.fires, Mux(last.negative, -clipped, clipped), 0)),

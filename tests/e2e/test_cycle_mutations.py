@@ -54,7 +54,7 @@ MUTATIONS = [
     ("encoder.h", "if (!storing) scales_ready", "scales_ready"),
     ("encoder.h", "storing ? o_head_ready :", "storing ? true :"),
     ("encoder.h", "p.threshold_latency - 1", "p.threshold_latency"),
-    ("encoder.h", "neurons >> p.neuron_latency", "neurons >> (p.neuron_latency - 1)"),
+    ("encoder.h", "neurons >> (p.neuron_latency + 1)", "neurons >> p.neuron_latency"),
     ("encoder.h", "- p.mantissa_width;", "- p.mantissa_width + 1;"),
     ("encoder.h", "written_token == site->tokens && !normalizing", "written_token == site->tokens"),
     ("spikes.h", "(group + 1) / groups_per_word", "group / groups_per_word"),

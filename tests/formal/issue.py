@@ -64,7 +64,12 @@ def encoder(m: Module, p: HwParams) -> None:
         Assert(~load | ((came == token) & (token < tokens) & (words_came == group))),
         Assert(~between | ((came == token + 1) & (token < tokens))),
         Assert(~settle | ((came == token) & (token == tokens))),
-        Assert(inside.signal("groups") == groups),
+        Assert(idle | (inside.signal("groups") == groups)),
+        Assert(idle | (inside.signal("last_group") == (group == groups - 1))),
+        Assert(idle | (group < groups)),
+        # What has arrived is written before anything is read of it.
+        Assert(~inside.signal("arrived_valid") | load | inside.state("phase", "POTENTIAL")),
+        Assert(~inside.collides("vector")),
         Assert(idle | (groups != 0)),
         Assert(groups <= p.max_channels // p.encode_lanes),
         Assert(dut.storing | (tokens <= p.tokens)),

@@ -14,7 +14,8 @@ struct Encoder {
     uint32_t token = 0, group = 0, requested = 0;
     uint64_t address = 0;
     uint32_t threshold_left = 0;  // cycles until the threshold is there
-    uint64_t neurons = 0;         // inputs inside the neurons, and the one at their door, as bits
+    uint32_t combining_left = 0;  // cycles until the last word is part of the potential
+    uint64_t neurons = 0;         // inputs inside the neurons, and two on the way there, as bits
     uint32_t written_token = 0, written_group = 0;
     uint32_t shifts_left = 0, scaled_token = 0;
     bool normalizing = false;
@@ -39,7 +40,7 @@ struct Encoder {
         o_head_valid = found && storing;
         o_scale_valid = normalizing && !shifts_left && storing;
         words_ready = phase == Phase::kLoad;
-        o_counts_valid = neurons >> p.neuron_latency & 1;
+        o_counts_valid = neurons >> (p.neuron_latency + 1) & 1;
     }
 
     void clock(const Instruction* accepted, bool bank_of_it, bool request_ready, bool word_valid,
@@ -68,9 +69,15 @@ struct Encoder {
                 phase = Phase::kLoad;
                 break;
             case Phase::kLoad:
-                if (word_valid && ++group == groups) phase = Phase::kPotential;
+                if (!word_valid || ++group != groups) break;
+                combining_left = __builtin_ctz(p.encode_lanes);
+                phase = Phase::kPotential;
                 break;
             case Phase::kPotential:
+                if (combining_left) {
+                    --combining_left;
+                    break;
+                }
                 group = 0;
                 threshold_left = p.threshold_latency - 1;
                 phase = Phase::kThreshold;

@@ -19,12 +19,14 @@ def run(inputs, v, max_count, dead_zone):
 
     async def check(ctx):
         ctx.set(dut.threshold, v)
+        ctx.set(dut.offset, v - (v << PARAMS.count_width))
         ctx.set(dut.max_count, max_count)
         ctx.set(dut.dead_zone, dead_zone)
         for cycle in range(len(inputs) + Neuron.latency(PARAMS)):
             ctx.set(dut.i_valid, cycle < len(inputs))
             if cycle < len(inputs):
-                ctx.set(dut.i, inputs[cycle])
+                value = inputs[cycle]
+                ctx.set(dut.i, {"magnitude": abs(value), "negative": value < 0})
             await ctx.tick()
             if ctx.get(dut.o_valid):
                 latency.append(cycle + 1 - len(counts))
