@@ -21,7 +21,7 @@ class Board:
     dram : str
         LiteDRAM's module.
     loader : str
-        Its name for ``openfpgaloader -b``.
+        Its name for ``openFPGALoader -b``.
     make : callable
         Its system, of `params`, `clock_mhz` and the `baud` of its UART.
     """

@@ -185,7 +185,7 @@ def build(
         file = directory / f"{NAME}.bit"
         shutil.copy(packed / file.name, file)
         result["bitstream"] = report.bitstream(file)
-        result["load"] = f"openfpgaloader -b {request.board.loader} {file}"
+        result["load"] = f"openFPGALoader -b {request.board.loader} {file}"
         way = f"uartbone:/dev/ttyUSB1@{request.baud} --csr {directory / MAPS[-1]}"
         result["talk"] = f"python -m spikeloom.board selftest --transport {way}"
     result["minutes"] = {name: round(spent / 60, 1) for name, spent in seconds.items()}

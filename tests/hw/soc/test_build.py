@@ -77,7 +77,7 @@ def test_a_bitstream_comes_with_what_it_is_of(tools, tmp_path):
         "sha256": hashlib.sha256(bits).hexdigest(),
     }
     assert result["fingerprint"] == fingerprint(preset("test"))
-    assert result["load"] == f"openfpgaloader -b orangeCrab {tmp_path / NAME}.bit"
+    assert result["load"] == f"openFPGALoader -b orangeCrab {tmp_path / NAME}.bit"
     assert set(result["minutes"]) == {"system", "netlist", "routed", "bitstream"}
     assert json.loads((tmp_path / "report.json").read_text()) == result
     assert {name for name in MAPS if (tmp_path / name).is_file()} == set(MAPS)

@@ -89,7 +89,7 @@ def test_it_says_which_hardware_the_programs_must_be_for():
 def test_what_is_too_slow_is_told_beside_the_checksum(tmp_path):
     file = tmp_path / "spikeloom_soc.bit"
     file.write_bytes(b"\xff\x00bits")
-    made = result() | {"bitstream": report.bitstream(file), "load": "openfpgaloader -b ecpix5 x"}
+    made = result() | {"bitstream": report.bitstream(file), "load": "openFPGALoader -b ecpix5 x"}
     made["talk"] = "python -m spikeloom.board selftest"
     assert made["bitstream"] == {
         "file": "spikeloom_soc.bit",
@@ -104,7 +104,7 @@ def test_what_is_too_slow_is_told_beside_the_checksum(tmp_path):
     fast["fmax"]["$glbnet$sys_clk"]["achieved"] = 80.0
     text = report.text(made | report.timing(fast))
     assert "too slow" not in text
-    assert "load it: openfpgaloader -b ecpix5 x\ntalk to it: python -m spikeloom.board" in text
+    assert "load it: openFPGALoader -b ecpix5 x\ntalk to it: python -m spikeloom.board" in text
 
 
 def test_both_files_are_written_whole(tmp_path):
