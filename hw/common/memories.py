@@ -1,8 +1,10 @@
 """What synthesis is told of memories."""
 
+from typing import Any
+
 __all__ = ["NO_COLLISIONS"]
 
-NO_COLLISIONS = {"no_rw_check": 1}
+NO_COLLISIONS: dict[str, Any] = {"no_rw_check": 1}
 """Attributes of a memory from which nothing is used that was read while it was written.
 
 Without them synthesis adds registers and multiplexers that make such a reading give the old word.
