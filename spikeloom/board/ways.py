@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw.contract.params import HwParams
+from spikeloom.board.training import Training
 from spikeloom.board.transport import Transport
+from spikeloom.board.words import WordTransport
 
 __all__ = ["SIMULATION", "WAYS", "Bases", "bases_of", "is_simulated", "open_transport"]
 
@@ -37,10 +39,13 @@ class Bases:
         Address of the first register.
     memory : int or None
         Address of what the accelerator has at address 0.
+    training : Training or None
+        Where the board says that its DRAM is trained, if it does.
     """
 
     registers: int | None = None
     memory: int | None = None
+    training: Training | None = None
 
     def given(self, way: str) -> tuple[int, int]:
         """Return both; raises ValueError where one is wanted and not given."""
@@ -61,9 +66,14 @@ def bases_of(csr: Path) -> Bases:
         Where it is no such file, or the system has no accelerator or no memory.
     """
     try:
-        memories = json.loads(csr.read_text())["memories"]
-        return Bases(registers=memories["spikeloom"]["base"], memory=memories["main_ram"]["base"])
-    except (ValueError, KeyError, TypeError) as error:
+        about = json.loads(csr.read_text())
+        memories = about["memories"]
+        return Bases(
+            registers=memories["spikeloom"]["base"],
+            memory=memories["main_ram"]["base"],
+            training=Training.of(about),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{csr} does not say where spikeloom and main_ram lie ({error}): name the csr.json "
             "that python -m hw soc wrote"
@@ -112,7 +122,14 @@ def open_transport(
         from spikeloom.board.simulation import Simulation
 
         return Simulation(params, memory_bytes, say=say)
-    return _OPENERS[kind](rest, bases, params, memory_bytes)
+    transport = _OPENERS[kind](rest, bases, params, memory_bytes)
+    if bases.training and isinstance(transport, WordTransport):
+        try:
+            bases.training.wait(transport)
+        except BaseException:
+            transport.close()
+            raise
+    return transport
 
 
 def _uartbone(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
