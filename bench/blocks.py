@@ -30,6 +30,7 @@ from hw.spike.threshold import Threshold
 from hw.spike.train import SpikeTrain
 from hw.vector.argmax import Argmax
 from hw.vector.elementwise import Rotator, SwiGlu
+from hw.vector.multiply import Multipliers
 from hw.vector.norm import Norm, squares_width
 from hw.vector.softmax import Softmax
 from hw.vector.unit import VectorUnit
@@ -116,6 +117,21 @@ def _alone(component: type) -> Callable[[HwParams], Parts]:
     return lambda params: Parts(components={"block": component(params)})
 
 
+def _multiplying(component: type) -> Callable[[HwParams], Parts]:
+    def parts(params: HwParams) -> Parts:
+        block, multipliers = component(params), Multipliers(params)
+        return Parts(
+            components={"block": block, "multipliers": multipliers},
+            wires=[
+                (multipliers.move, block.move),
+                (multipliers.factors, block.factors),
+                (block.products, multipliers.products),
+            ],
+        )
+
+    return parts
+
+
 def _array(params: HwParams) -> Parts:
     sequencer, array = Sequencer(params), PEArray(params)
     return Parts(
@@ -159,10 +175,10 @@ def _registers(params: HwParams) -> Parts:
 
 BLOCKS: dict[str, Callable[[HwParams], Parts]] = {
     "requantizer": _alone(Requantizer),
-    "norm": _alone(Norm),
-    "softmax": _alone(Softmax),
-    "SwiGLU": _alone(SwiGlu),
-    "rotator": _alone(Rotator),
+    "norm": _multiplying(Norm),
+    "softmax": _multiplying(Softmax),
+    "SwiGLU": _multiplying(SwiGlu),
+    "rotator": _multiplying(Rotator),
     "argmax": _alone(Argmax),
     "divider": lambda p: Parts(components={"block": Divider(squares_width(p), 32)}),
     "encoder": _alone(Encoder),

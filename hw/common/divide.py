@@ -1,6 +1,6 @@
 """A serial divider."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -12,25 +12,22 @@ BITS_A_CYCLE = 2
 """Bits of a quotient that are found in one cycle."""
 
 
-def division_step(m: Module, dividend, remainder, divisor) -> list:
+def division_step(m: Module, dividend, remainder, divisor, threefold) -> list:
     """Return the assignments of one cycle of a restoring division.
 
     The quotient's bits move into `dividend` from the right as its own leave to the left. `divisor`
-    and `remainder` are equally wide.
+    and `remainder` are equally wide, `threefold` is three times the divisor.
     """
-    rest, quotient = remainder, []
-    for bit in range(BITS_A_CYCLE):
-        partial = Signal(len(divisor) + 1, name=f"partial{bit}")
-        fits = Signal(name=f"fits{bit}")
-        left = Signal(len(divisor), name=f"left{bit}")
-        m.d.comb += [
-            partial.eq(Cat(dividend[-1 - bit], rest)),
-            fits.eq(partial >= divisor),
-            left.eq(Mux(fits, partial - divisor, partial)),
-        ]
-        rest = left
-        quotient.insert(0, fits)
-    return [remainder.eq(rest), dividend.eq(Cat(*quotient, dividend[:-BITS_A_CYCLE]))]
+    width = len(divisor) + BITS_A_CYCLE
+    partial = Signal(width)
+    m.d.comb += partial.eq(Cat(dividend[-BITS_A_CYCLE:], remainder))
+    rest, quotient = partial, Const(0, BITS_A_CYCLE)
+    for digit, multiple in enumerate((divisor, divisor << 1, threefold), start=1):
+        left = Signal(signed(width + 1), name=f"left{digit}")
+        fits = Signal(name=f"fits{digit}")
+        m.d.comb += [left.eq(partial - multiple), fits.eq(left >= 0)]
+        rest, quotient = Mux(fits, left, rest), Mux(fits, digit, quotient)
+    return [remainder.eq(rest), dividend.eq(Cat(quotient, dividend[:-BITS_A_CYCLE]))]
 
 
 class Divider(Component):
@@ -44,19 +41,30 @@ class Divider(Component):
     Members
     -------
     i : In(stream)
-        Dividend and divisor.
+        Dividend and divisor. A division that is known to begin with zeros can begin later: `steps`
+        are left, which see the dividend's highest bits, and `remainder` (less than the divisor) is
+        what the others left.
     o : Out(stream)
         Quotient.
 
-    Timing:      latency half as many cycles as the dividend has bits, and 2; one at a time.
+    Timing:      latency 2 cycles and one a step, of which the whole dividend takes half as many as
+                 it has bits; one at a time.
     Arithmetic:  restoring division, rounded down.
     Golden:      golden.numerics.vector
     """
 
     def __init__(self, dividend_width: int, divisor_width: int) -> None:
-        self._width = width = -(-dividend_width // BITS_A_CYCLE) * BITS_A_CYCLE
+        self.steps = -(-dividend_width // BITS_A_CYCLE)
+        self._width = width = self.steps * BITS_A_CYCLE
         self._divisor_width = divisor_width
-        operands = data.StructLayout({"dividend": width, "divisor": divisor_width})
+        operands = data.StructLayout(
+            {
+                "dividend": width,
+                "divisor": divisor_width,
+                "remainder": divisor_width,
+                "steps": range(self.steps + 1),
+            }
+        )
         super().__init__({"i": In(stream.Signature(operands)), "o": Out(stream.Signature(width))})
 
     def elaborate(self, platform):
@@ -64,7 +72,8 @@ class Divider(Component):
         m = Module()
         dividend = Signal(self._width)
         divisor, remainder = Signal(self._divisor_width), Signal(self._divisor_width)
-        steps = Signal(range(self._width // BITS_A_CYCLE))
+        threefold = Signal(self._divisor_width + BITS_A_CYCLE)
+        steps = Signal(range(self.steps + 1))
         m.d.comb += self.o.payload.eq(dividend)
         with m.FSM(name="phase"):
             with m.State("IDLE"):
@@ -72,17 +81,18 @@ class Divider(Component):
                 m.d.sync += [
                     dividend.eq(self.i.payload.dividend),
                     divisor.eq(self.i.payload.divisor),
-                    remainder.eq(0),
-                    steps.eq(self._width // BITS_A_CYCLE - 1),
+                    threefold.eq(3 * self.i.payload.divisor),
+                    remainder.eq(self.i.payload.remainder),
+                    steps.eq(self.i.payload.steps),
                 ]
                 with m.If(self.i.valid):
                     m.next = "DIVIDE"
             with m.State("DIVIDE"):
                 m.d.sync += [
-                    *division_step(m, dividend, remainder, divisor),
+                    *division_step(m, dividend, remainder, divisor, threefold),
                     steps.eq(steps - 1),
                 ]
-                with m.If(steps == 0):
+                with m.If(steps == 1):
                     m.next = "DONE"
             with m.State("DONE"):
                 m.d.comb += self.o.valid.eq(1)

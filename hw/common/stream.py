@@ -1,4 +1,4 @@
-"""A queue of stream payloads."""
+"""Stream payloads that wait: a queue of them, or one."""
 
 from amaranth import Module, Shape, Signal
 from amaranth.lib import fifo, stream
@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
 
-__all__ = ["Queue"]
+__all__ = ["Queue", "Register"]
 
 
 class Queue(Component):
@@ -53,6 +53,38 @@ class Queue(Component):
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),
         ]
+        return m
+
+
+class Register(Component):
+    """One payload that waits, so that its giver need not; neither side sees the other's ready.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Payload.
+
+    Members
+    -------
+    i, o : In(stream), Out(stream)
+        What enters, and leaves.
+
+    Timing:      latency 1 cycle; a payload every second cycle.
+    Arithmetic:  none.
+    Golden:      none.
+    """
+
+    def __init__(self, shape) -> None:
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(self.i.payload)]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         return m
 
 

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
 from hw.common.component import Component
-from hw.common.stream import Queue
+from hw.common.stream import Queue, Register
 from hw.contract.isa import INSTRUCTIONS, Coding, Opcode
 from hw.contract.params import HwParams
 from hw.matmul.array import PEArray
@@ -118,6 +118,8 @@ class MatrixPath(Component):
         m.submodules.channel_words = channel_words = ChannelWords(p)
         m.submodules.tile_queue = tile_queue = Queue(sequencer.o_tile.payload.shape(), 4)
         m.submodules.drain = drain = Drain(p)
+        # A row waits for the write port while its words are requantized.
+        m.submodules.rows = rows = Register(row_layout(p))
 
         self._issue(m, events, fetcher, train, sequencer, channel_words, drain)
 
@@ -161,7 +163,8 @@ class MatrixPath(Component):
         connect(m, tile_queue.o, drain.i_tile)
         connect(m, channel_words.o_request, flipped(self.o_channel_words))
         connect(m, flipped(self.i_channel_words), channel_words.i_words)
-        connect(m, drain.o_row, flipped(self.o_row))
+        connect(m, drain.o_row, rows.i)
+        connect(m, rows.o, flipped(self.o_row))
         m.d.comb += [
             sequencer.array_idle.eq(array.idle),
             sequencer.array_storing.eq(array.storing),

@@ -5,6 +5,8 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
+from hw.common.fixed import saturate
+from hw.common.pipeline import Pipeline
 from hw.contract.params import THRESHOLD_FRACTION_BITS, VECTOR_WIDTH, HwParams
 from hw.matmul.channel_words import channel_layout
 from hw.spike.encoder import scale_layout
@@ -40,8 +42,8 @@ class Requantizer(Component):
     busy : Out(1)
         An element is inside.
 
-    Timing:      latency 5 cycles; one element a cycle; stalls only while o waits.
-    Arithmetic:  exact up to the one rounding; two multipliers.
+    Timing:      latency 8 cycles; one element a cycle; stalls only while o waits.
+    Arithmetic:  exact up to the one rounding; two multiplications.
     Golden:      golden.numerics.requantization.requantize
     """
 
@@ -61,75 +63,74 @@ class Requantizer(Component):
         p = self._params
         move = Signal()
         m.d.comb += [move.eq(~self.o.valid | self.o.ready), self.i.ready.eq(move)]
-        inputs, channel = self.i.payload, self.i.payload.channel
-        mantissa_width = len(channel.mantissa)
-        v_width = len(inputs.threshold.mantissa)
-        shift_width = len(channel.exponent) + 2
+        pipe = Pipeline(m, move)
+        psum, bias = (
+            pipe.enter(value) for value in (self.i.payload.psum, self.i.payload.channel.bias)
+        )
+        threshold, scale = self.i.payload.threshold, self.i.payload.channel
+        negative = pipe.stage("negative", 1, lambda psum: psum < 0, psum)
+        magnitude = pipe.stage(
+            "magnitude", p.acc_width, lambda psum: Mux(psum < 0, -psum, psum), psum
+        )
+        v_mantissa, mantissa = (
+            pipe.stage(name, len(value), lambda value: value, pipe.enter(value))
+            for name, value in (("v_mantissa", threshold.mantissa), ("mantissa", scale.mantissa))
+        )
+        product = pipe.product("product", magnitude, v_mantissa)
+        scaled = pipe.product("scaled", product, mantissa)
 
-        valid = [Signal(name=f"valid{stage}") for stage in range(4)]
-        negative = [Signal(name=f"negative{stage}") for stage in range(4)]
-        bias = [Signal(signed(VECTOR_WIDTH), name=f"bias{stage}") for stage in range(4)]
-        shift = [Signal(signed(shift_width), name=f"shift{stage}") for stage in range(3)]
-        magnitude = Signal(p.acc_width)
-        v_mantissa = Signal(v_width)
-        mantissas = [Signal(mantissa_width, name=f"mantissa{stage}") for stage in range(2)]
-        product = Signal(p.acc_width + v_width)
-        scaled = Signal(p.acc_width + v_width + mantissa_width)
-        rounded = Signal(VECTOR_WIDTH + 1)  # saturated magnitude
+        # Shift, but for one place; beyond all places nothing is left.
+        shift_width = len(scale.exponent) + 2
+        shift = pipe.stage(
+            "shift",
+            signed(shift_width),
+            lambda exponent, of_threshold: exponent + THRESHOLD_FRACTION_BITS - of_threshold,
+            *map(pipe.enter, (scale.exponent, threshold.exponent)),
+        )
+        width = len(scaled.value) + 1
+        places = pipe.stage(
+            "places",
+            range(width + 1),
+            lambda shift: Mux(shift < 0, 0, Mux(shift > width, width, shift[: shift_width - 1])),
+            shift,
+        )
+        left = pipe.stage("left", 1, lambda shift: shift < 0, shift)
+        shifted = pipe.stage(
+            "shifted", width, lambda value, places: Cat(0, value) >> places, scaled, places
+        )
+        beyond = pipe.stage("beyond", 1, lambda value, left: left & value.any(), scaled, left)
+
+        # Round half away from zero, saturate.
         limit = 1 << VECTOR_WIDTH - 1
 
-        m.d.comb += self.busy.eq(self.i.valid | Cat(*valid).any() | self.o.valid)
-        with m.If(move):
-            m.d.sync += [
-                valid[0].eq(self.i.valid),
-                negative[0].eq(inputs.psum < 0),
-                magnitude.eq(Mux(inputs.psum < 0, -inputs.psum, inputs.psum)),
-                v_mantissa.eq(inputs.threshold.mantissa),
-                mantissas[0].eq(channel.mantissa),
-                shift[0].eq(channel.exponent + THRESHOLD_FRACTION_BITS - inputs.threshold.exponent),
-                bias[0].eq(channel.bias),
-                # multiply by the threshold
-                product.eq(magnitude * v_mantissa),
-                mantissas[1].eq(mantissas[0]),
-                # multiply by the scale
-                scaled.eq(product * mantissas[1]),
-            ]
-            for stage in range(3):
-                m.d.sync += [
-                    valid[stage + 1].eq(valid[stage]),
-                    negative[stage + 1].eq(negative[stage]),
-                    bias[stage + 1].eq(bias[stage]),
-                ]
-            m.d.sync += [shift[stage + 1].eq(shift[stage]) for stage in range(2)]
+        def rounding(shifted, beyond, negative):
+            whole = (shifted[: VECTOR_WIDTH + 1] + 1) >> 1
+            saturates = beyond | shifted[VECTOR_WIDTH + 1 :].any() | whole[VECTOR_WIDTH - 1 :].any()
+            return Mux(saturates, Mux(negative, limit, limit - 1), whole)
 
-            # shift, round half away from zero, saturate
-            right = shift[2]
-            whole = Signal(len(scaled) + 1)
-            half_up = Signal()
-            places = Signal(range(len(scaled) + 1))
-            m.d.comb += [
-                places.eq(Mux(right > len(scaled), len(scaled), right[:7])),
-                half_up.eq((scaled << 1).bit_select(places, 1)),
-                whole.eq((scaled >> places) + half_up),
-            ]
-            with m.If(right > len(scaled)):
-                m.d.sync += rounded.eq(0)
-            with m.Elif(right < 0):
-                m.d.sync += rounded.eq(Mux(scaled == 0, 0, limit))
-            with m.Else():
-                m.d.sync += rounded.eq(Mux(whole > limit, limit, whole))
+        rounded = pipe.stage("rounded", VECTOR_WIDTH, rounding, shifted, beyond, negative)
 
-            # bias
-            value = Signal(signed(VECTOR_WIDTH + 2))
-            total = Signal(signed(VECTOR_WIDTH + 2))
-            m.d.comb += [
-                value.eq(Mux(negative[3], -rounded, Mux(rounded == limit, limit - 1, rounded))),
-                total.eq(value + bias[3]),
-            ]
-            m.d.sync += [
-                self.o.valid.eq(valid[3]),
-                self.o.payload.eq(
-                    Mux(total >= limit, limit - 1, Mux(total < -limit, -limit, total))
-                ),
-            ]
+        # Bias; a carry makes the magnitude negative.
+        total = pipe.stage(
+            "total",
+            signed(VECTOR_WIDTH),
+            lambda rounded, negative, bias: saturate(
+                (
+                    Cat(negative, bias).as_signed()
+                    + Cat(
+                        negative, rounded ^ negative.replicate(VECTOR_WIDTH), negative
+                    ).as_signed()
+                )
+                >> 1
+            ),
+            rounded,
+            negative,
+            bias,
+        )
+        valid = pipe.enter(self.i.valid)
+        m.d.comb += [
+            self.o.payload.eq(total.value),
+            self.o.valid.eq(pipe.at(valid, total.stage)),
+            self.busy.eq(pipe.any(valid, 0, total.stage)),
+        ]
         return m

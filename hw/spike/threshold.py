@@ -79,6 +79,7 @@ class Threshold(Component):
         multiplicand = Signal(product_width)
         multiplier = Signal(_MULTIPLIER_WIDTH)
         divisor = Signal(_DIVISOR_WIDTH)
+        threefold = Signal(_DIVISOR_WIDTH + BITS_A_CYCLE)
         remainder = Signal(_DIVISOR_WIDTH)
         divide_cycles = len(dividend) // BITS_A_CYCLE
         steps = Signal(range(divide_cycles))
@@ -90,6 +91,7 @@ class Threshold(Component):
                     multiplicand.eq(self.i.payload.potential),
                     multiplier.eq(self.i.payload.multiplier),
                     divisor.eq(self.i.payload.divisor),
+                    threefold.eq(3 * self.i.payload.divisor),
                     product.eq(0),
                     remainder.eq(0),
                     steps.eq(-(-_MULTIPLIER_WIDTH // _MULTIPLIER_BITS_A_CYCLE) - 1),
@@ -119,7 +121,7 @@ class Threshold(Component):
                     m.next = "DIVIDE"
             with m.State("DIVIDE"):
                 m.d.sync += [
-                    *division_step(m, dividend, remainder, divisor),
+                    *division_step(m, dividend, remainder, divisor, threefold),
                     steps.eq(steps - 1),
                 ]
                 with m.If(steps == 0):

@@ -1,11 +1,12 @@
 """The index of a row's largest element (numerics, section 8)."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from hw.common.pipeline import Pipeline, Staged
 from hw.contract.params import VECTOR_WIDTH, HwParams
-from hw.vector.lanes import Lanes, chain
+from hw.vector.lanes import Lanes
 
 __all__ = ["INDEX_WIDTH", "Argmax"]
 
@@ -24,10 +25,12 @@ class Argmax(Lanes):
         Lanes whose elements count.
     clear : In(1)
         Forget it.
-    index : Out
-        The index, when nothing is inside.
+    gathers : Out(1)
+        It is not found yet.
+    largest, index : Out
+        The element and its index.
 
-    Timing:      latency 2 moves; a word a move.
+    Timing:      latency 1 move, and one for each doubling of the lanes; a word a move.
     Arithmetic:  exact.
     Golden:      golden.numerics.vector
     """
@@ -39,6 +42,8 @@ class Argmax(Lanes):
                 "group": In(INDEX_WIDTH),
                 "inside": In(params.encode_lanes),
                 "clear": In(1),
+                "gathers": Out(1),
+                "largest": Out(signed(VECTOR_WIDTH)),
                 "index": Out(INDEX_WIDTH),
             },
         )
@@ -46,23 +51,45 @@ class Argmax(Lanes):
     def elaborate(self, platform):
         """Build it."""
         m = Module()
-        lanes = self._params.encode_lanes
-        valid = chain(m, self.move, self.i_valid, 1, "valid")
-        m.d.comb += self.busy.eq(valid[1])
+        pipe = Pipeline(m, self.move)
+        of_word, place = self._best(pipe, 0, self._params.encode_lanes)
+        valid = pipe.enter(self.i_valid)
+        group = pipe.at(pipe.enter(self.group), of_word.stage)
         found = Signal()
-        largest, of_word = Signal(signed(VECTOR_WIDTH)), Signal(signed(VECTOR_WIDTH))
-        place = Signal(INDEX_WIDTH)
-        best, lane_of_best = self.a[0], 0  # a word's first element is always inside
-        for lane in range(1, lanes):
-            better = self.inside[lane] & (self.a[lane] > best)
-            best, lane_of_best = Mux(better, self.a[lane], best), Mux(better, lane, lane_of_best)
-        with m.If(self.move):
+        comes = self.move & pipe.at(valid, of_word.stage)
+        with m.If(comes & (~found | (of_word.value > self.largest))):
             m.d.sync += [
-                of_word.eq(best),
-                place.eq((self.group << exact_log2(lanes)) + lane_of_best),
+                found.eq(1),
+                self.largest.eq(of_word.value),
+                self.index.eq(Cat(place.value, group)),
             ]
-            with m.If(valid[1] & (~found | (of_word > largest))):
-                m.d.sync += [found.eq(1), largest.eq(of_word), self.index.eq(place)]
         with m.If(self.clear):
             m.d.sync += found.eq(0)
+        m.d.comb += self.gathers.eq(pipe.any(valid, 1, of_word.stage))
         return m
+
+    def _best(self, pipe: Pipeline, lane: int, count: int) -> tuple[Staged, Staged]:
+        """Return the best element of `count` lanes from `lane` on, and its place among them."""
+        if count == 1:
+            return pipe.enter(self.a[lane]), pipe.enter(Const(0, 0))
+        half = count // 2
+        left, left_place = self._best(pipe, lane, half)
+        right, right_place = self._best(pipe, lane + half, half)
+        inside = pipe.enter(self.inside[lane + half])  # an element is if those before it are
+
+        def better(left, right, inside):
+            return inside & (right > left)
+
+        best = pipe.stage(
+            f"best{lane}_of{count}_",
+            signed(VECTOR_WIDTH),
+            lambda *pair: Mux(better(*pair), pair[1], pair[0]),
+            *(left, right, inside),
+        )
+        place = pipe.stage(
+            f"place{lane}_of{count}_",
+            exact_log2(count),
+            lambda *pair: Mux(better(*pair[:3]), Cat(pair[4], 1), Cat(pair[3], 0)),
+            *(left, right, inside, left_place, right_place),
+        )
+        return best, place

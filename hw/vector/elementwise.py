@@ -1,13 +1,16 @@
 """Element by element: addition, rotation, SwiGLU (numerics, section 8)."""
 
 from math import exp
+from operator import add, mul, sub
 
-from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import memory
+from amaranth import Module, Mux, signed
 from amaranth.lib.wiring import In
 
-from hw.contract.params import FRACTION_BITS, VECTOR_WIDTH, HwParams
-from hw.vector.lanes import Lanes, chain, round_half_away, saturate
+from hw.common.fixed import round_half_away, saturate
+from hw.common.pipeline import Pipeline, Staged
+from hw.contract.params import VECTOR_WIDTH, HwParams
+from hw.vector.lanes import Lanes, MultiplyingLanes, finish
+from hw.vector.multiply import MULTIPLIERS
 
 __all__ = ["Adder", "Rotator", "SwiGlu"]
 
@@ -35,45 +38,43 @@ class Adder(Lanes):
     def elaborate(self, platform):
         """Build it."""
         m = Module()
-        m.d.comb += self.busy.eq(self.o_valid)
-        with m.If(self.move):
-            m.d.sync += self.o_valid.eq(self.i_valid)
-            for lane in range(self._params.encode_lanes):
-                total = self.a[lane] + Mux(self.copies, 0, self.b[lane])
-                m.d.sync += self.o[lane].eq(saturate(total))
+        pipe = Pipeline(m, self.move)
+        results = []
+        for lane in range(self._params.encode_lanes):
+            a, b = pipe.enter(self.a[lane]), pipe.enter(Mux(self.copies, 0, self.b[lane]))
+            results.append(
+                pipe.stage(f"total{lane}", signed(VECTOR_WIDTH), lambda a, b: saturate(a + b), a, b)
+            )
+        self.give(m, pipe, self.i_valid, results)
         return m
 
 
-class Rotator(Lanes):
+class Rotator(MultiplyingLanes):
     """Turn neighbouring pairs of a by the cosine and sine that b holds in their place.
 
-    Timing:      latency 3 moves; a word a move.
-    Arithmetic:  exact up to one rounding; two multipliers a lane.
+    Timing:      latency 6 moves; a word a move.
+    Arithmetic:  exact up to one rounding.
     Golden:      golden.numerics.vector
     """
 
     def elaborate(self, platform):
         """Build it."""
         m = Module()
-        valid = chain(m, self.move, self.i_valid, 3, "valid")
-        m.d.comb += [self.busy.eq(Cat(*valid[1:]).any()), self.o_valid.eq(valid[3])]
-        product_shape = signed(2 * VECTOR_WIDTH)
-        for even in range(0, self._params.encode_lanes, 2):
-            x, y, cos, sin = self.a[even], self.a[even + 1], self.b[even], self.b[even + 1]
-            for lane, left, right, subtracts in (
-                (even, (x, cos), (y, sin), True),
-                (even + 1, (x, sin), (y, cos), False),
-            ):
-                first = Signal(product_shape, name=f"first{lane}")
-                second = Signal(product_shape, name=f"second{lane}")
-                total = Signal(signed(2 * VECTOR_WIDTH + 1), name=f"total{lane}")
-                with m.If(self.move):
-                    m.d.sync += [
-                        first.eq(left[0] * left[1]),
-                        second.eq(right[0] * right[1]),
-                        total.eq(first - second if subtracts else first + second),
-                        self.o[lane].eq(saturate(round_half_away(total, FRACTION_BITS))),
-                    ]
+        results = []
+        for lane in range(self._params.encode_lanes):
+            pipe = Pipeline(m, self.move, str(lane))
+            even = lane & ~1
+            x, y = (pipe.enter(self.a[at]) for at in (lane, lane ^ 1))
+            cos, sin = (pipe.enter(self.b[at]) for at in (even, even + 1))
+            total = pipe.stage(
+                "total",
+                signed(2 * VECTOR_WIDTH + 1),
+                add if lane & 1 else sub,
+                self.multiply(m, pipe, MULTIPLIERS * lane, x, cos),
+                self.multiply(m, pipe, MULTIPLIERS * lane + 1, y, sin),
+            )
+            results.append(finish(pipe, total))
+        self.give(m, Pipeline(m, self.move), self.i_valid, results)
         return m
 
 
@@ -87,64 +88,56 @@ def _sigmoid() -> list[int]:
     ]
 
 
-class SwiGlu(Lanes):
+class SwiGlu(MultiplyingLanes):
     """Compute ``y = a * sigmoid(a) * b``.
 
-    Timing:      latency 7 moves; a word a move.
+    Timing:      latency 14 moves; a word a move.
     Arithmetic:  sigmoid by linear interpolation in 512 segments, error below 1.23e-5; two roundings
-                 and saturation; three multipliers a lane.
+                 and saturation; a small multiplier a lane of its own.
     Golden:      golden.numerics.vector
     """
 
     def elaborate(self, platform):
         """Build it."""
         m = Module()
+        results = []
+        for lane in range(self._params.encode_lanes):
+            pipe = Pipeline(m, self.move, str(lane))
+            gate, up = pipe.enter(self.a[lane]), pipe.enter(self.b[lane])
+            sigmoid = self._sigmoid_of(pipe, gate)
+            weighted = self.multiply(m, pipe, MULTIPLIERS * lane, gate, sigmoid)
+            swish = pipe.stage(
+                "swish",
+                signed(VECTOR_WIDTH),
+                lambda weighted: round_half_away(weighted, _SIGMOID_BITS),
+                weighted,
+            )
+            product = self.multiply(m, pipe, MULTIPLIERS * lane + 1, swish, up)
+            results.append(finish(pipe, product))
+        self.give(m, Pipeline(m, self.move), self.i_valid, results)
+        return m
+
+    def _sigmoid_of(self, pipe: Pipeline, gate: Staged) -> Staged:
+        """Look the segment up, interpolate."""
         table = _sigmoid()
         value_bits = _SIGMOID_BITS + 1
-        step_bits = max(table).bit_length() - value_bits
         one = 1 << _SIGMOID_BITS
-        valid = chain(m, self.move, self.i_valid, 7, "valid")
-        m.d.comb += [self.busy.eq(Cat(*valid[1:]).any()), self.o_valid.eq(valid[7])]
-        for lane in range(self._params.encode_lanes):
-            gate = chain(m, self.move, self.a[lane], 3, f"gate{lane}_")
-            up = chain(m, self.move, self.b[lane], 5, f"up{lane}_")
+        magnitude = pipe.stage("magnitude", VECTOR_WIDTH, lambda x: Mux(x < 0, -x, x), gate)
+        segment = pipe.enter(magnitude.value >> _SEGMENT_BITS, magnitude.stage)
+        entry = pipe.look_up("sigmoid", table, segment)
+        place = pipe.enter(magnitude.value[:_SEGMENT_BITS], magnitude.stage)
+        beyond = pipe.stage(
+            "beyond",
+            1,
+            lambda x: x[_SEGMENT_BITS + (_SEGMENTS - 1).bit_length() :].any(),
+            magnitude,
+        )
+        step = pipe.enter(entry.value[value_bits:], entry.stage)
+        start = pipe.enter(entry.value[:value_bits], entry.stage)
+        rise = pipe.stage("rise", len(step.value) + _SEGMENT_BITS, mul, step, place)
 
-            # Look the segment up, interpolate.
-            magnitude = Signal(VECTOR_WIDTH, name=f"magnitude{lane}")
-            rom = memory.Memory(shape=value_bits + step_bits, depth=_SEGMENTS, init=table)
-            m.submodules[f"sigmoid{lane}"] = rom
-            read = rom.read_port()
-            m.d.comb += [
-                magnitude.eq(Mux(self.a[lane] < 0, -self.a[lane], self.a[lane])),
-                read.addr.eq(magnitude >> _SEGMENT_BITS),
-                read.en.eq(self.move),
-            ]
-            value, step = read.data[:value_bits], read.data[value_bits:]
-            place = chain(m, self.move, magnitude[:_SEGMENT_BITS], 1, f"place{lane}_")
-            beyond = chain(
-                m,
-                self.move,
-                magnitude[_SEGMENT_BITS + (_SEGMENTS - 1).bit_length() :].any(),
-                2,
-                f"beyond{lane}_",
-            )
-            rise = Signal(step_bits + _SEGMENT_BITS, name=f"rise{lane}")
-            start = Signal(value_bits, name=f"start{lane}")
-            sigmoid = Signal(_SIGMOID_BITS + 1, name=f"sigmoid_of{lane}")
-            upper = Signal(_SIGMOID_BITS + 1, name=f"upper{lane}")
-            m.d.comb += upper.eq(Mux(beyond[2], one, start + (rise >> _SEGMENT_BITS)))
+        def of_sign(start, rise, beyond, gate):
+            upper = Mux(beyond, one, start + (rise >> _SEGMENT_BITS))
+            return Mux(gate < 0, one - upper, upper)
 
-            weighted = Signal(signed(VECTOR_WIDTH + _SIGMOID_BITS + 1), name=f"weighted{lane}")
-            swish = Signal(signed(VECTOR_WIDTH), name=f"swish{lane}")
-            product = Signal(signed(2 * VECTOR_WIDTH), name=f"product{lane}")
-            with m.If(self.move):
-                m.d.sync += [
-                    rise.eq(step * place[1]),
-                    start.eq(value),
-                    sigmoid.eq(Mux(gate[2] < 0, one - upper, upper)),
-                    weighted.eq(gate[3] * sigmoid),
-                    swish.eq(round_half_away(weighted, _SIGMOID_BITS)),
-                    product.eq(swish * up[5]),
-                    self.o[lane].eq(saturate(round_half_away(product, FRACTION_BITS))),
-                ]
-        return m
+        return pipe.stage("sigmoid_of", value_bits, of_sign, start, rise, beyond, gate)

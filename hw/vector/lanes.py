@@ -1,15 +1,16 @@
 """What the pipelines of the vector unit have in common."""
 
-from amaranth import Const, Module, Mux, Signal, Value, signed
+from amaranth import Module, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
-from hw.contract.params import VECTOR_WIDTH, HwParams
+from hw.common.fixed import round_half_away, saturate
+from hw.common.pipeline import Pipeline, Staged
+from hw.contract.params import FRACTION_BITS, VECTOR_WIDTH, HwParams
+from hw.vector.multiply import MULTIPLIER_STAGES, factors_layout, products_layout
 
-__all__ = ["Lanes", "chain", "round_half_away", "saturate", "word_layout"]
-
-_LIMIT = 1 << VECTOR_WIDTH - 1
+__all__ = ["Lanes", "MultiplyingLanes", "finish", "word_layout"]
 
 
 def word_layout(params: HwParams) -> data.ArrayLayout:
@@ -54,24 +55,47 @@ class Lanes(Component):
             | (members or {})
         )
 
-
-def chain(m: Module, move, value, stages: int, name: str) -> list[Signal]:
-    """Return `value` after 0, 1, … `stages` moves."""
-    values = [value]
-    for stage in range(stages):
-        later = Signal(value.shape(), name=f"{name}{stage + 1}")
-        with m.If(move):
-            m.d.sync += later.eq(values[-1])
-        values.append(later)
-    return values
+    def give(self, m: Module, pipe: Pipeline, valid: Value, results: list[Staged]) -> None:
+        """Give results, one a lane and all of one stage, of the words that enter with `valid`."""
+        stage, entered = results[0].stage, pipe.enter(valid)
+        m.d.comb += [
+            *(self.o[lane].eq(result.value) for lane, result in enumerate(results)),
+            self.o_valid.eq(pipe.at(entered, stage)),
+            self.busy.eq(pipe.any(entered, 1, stage)),
+        ]
 
 
-def round_half_away(value: Value, places: Value | int) -> Value:
-    """Return the signed `value` divided by ``2^places``, halves away from zero; places >= 1."""
-    half = (Const(1) << places)[: len(value)] >> 1
-    return (value + half - (value < 0)).as_signed() >> places
+class MultiplyingLanes(Lanes):
+    """Lanes that use the multipliers, two of them a lane.
+
+    Members, besides those of `Lanes`
+    -------
+    factors, products : Out, In
+        To `Multipliers`, and from there.
+    """
+
+    def __init__(self, params: HwParams, members: dict | None = None) -> None:
+        factors, products = factors_layout(params), products_layout(params)
+        super().__init__(
+            params, {"factors": Out(factors), "products": In(products)} | (members or {})
+        )
+
+    def multiply(self, m: Module, pipe: Pipeline, number: int, x: Staged, y: Staged) -> Staged:
+        """Return what multiplier `number` makes of x and y."""
+        stage = max(x.stage, y.stage)
+        factors = self.factors[number]
+        m.d.comb += [factors.x.eq(pipe.at(x, stage)), factors.y.eq(pipe.at(y, stage))]
+        width = min(len(x.value) + len(y.value), len(self.products[number]))
+        product = self.products[number][:width].as_signed()
+        return pipe.enter(product, stage + MULTIPLIER_STAGES)
 
 
-def saturate(value: Value) -> Value:
-    """Return the signed `value` clamped to a vector element."""
-    return Mux(value >= _LIMIT, _LIMIT - 1, Mux(value < -_LIMIT, -_LIMIT, value))
+def finish(pipe: Pipeline, total: Staged) -> Staged:
+    """Return an element of a result with twice the fraction bits, rounded and saturated."""
+    rounded = pipe.stage(
+        "rounded",
+        signed(len(total.value) + 1 - FRACTION_BITS),
+        lambda total: round_half_away(total, FRACTION_BITS),
+        total,
+    )
+    return pipe.stage("result", signed(VECTOR_WIDTH), saturate, rounded)

@@ -1,12 +1,15 @@
-"""Softmax's three passes over a row (numerics, section 8)."""
+"""Softmax's passes over a row that has its largest score (numerics, section 8)."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import memory
+from operator import mul
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
+from hw.common.pipeline import Pipeline, Staged
 from hw.contract.isa import SCALE, STEEPNESS_WIDTH
 from hw.contract.params import FRACTION_BITS, VECTOR_WIDTH, HwParams
-from hw.vector.lanes import Lanes, chain, saturate
+from hw.vector.lanes import MultiplyingLanes
+from hw.vector.multiply import MULTIPLIERS
 
 __all__ = ["EXP_BITS", "RECIPROCAL_WIDTH", "Softmax", "total_width"]
 
@@ -16,7 +19,6 @@ RECIPROCAL_WIDTH = 18
 """Bits of r, at most 2^17."""
 _SEGMENTS = 256
 _PLACE_BITS = 8  # of t, within a segment
-_LOWEST = -(1 << VECTOR_WIDTH - 1)
 _RAISED = 4  # a scale's exponent less this is the shift that gives w its 2^12
 
 
@@ -33,28 +35,33 @@ def _exponentials() -> list[int]:
     ]
 
 
-class Softmax(Lanes):
-    """Find the largest score; sum up exponentials; weigh scaled probabilities.
+class Softmax(MultiplyingLanes):
+    """Sum up exponentials; then weigh scaled probabilities.
 
     `a` are scores, `b` the scale words of the value rows.
 
-    Members, besides those of `Lanes`
+    Members, besides those of `MultiplyingLanes`
     -------
-    passes : In(2)
-        0, 1, 2: what the words are for.
+    sums : In(1)
+        The words go into the sum, not into results.
     inside : In
-        Lanes whose elements count.
+        Lanes whose elements count in it.
     clear : In(1)
-        Forget the largest score and the sum.
+        Start the sum at zero.
+    gathers : Out(1)
+        The sum is not complete.
+    largest : In
+        The row's largest score.
     steepness : In
         mu.
     total : Out
-        The sum, complete when nothing is inside.
-    reciprocal, places : In
-        r, and 9 + z.
+        The sum.
+    reciprocal, shift : In
+        r, and 8 + z.
 
-    Timing:      latency 10 moves, of the largest 2, of the sum 8; a word a move.
-    Arithmetic:  powers of two by linear interpolation in 256 segments; four multipliers a lane.
+    Timing:      latency 18 moves, of the sum 11; a word a move.
+    Arithmetic:  powers of two by linear interpolation in 256 segments; two small multipliers a lane
+                 of its own.
     Golden:      golden.numerics.vector
     """
 
@@ -62,116 +69,107 @@ class Softmax(Lanes):
         super().__init__(
             params,
             {
-                "passes": In(2),
+                "sums": In(1),
                 "inside": In(params.encode_lanes),
                 "clear": In(1),
+                "gathers": Out(1),
+                "largest": In(signed(VECTOR_WIDTH)),
                 "steepness": In(STEEPNESS_WIDTH),
                 "total": Out(total_width(params)),
                 "reciprocal": In(RECIPROCAL_WIDTH),
-                "places": In(6),
+                "shift": In(6),
             },
         )
 
     def elaborate(self, platform):
         """Build it."""
         m = Module()
-        move, lanes = self.move, self._params.encode_lanes
-        comparing = chain(m, move, self.i_valid & (self.passes == 0), 1, "comparing")
-        summing = chain(m, move, self.i_valid & (self.passes == 1), 7, "summing")
-        valid = chain(m, move, self.i_valid & (self.passes == 2), 10, "valid")
-        m.d.comb += [
-            self.busy.eq(Cat(*comparing[1:], *summing[1:], *valid[1:]).any()),
-            self.o_valid.eq(valid[10]),
-        ]
-
-        # The largest score.
-        largest = Signal(signed(VECTOR_WIDTH))
-        of_word = Signal(signed(VECTOR_WIDTH))
-        best = Mux(self.inside[0], self.a[0], _LOWEST)
-        for lane in range(1, lanes):
-            best = Mux(self.inside[lane] & (self.a[lane] > best), self.a[lane], best)
-        with m.If(move):
-            m.d.sync += of_word.eq(best)
-            with m.If(comparing[1] & (of_word > largest)):
-                m.d.sync += largest.eq(of_word)
-
-        powers = [Signal(EXP_BITS + 1, name=f"power{lane}") for lane in range(lanes)]
-        inside = chain(m, move, self.inside, 6, "inside")
-        sum_of_word = Signal(EXP_BITS + 1 + lanes.bit_length())
-        with m.If(move):
-            m.d.sync += sum_of_word.eq(
-                sum(Mux(inside[6][lane], powers[lane], 0) for lane in range(lanes))
-            )
-            with m.If(summing[7]):
-                m.d.sync += self.total.eq(self.total + sum_of_word)
+        whole = Pipeline(m, self.move)
+        inside = whole.enter(self.inside)
+        powers: list[Staged] = []
+        results: list[Staged] = []
+        for lane in range(self._params.encode_lanes):
+            pipe = Pipeline(m, self.move, str(lane))
+            powers.append(power := self._power(m, pipe, lane))
+            results.append(self._weight(m, pipe, lane, power))
+        of_word = whole.stage(
+            "of_word",
+            EXP_BITS + 1 + self._params.encode_lanes.bit_length(),
+            lambda inside, *powers: sum(
+                (Mux(inside[lane], power, 0) for lane, power in enumerate(powers)), Const(0)
+            ),
+            inside,
+            *powers,
+        )
+        self.give(m, whole, self.i_valid & ~self.sums, results)
+        summing = whole.enter(self.i_valid & self.sums)
+        m.d.comb += self.gathers.eq(whole.any(summing, 1, of_word.stage))
+        with m.If(self.move & whole.at(summing, of_word.stage)):
+            m.d.sync += self.total.eq(self.total + of_word.value)
         with m.If(self.clear):
-            m.d.sync += [largest.eq(_LOWEST), self.total.eq(0)]
-
-        for lane in range(lanes):
-            self._lane(m, lane, largest, powers[lane])
+            m.d.sync += self.total.eq(0)
         return m
 
-    def _lane(self, m: Module, lane: int, largest, power) -> None:
-        """Build one lane: `power` after 6 moves, the result after 10."""
-        move = self.move
+    def _power(self, m: Module, pipe: Pipeline, lane: int) -> Staged:
+        """Return ``2^-((largest - a) * mu)``."""
         table = _exponentials()
         value_bits = EXP_BITS + 1
-        step_bits = max(table).bit_length() - value_bits
-
-        # t = (largest - a) * mu, with 16 fraction bits.
         distance = Signal(VECTOR_WIDTH, name=f"distance{lane}")
-        steep = Signal(VECTOR_WIDTH + STEEPNESS_WIDTH, name=f"steep{lane}")
-        t = Signal(VECTOR_WIDTH + STEEPNESS_WIDTH - EXP_BITS + 1, name=f"t{lane}")
-        with m.If(move):
-            m.d.sync += [
-                distance.eq(Mux(self.inside[lane], largest - self.a[lane], 0)),
-                steep.eq(distance * self.steepness),
-                t.eq((steep + (1 << EXP_BITS - 1)) >> EXP_BITS),
-            ]
+        m.d.comb += distance.eq(Mux(self.inside[lane], self.largest - self.a[lane], 0))
+        steepness = pipe.enter(self.steepness)
+        steep = self.multiply(m, pipe, MULTIPLIERS * lane, pipe.enter(distance), steepness)
+        t = pipe.stage(
+            "t",
+            VECTOR_WIDTH + STEEPNESS_WIDTH - EXP_BITS + 1,
+            lambda steep: (steep.as_unsigned() + (1 << EXP_BITS - 1)) >> EXP_BITS,
+            steep,
+        )
+        # Look the fraction's segment up, interpolate, shift by the whole part.
+        segment = pipe.enter(t.value[_PLACE_BITS:FRACTION_BITS], t.stage)
+        place = pipe.enter(t.value[:_PLACE_BITS], t.stage)
+        whole = pipe.enter(t.value[FRACTION_BITS:], t.stage)
+        entry = pipe.look_up("powers", table, segment)
+        start = pipe.enter(entry.value[:value_bits], entry.stage)
+        step = pipe.enter(entry.value[value_bits:], entry.stage)
+        fall = pipe.stage("fall", len(step.value) + _PLACE_BITS, mul, step, place)
+        near = pipe.stage(
+            "near", value_bits, lambda start, fall: start - (fall >> _PLACE_BITS), start, fall
+        )
+        return pipe.stage(
+            "power",
+            value_bits,
+            lambda near, whole: Mux(whole > EXP_BITS, 0, near >> whole[:5]),
+            near,
+            whole,
+        )
 
-        # 2^-t: look the fraction's segment up, interpolate, shift by the whole part.
-        rom = memory.Memory(shape=value_bits + step_bits, depth=_SEGMENTS, init=table)
-        m.submodules[f"powers{lane}"] = rom
-        read = rom.read_port()
-        m.d.comb += [
-            read.addr.eq(t[_PLACE_BITS:FRACTION_BITS]),
-            read.en.eq(move),
-        ]
-        value, step = read.data[:value_bits], read.data[value_bits:]
-        place = chain(m, move, t[:_PLACE_BITS], 1, f"place{lane}_")
-        whole = chain(m, move, t[FRACTION_BITS:], 2, f"whole{lane}_")
-        fall = Signal(step_bits + _PLACE_BITS, name=f"fall{lane}")
-        start = Signal(value_bits, name=f"start{lane}")
-        with m.If(move):
-            m.d.sync += [
-                fall.eq(step * place[1]),
-                start.eq(value),
-                power.eq(
-                    Mux(whole[2] > EXP_BITS, 0, (start - (fall >> _PLACE_BITS)) >> whole[2][:5])
-                ),
-            ]
+    def _weight(self, m: Module, pipe: Pipeline, lane: int, power: Staged) -> Staged:
+        """Return the probability, times the row's scale."""
+        reciprocal = pipe.enter(self.reciprocal, power.stage)
+        share = self.multiply(m, pipe, MULTIPLIERS * lane + 1, power, reciprocal)
+        share_width = EXP_BITS + 1 + RECIPROCAL_WIDTH
+        shift = pipe.enter(self.shift, share.stage)
+        shared = pipe.stage(
+            "shared", share_width, lambda share, shift: share.as_unsigned() >> shift, share, shift
+        )
+        probability = pipe.stage(
+            "probability", EXP_BITS + 2, lambda shared: (shared + 1) >> 1, shared
+        )
+        scale = SCALE(self.b[lane].as_unsigned())
+        mantissa, exponent = pipe.enter(scale.mantissa), pipe.enter(scale.exponent)
+        weight = pipe.product("weight", probability, mantissa)
+        shifted = pipe.stage(
+            "shifted",
+            len(weight.value) + _RAISED + 1,
+            lambda weight, exponent: Cat(Const(0, _RAISED + 1), weight) >> exponent,
+            weight,
+            exponent,
+        )
+        highest = (1 << VECTOR_WIDTH - 1) - 1
 
-        # The probability, times the row's scale.
-        scale = chain(m, move, SCALE(self.b[lane].as_unsigned()).as_value(), 8, f"scale{lane}_")
-        factor = SCALE(scale[8])
-        shift = Signal(signed(factor["exponent"].shape().width + 2), name=f"shift{lane}")
-        share = Signal(EXP_BITS + 1 + RECIPROCAL_WIDTH, name=f"share{lane}")
-        probability = Signal(EXP_BITS + 2, name=f"probability{lane}")
-        weight = Signal(len(probability) + SCALE["mantissa"].width, name=f"weight{lane}")
-        half = Signal.like(share, name=f"half{lane}")
-        m.d.comb += half.eq(1 << (self.places - 1)[:6])
-        result = Signal(len(weight) + _RAISED + 1, name=f"result{lane}")
-        right = Signal(6, name=f"right{lane}")
-        m.d.comb += right.eq(Mux(shift > 63, 63, shift[:6]))
-        with m.If(shift > 0):
-            m.d.comb += result.eq((weight + ((1 << right) >> 1)) >> right)
-        with m.Else():
-            m.d.comb += result.eq(weight << (-shift)[:3])
-        with m.If(move):
-            m.d.sync += [
-                share.eq(power * self.reciprocal),
-                probability.eq((share + half) >> self.places),
-                weight.eq(probability * factor["mantissa"]),
-                shift.eq(factor["exponent"] - _RAISED),
-                self.o[lane].eq(saturate(result)),
-            ]
+        def rounding(shifted):
+            value = (shifted[: VECTOR_WIDTH + 1] + 1) >> 1
+            above = shifted[VECTOR_WIDTH + 1 :].any() | value[VECTOR_WIDTH - 1 :].any()
+            return Mux(above, highest, value)
+
+        return pipe.stage("result", VECTOR_WIDTH, rounding, shifted)

@@ -5,26 +5,31 @@ from operator import or_
 
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
 from hw.common.component import Component
-from hw.common.divide import Divider
+from hw.common.divide import BITS_A_CYCLE, Divider
+from hw.common.stream import Register
 from hw.contract.isa import INSTRUCTIONS, VECTOR_PASSES, VECTOR_UNARY, Opcode, VectorOp
 from hw.contract.params import VECTOR_WIDTH, HwParams
 from hw.memory.port import segment_layout
 from hw.memory.write import row_layout
 from hw.vector.argmax import Argmax
 from hw.vector.elementwise import Adder, Rotator, SwiGlu
-from hw.vector.lanes import word_layout
+from hw.vector.lanes import MultiplyingLanes, word_layout
+from hw.vector.multiply import Multipliers
 from hw.vector.norm import Norm, squares_width
 from hw.vector.softmax import Softmax, total_width
 
 __all__ = ["VectorUnit"]
 
 _ROOT_WIDTH = 32
-_FACTOR_DIVIDEND = 1 << 48
-_RECIPROCAL_DIVIDEND = 1 << 33
+# Of 2^48 / root and 2^33 / total, the 18 digits that can be other than zero: what the division of
+# the places before them leaves, and how long theirs takes.
+_FACTOR_REMAINDER = 1 << 48 - 18
+_RECIPROCAL_REMAINDER = 1 << 33 - 18
+_SHORT_STEPS = 18 // BITS_A_CYCLE
 _RECIPROCAL_DIVISOR_WIDTH = 17
 
 
@@ -48,8 +53,9 @@ class VectorUnit(Component):
     busy : Out(1)
         An instruction is being executed.
 
-    Timing:      a word a cycle and pass. Besides, a row takes 3 cycles and the pipeline's latency
-                 for each pass; RMSNorm 170 cycles or so for its factor, softmax 60.
+    Timing:      a word a cycle and pass. Besides, a row takes a cycle, 2 cycles and the pipeline's
+                 latency for each pass but the last; RMSNorm 100 cycles or so for its factor,
+                 softmax 30. The last row's results leave before the next instruction begins.
     Arithmetic:  see the pipelines; division and square root are serial and rounded down.
     Golden:      golden.numerics.vector
     """
@@ -107,14 +113,15 @@ class VectorUnit(Component):
         m.submodules.swiglu = swiglu = SwiGlu(p)
         m.submodules.softmax = softmax = Softmax(p)
         m.submodules.argmax = argmax = Argmax(p)
+        m.submodules.multipliers = multipliers = Multipliers(p)
         pipelines = {
             adder: (VectorOp.COPY, VectorOp.ADD),
             norm: (VectorOp.NORM,),
             rotator: (VectorOp.ROTATE,),
             swiglu: (VectorOp.SWIGLU,),
             softmax: (VectorOp.SOFTMAX,),
-            argmax: (VectorOp.ARGMAX,),
         }
+        scores = (job.operation == VectorOp.SOFTMAX) & (current_pass == 0)
         take = Signal()
         move = Signal()
         clear = Signal()
@@ -125,24 +132,37 @@ class VectorUnit(Component):
             move.eq(~self.o.valid | self.o.ready),
             adder.copies.eq(job.operation == VectorOp.COPY),
             norm.sums.eq(~last_pass),
-            softmax.passes.eq(current_pass),
+            softmax.sums.eq(~last_pass),
+            softmax.largest.eq(argmax.largest),
             softmax.steepness.eq(job.constant),
             argmax.group.eq(group),
+            argmax.i_valid.eq(take & ((job.operation == VectorOp.ARGMAX) | scores)),
         ]
         index = Signal(VECTOR_WIDTH)
         m.d.comb += index.eq(argmax.index)
         results = [Mux(found, Cat(index for _ in range(lanes)), 0)]
         for pipeline, operations in pipelines.items():
+            meant = take & operation.matches(*operations)
+            m.d.comb += pipeline.i_valid.eq(meant & ~scores if pipeline is softmax else meant)
+            results.append(Mux(pipeline.o_valid, pipeline.o.as_value(), 0))
+        for pipeline in (*pipelines, argmax):
             m.d.comb += [
-                pipeline.i_valid.eq(take & operation.matches(*operations)),
                 pipeline.a.eq(word_layout(p)(self.i_a.payload)),
                 pipeline.b.eq(word_layout(p)(self.i_b.payload)),
                 pipeline.move.eq(move),
             ]
-            results.append(Mux(pipeline.o_valid, pipeline.o.as_value(), 0))
-        for pipeline in (norm, softmax, argmax):
+        gathering = (norm, softmax, argmax)
+        for pipeline in gathering:
             m.d.comb += [pipeline.inside.eq(inside), pipeline.clear.eq(clear)]
-        inside_some = Cat(pipeline.busy for pipeline in pipelines).any()
+        leaves = Cat(pipeline.busy for pipeline in pipelines).any()
+        gathers = Cat(pipeline.gathers for pipeline in gathering).any()
+        m.d.comb += multipliers.move.eq(move)
+        with m.Switch(job.operation):
+            for pipeline, operations in pipelines.items():
+                if isinstance(pipeline, MultiplyingLanes):
+                    m.d.comb += pipeline.products.eq(multipliers.products)
+                    with m.Case(*operations):
+                        m.d.comb += multipliers.factors.eq(pipeline.factors)
         m.d.comb += [
             self.o.valid.eq(Cat(*(pipeline.o_valid for pipeline in pipelines), found).any()),
             self.o.payload.eq(reduce(or_, results)),
@@ -163,11 +183,16 @@ class VectorUnit(Component):
         m.d.comb += [trial.eq(Cat(Const(1, 2), root)), rest.eq(Cat(mean[-2:], remainder))]
 
         destination = Signal.like(job.destination)
+        # A row of results waits for the write port while its words are made.
+        m.submodules.rows = rows = Register(row_layout(p))
+        connect(m, rows.o, flipped(self.o_row))
+        row_of_results = rows.i.payload
         m.d.comb += [
-            self.o_row.payload.address.eq(destination >> byte_log2),
-            self.o_row.payload.bytes.eq(job.elements << exact_log2(VECTOR_WIDTH // 8)),
+            row_of_results.address.eq(destination >> byte_log2),
+            row_of_results.bytes.eq(job.elements << exact_log2(VECTOR_WIDTH // 8)),
         ]
         needs_b = binary & last_pass
+        finds = job.operation == VectorOp.ARGMAX
         m.d.comb += self.busy.eq(1)
         with m.FSM(name="phase"):
             with m.State("IDLE"):
@@ -178,12 +203,15 @@ class VectorUnit(Component):
             with m.State("ROW"):
                 m.d.comb += clear.eq(1)
                 m.d.sync += [current_pass.eq(0), group.eq(0)]
-                m.next = "OFFER"
-                with m.If((passes != 1) | (job.operation == VectorOp.ARGMAX)):
+                with m.If((passes != 1) | finds):
                     m.next = "PASS"
+                with m.Else():
+                    m.d.comb += rows.i.valid.eq(1)
+                    with m.If(rows.i.ready):
+                        m.next = "PASS"
             with m.State("OFFER"):
-                m.d.comb += self.o_row.valid.eq(1)
-                with m.If(self.o_row.ready):
+                m.d.comb += rows.i.valid.eq(1)
+                with m.If(rows.i.ready):
                     m.next = "PASS"
             with m.State("PASS"):
                 m.d.comb += [
@@ -195,32 +223,31 @@ class VectorUnit(Component):
                     m.d.sync += group.eq(group + 1)
                     with m.If(group == words - 1):
                         m.next = "FLUSH"
+                        with m.If(last_pass & ~last_row & ~finds):
+                            m.d.sync += [row.eq(row + 1), destination.eq(destination + job.stride)]
+                            m.next = "ROW"
             with m.State("FLUSH"):
-                with m.If(~inside_some):
+                with m.If(~gathers & ~(leaves & last_pass)):
                     m.d.sync += [group.eq(0), current_pass.eq(current_pass + 1)]
                     m.next = "PASS"
-                    with m.If(last_pass):
-                        m.d.sync += [row.eq(row + 1), destination.eq(destination + job.stride)]
-                        m.next = "ROW"
-                        with m.If(last_row):
-                            m.next = "IDLE"
-                        with m.If(job.operation == VectorOp.ARGMAX):
-                            m.d.sync += [row.eq(row), destination.eq(destination)]
-                            m.next = "INDEX"
+                    with m.If(finds):
+                        m.next = "INDEX"
+                    with m.Elif(last_pass):
+                        m.next = "IDLE"
                     with m.Elif(job.operation == VectorOp.NORM):
                         m.next = "MEAN"
                     with m.Elif(current_pass == 1):
-                        m.d.sync += [total.eq(softmax.total), softmax.places.eq(9)]
+                        m.d.sync += [total.eq(softmax.total), softmax.shift.eq(8)]
                         m.next = "LEVEL"
 
             # Argmax: a number of its own.
             with m.State("INDEX"):
                 m.d.comb += [
-                    self.o_row.valid.eq(1),
-                    self.o_row.payload.first.eq(destination),
-                    self.o_row.payload.bytes.eq(VECTOR_WIDTH // 8),
+                    row_of_results.first.eq(destination),
+                    row_of_results.bytes.eq(VECTOR_WIDTH // 8),
                 ]
-                with m.If(self.o_row.ready):
+                m.d.comb += rows.i.valid.eq(1)
+                with m.If(rows.i.ready):
                     m.next = "NUMBER"
             with m.State("NUMBER"):
                 m.d.comb += found.eq(1)
@@ -235,12 +262,13 @@ class VectorUnit(Component):
                 m.d.comb += [
                     divider.i.valid.eq(1),
                     divide.dividend.eq(norm.squares),
+                    divide.steps.eq(divider.steps),
                     divide.divisor.eq(job.elements),
                     divider.o.ready.eq(1),
                 ]
                 m.d.sync += [
                     mean.eq(divider.o.payload + job.constant),
-                    norm.places.eq(_ROOT_WIDTH),
+                    norm.shift.eq(_ROOT_WIDTH - 1),
                 ]
                 with m.If(divider.o.valid):
                     m.next = "NORMALIZE"
@@ -249,7 +277,7 @@ class VectorUnit(Component):
                 with m.If(mean[-2:].any()):
                     m.next = "ROOT"
                 with m.Else():
-                    m.d.sync += [mean.eq(mean << 2), norm.places.eq(norm.places - 1)]
+                    m.d.sync += [mean.eq(mean << 2), norm.shift.eq(norm.shift - 1)]
             with m.State("ROOT"):
                 fits = rest >= trial
                 m.d.sync += [
@@ -263,7 +291,8 @@ class VectorUnit(Component):
             with m.State("FACTOR"):
                 m.d.comb += [
                     divider.i.valid.eq(1),
-                    divide.dividend.eq(_FACTOR_DIVIDEND),
+                    divide.remainder.eq(_FACTOR_REMAINDER),
+                    divide.steps.eq(_SHORT_STEPS),
                     divide.divisor.eq(root),
                     divider.o.ready.eq(1),
                 ]
@@ -274,13 +303,14 @@ class VectorUnit(Component):
             # Softmax: the sum's reciprocal.
             with m.State("LEVEL"):
                 with m.If(total[_RECIPROCAL_DIVISOR_WIDTH:].any()):
-                    m.d.sync += [total.eq(total >> 1), softmax.places.eq(softmax.places + 1)]
+                    m.d.sync += [total.eq(total >> 1), softmax.shift.eq(softmax.shift + 1)]
                 with m.Else():
                     m.next = "RECIPROCAL"
             with m.State("RECIPROCAL"):
                 m.d.comb += [
                     divider.i.valid.eq(1),
-                    divide.dividend.eq(_RECIPROCAL_DIVIDEND),
+                    divide.remainder.eq(_RECIPROCAL_REMAINDER),
+                    divide.steps.eq(_SHORT_STEPS),
                     divide.divisor.eq(total),
                     divider.o.ready.eq(1),
                 ]

@@ -4,7 +4,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.utils import exact_log2
 
-from hw.contract.isa import INSTRUCTIONS, Opcode
+from hw.contract.isa import INSTRUCTIONS, Opcode, VectorOp
 from hw.contract.params import HwParams
 from hw.memory.rows import WRITE_CLIENTS, RowMux
 from hw.spike.kv_cache import CacheWriter
@@ -151,9 +151,12 @@ def vector(m: Module, p: HwParams) -> None:
     free(m, dut.o_a.ready, dut.o_b.ready)
     sink(m, dut.o_row, "o_row")
     sink(m, dut.o, "o")
-    moving = inside.state("phase", "PASS", "FLUSH")
-    for pipeline in ("adder", "norm", "rotator", "swiglu", "softmax", "argmax"):
-        m.d.comb += Assert(moving | ~inside.signal(f"{pipeline}.busy"))
+    idle, numbers = inside.state("phase", "IDLE"), inside.state("phase", "INDEX", "NUMBER")
+    operation = INSTRUCTIONS[Opcode.VECTOR](inside.signal("job")).operation
+    finds = operation == VectorOp.ARGMAX
+    for pipeline in ("adder", "norm", "rotator", "swiglu", "softmax"):
+        m.d.comb += Assert(~((idle | finds) & inside.signal(f"{pipeline}.busy")))
+    m.d.comb += Assert(~numbers | (finds & ~inside.signal("argmax.gathers")))
     m.d.comb += Cover(dut.o.valid & ~dut.o.ready)
 
 
@@ -169,7 +172,8 @@ def operands(m: Module, p: HwParams) -> None:
     group = inside.signal("group", ("sync",))
     asked_row, asked_pass = map(inside.signal, ("asked_row", "asked_pass"))
     asked_a, asked_b = map(inside.signal, ("asked_a", "asked_b"))
-    rows = INSTRUCTIONS[Opcode.VECTOR](inside.signal("job")).rows
+    job = INSTRUCTIONS[Opcode.VECTOR](inside.signal("job"))
+    rows, finds = job.rows, job.operation == VectorOp.ARGMAX
     idle, row_begins = inside.state("phase", "IDLE"), inside.state("phase", "ROW")
     found = inside.state("phase", "INDEX", "NUMBER")
     passing, flush = inside.state("phase", "PASS"), inside.state("phase", "FLUSH")
@@ -205,9 +209,10 @@ def operands(m: Module, p: HwParams) -> None:
         ]
     m.d.comb += [
         Assert(idle | (row < rows)),
+        Assert(~(flush & (current == passes - 1) & ~finds) | (row == rows - 1)),
         Assert(idle | row_begins | Mux(found, current == passes, current < passes)),
-        Assert(idle | flush | (group < words)),
-        Assert(passing | flush | (group == 0)),
+        Assert(idle | flush | row_begins | (group < words)),
+        Assert(passing | flush | row_begins | (group == 0)),
         Assert(idle | (words != 0)),
         Assert(~active | ((asked_row < rows) & (asked_pass < passes) & ~idle)),
         Assert(active | ~(asked_a | asked_b)),

@@ -154,9 +154,13 @@ MUTATIONS = [
     *faults_in(
         "matmul/requant.py",
         "hw/matmul/test_requant.py",
-        ("the rounding bit", "half_up.eq((scaled << 1).bit_select(places, 1))", "half_up.eq(0)"),
-        ("the saturation of the product", "Mux(whole > limit, limit, whole)", "whole"),
-        ("the saturation after the bias", "total >= limit", "total > limit"),
+        (
+            "the rounding bit",
+            "(shifted[: VECTOR_WIDTH + 1] + 1) >> 1",
+            "shifted[1 : VECTOR_WIDTH + 1]",
+        ),
+        ("the saturation of the product", "saturates = beyond | ", "saturates = beyond & "),
+        ("negative numbers", "Cat(negative, bias).as_signed()", "Cat(0, bias).as_signed()"),
         ("a result that is not taken", "move.eq(~self.o.valid | self.o.ready)", "move.eq(1)"),
     ),
     *faults_in(

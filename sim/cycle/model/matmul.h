@@ -41,6 +41,8 @@ struct MatrixPath {
     // registers
     uint32_t under_way[2] = {0, 0};
     bool first_tile = true;
+    bool o_row_valid = false;
+    Row o_row;
     uint32_t firing = 0;
     // combinational
     bool both = false, handed = false;
@@ -113,7 +115,13 @@ struct MatrixPath {
 
         const ReadPort::Client& words = read.clients[kChannelWords];
         requant.clock(drain.o_valid);
-        drain.clock(drains.o(), row_ready, requant.i_ready());
+        const bool drain_row = drain.o_row_valid() && !o_row_valid;
+        if (row_ready) o_row_valid = false;
+        if (drain_row) {
+            o_row_valid = true;
+            o_row = drain.o_row();
+        }
+        drain.clock(drains.o(), drain_row, requant.i_ready());
         array.clock(sequencer.o_valid, sequencer.last_step);
         sequencer.clock(tile_queue.i_ready(), train.o.last, drain.release);
         train.clock(event_queue.o_valid(), event_queue.o(), sequencer.i_ready);

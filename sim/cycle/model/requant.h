@@ -3,7 +3,7 @@
 
 struct Requantizer {
     // registers: the stages that hold an element, as bits, the output's the highest
-    static constexpr unsigned kOutput = 1u << 4;
+    static constexpr unsigned kOutput = 1u << 7;
     unsigned valid = 0;
     // combinational
     bool move = false;

@@ -44,7 +44,7 @@ struct Top {
         read.grant(ar_ready);
         write.comb(w_ready);
         const bool row_ready = write.i_row_ready(), word_ready = write.i_ready;
-        const bool rows_valid[] = {matrix.drain.o_row_valid(), vector.o_row_valid(),
+        const bool rows_valid[] = {matrix.o_row_valid, vector.o_row_valid,
                                    cache.o_row_valid()};
         const bool words_valid[] = {matrix.requant.o_valid(), vector.o_valid(), cache.o_valid()};
         rows.comb(rows_valid, words_valid, row_ready, word_ready);
@@ -69,8 +69,8 @@ struct Top {
         const bool r_ready = client(r_client).queue.i_ready();
         const bool batch_ready = matrix.events.i_batch_ready, head_ready = cache.i_head_ready();
         const Row row = !rows.o_row_valid           ? Row{}
-                        : rows.chosen == kResults    ? matrix.drain.o_row()
-                        : rows.chosen == kVectorRows ? vector.o_row()
+                        : rows.chosen == kResults    ? matrix.o_row
+                        : rows.chosen == kVectorRows ? vector.o_row
                                                      : cache.o_row();
         const std::array<bool, kReadClients> words_ready = {
             controller.word_ready, controller.record_ready, encoder.words_ready, vector.take,

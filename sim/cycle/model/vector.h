@@ -10,14 +10,16 @@ struct VectorUnit {
         kIdle, kRow, kOffer, kPass, kFlush, kIndex, kNumber,
         kMean, kNormalize, kRoot, kFactor, kLevel, kReciprocal
     };
-    static constexpr uint32_t kRootDigits = 32;
+    static constexpr uint32_t kRootDigits = 32, kShortDivision = 11;
     const Params& p;
     // registers
     Phase phase = Phase::kIdle;
     const Instruction* job = nullptr;
     uint32_t row = 0, group = 0, pass = 0;
     uint64_t destination = 0;
-    uint32_t stages = 0;  // words inside the pipeline, as bits
+    uint32_t gathering = 0, leaving = 0;  // stages that hold words, as bits
+    bool o_row_valid = false;
+    Row o_row;
     uint32_t left = 0;    // cycles of the phase
     // of the requests
     bool active = false, asked_a = false, asked_b = false;
@@ -31,14 +33,10 @@ struct VectorUnit {
 
     bool busy() const { return phase != Phase::kIdle; }
     bool i_ready() const { return !busy(); }
-    bool o_row_valid() const { return phase == Phase::kOffer || phase == Phase::kIndex; }
-    bool o_valid() const { return phase == Phase::kNumber || (stages && stages & output()); }
-    bool takes_b() const { return take && needs_b(); }
-
-    Row o_row() const {
-        if (phase == Phase::kIndex) return {destination, 4};
-        return {destination / p.axi_bytes * p.axi_bytes, 4 * job->elements};
+    bool o_valid() const {
+        return phase == Phase::kNumber || (leaving && leaving >> (latency() - 1));
     }
+    bool takes_b() const { return take && needs_b(); }
 
     void comb(bool o_ready, bool a_valid, bool b_valid) {
         move = !o_valid() || o_ready;
@@ -53,8 +51,14 @@ struct VectorUnit {
     void clock(const Instruction* accepted, bool a_ready, bool b_ready, bool row_ready,
                bool o_ready) {
         if (active) request(a_ready, b_ready);
-        const bool empty = !stages;
-        if (move && busy()) stages = (stages << 1 | take) & (2 * deepest() - 1);
+        const bool gathered = !gathering, left_all = !leaving;
+        if (move && busy()) {
+            const bool gathers = !last_pass() || argmax();
+            gathering = (gathering << 1 | (take && gathers)) & ((1u << gather_stages()) - 1);
+            leaving = (leaving << 1 | (take && !gathers)) & ((1u << latency()) - 1);
+        }
+        const bool row_free = !o_row_valid;
+        if (row_ready) o_row_valid = false;
         switch (phase) {
             case Phase::kIdle:
                 if (!accepted) break;
@@ -68,19 +72,22 @@ struct VectorUnit {
                 break;
             case Phase::kRow:
                 pass = group = 0;
-                phase = job->passes > 1 || argmax() ? Phase::kPass : Phase::kOffer;
+                if (job->passes > 1 || argmax()) phase = Phase::kPass;
+                else if (row_free) offer(Phase::kPass, row_of_results());
                 break;
             case Phase::kOffer:
-                if (row_ready) phase = Phase::kPass;
+                if (row_free) offer(Phase::kPass, row_of_results());
                 break;
             case Phase::kPass:
-                if (take && ++group == words()) phase = Phase::kFlush;
+                if (!take || ++group != words()) break;
+                phase = Phase::kFlush;
+                if (last_pass() && !argmax() && row + 1 != job->rows) next_row();
                 break;
             case Phase::kFlush:
-                if (empty) flushed();
+                if (gathered && (left_all || !last_pass())) flushed();
                 break;
             case Phase::kIndex:
-                if (row_ready) phase = Phase::kNumber;
+                if (row_free) offer(Phase::kNumber, {destination, 4});
                 break;
             case Phase::kNumber:
                 if (o_ready) next_row();
@@ -92,10 +99,10 @@ struct VectorUnit {
                 wait(Phase::kRoot, kRootDigits);
                 break;
             case Phase::kRoot:
-                wait(Phase::kFactor, p.divide_latency);
+                wait(Phase::kFactor, kShortDivision);
                 break;
             case Phase::kLevel:
-                wait(Phase::kReciprocal, p.divide_latency);
+                wait(Phase::kReciprocal, kShortDivision);
                 break;
             case Phase::kFactor:
             case Phase::kReciprocal:
@@ -111,18 +118,32 @@ struct VectorUnit {
     bool needs_b() const { return job->binary && last_pass(); }
     bool asks_b() const { return job->binary && asked_pass == job->passes - 1; }
 
-    // The last of the pipeline's stages, as a bit.
-    uint32_t deepest() const {
+    // Stages of words whose sum, or whose largest element, is not complete.
+    uint32_t gather_stages() const {
+        if (job->operation == VectorOp::kNorm) return 4;
+        return job->operation == VectorOp::kSoftmax && pass == 1 ? 10 : compare_stages();
+    }
+    uint32_t compare_stages() const { return __builtin_ctz(p.encode_lanes); }
+
+    uint32_t latency() const {
         switch (job->operation) {
-            case VectorOp::kRotate: return 1 << 2;
-            case VectorOp::kSwiglu: return 1 << 6;
-            case VectorOp::kNorm: return last_pass() ? 1 << 3 : 1 << 1;
-            case VectorOp::kSoftmax: return pass == 0 ? 1 << 0 : pass == 1 ? 1 << 6 : 1 << 9;
-            default: return 1 << 0;
+            case VectorOp::kRotate: return 6;
+            case VectorOp::kSwiglu: return 14;
+            case VectorOp::kNorm: return 11;
+            case VectorOp::kSoftmax: return 18;
+            default: return 1;
         }
     }
-    // The one that a result leaves from.
-    uint32_t output() const { return last_pass() && !argmax() ? deepest() : 0; }
+
+    Row row_of_results() const {
+        return {destination / p.axi_bytes * p.axi_bytes, 4 * job->elements};
+    }
+
+    void offer(Phase next, const Row& row) {
+        o_row_valid = true;
+        o_row = row;
+        phase = next;
+    }
 
     void request(bool a_ready, bool b_ready) {
         const bool a_done = asked_a || a_ready, b_done = asked_b || b_ready || !asks_b();
@@ -140,9 +161,10 @@ struct VectorUnit {
     void flushed() {
         const uint32_t ended = pass;
         group = 0;
-        if (last_pass()) {
-            if (argmax()) phase = Phase::kIndex;
-            else next_row();
+        if (argmax()) {
+            phase = Phase::kIndex;
+        } else if (last_pass()) {
+            phase = Phase::kIdle;
         } else if (job->operation == VectorOp::kNorm) {
             start(Phase::kMean, p.divide_latency);
         } else if (ended == 1) {

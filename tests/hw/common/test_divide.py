@@ -28,7 +28,9 @@ def test_quotients(dividend_width, divisor_width, idle, stall, seed):
     quotients = []
 
     async def drive(ctx):
-        payloads = [{"dividend": n, "divisor": d} for n, d in pairs]
+        payloads = [
+            {"dividend": n, "divisor": d, "remainder": 0, "steps": dut.steps} for n, d in pairs
+        ]
         await feed(ctx, dut.i, payloads, rng, idle)
 
     async def check(ctx):
@@ -43,7 +45,34 @@ def test_latency(dividend_width, divisor_width):
     dut = Divider(dividend_width, divisor_width)
 
     async def check(ctx):
-        cycles = await latency(ctx, dut.i, dut.o, {"dividend": 1, "divisor": 1})
-        assert cycles == -(-dividend_width // 2) + 1
+        payload = {"dividend": 1, "divisor": 1, "remainder": 0, "steps": dut.steps}
+        assert await latency(ctx, dut.i, dut.o, payload) == -(-dividend_width // 2) + 1
+
+    simulate(dut, check)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9])
+def test_a_division_that_begins_later(steps, seed):
+    rng = random.Random(seed)
+    dut = Divider(40, 17)
+    cases = []
+    for _ in range(50):
+        divisor = rng.randrange(1, 1 << 17)
+        cases.append((rng.getrandbits(2 * steps), divisor, rng.randrange(divisor)))
+
+    async def check(ctx):
+        for dividend, divisor, remainder in cases:
+            payload = {
+                "dividend": dividend << 40 - 2 * steps,
+                "divisor": divisor,
+                "remainder": remainder,
+                "steps": steps,
+            }
+            assert await latency(ctx, dut.i, dut.o, payload) == steps + 1
+            quotient = ((remainder << 2 * steps) + dividend) // divisor
+            assert ctx.get(dut.o.payload) == quotient, payload
+            ctx.set(dut.o.ready, 1)
+            await ctx.tick()
+            ctx.set(dut.o.ready, 0)
 
     simulate(dut, check)

@@ -1,20 +1,20 @@
-"""The queue: order, capacity, latency and speed."""
+"""The queue and the register: order, capacity, latency and speed."""
 
 import random
 
 import pytest
 from amaranth.lib import data
 
-from hw.common.stream import Queue
+from hw.common.stream import Queue, Register
 from tests.harness.streams import collect, feed, latency, simulate
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4, 17])
+@pytest.mark.parametrize("depth", [0, 1, 2, 3, 4, 17])
 @pytest.mark.parametrize("idle, stall", [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3)])
 def test_queue_keeps_order(depth, idle, stall, seed):
     rng = random.Random(seed)
     payloads = [rng.getrandbits(8) for _ in range(200)]
-    dut = Queue(8, depth)
+    dut = Queue(8, depth) if depth else Register(8)
     taken = []
 
     async def drive(ctx):
@@ -63,3 +63,19 @@ def test_queue_timing(depth):
     simulate(dut, check)
     # The first payload was there; from an empty queue on, the next one takes the latency.
     assert len(cycles) <= (payloads + 1 if depth > 2 else 2 * payloads)
+
+
+def test_register_timing():
+    dut = Register(8)
+
+    async def check(ctx):
+        assert await latency(ctx, dut.i, dut.o, 17) == 1
+        assert ctx.get(dut.o.payload) == 17
+        assert not ctx.get(dut.i.ready)
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.o.ready, 1)
+        for cycle in range(20):
+            assert ctx.get(dut.i.ready) == cycle % 2
+            await ctx.tick()
+
+    simulate(dut, check)

@@ -74,13 +74,13 @@ def test_requantizer_equals_golden(stall, seed):
         assert got == golden_of(case), case
 
 
-def test_one_element_a_cycle_after_five():
+def test_one_element_a_cycle_after_eight():
     dut = Requantizer(PARAMS)
 
     async def check(ctx):
         ctx.set(dut.o.ready, 1)
         ctx.set(dut.i.valid, 1)
-        for _ in range(5):
+        for _ in range(8):
             assert not ctx.get(dut.o.valid)
             assert ctx.get(dut.i.ready)
             await ctx.tick()
