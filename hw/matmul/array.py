@@ -43,7 +43,7 @@ class PEArray(Component):
     psums : Out(array)
         Their values, one cycle later, kept until something else is read or loaded.
     synaptic_operations : Out
-        Additions made in this cycle into accumulators that count.
+        Additions into accumulators that count, of the operation taken one cycle ago.
 
     Timing:      latency 3 cycles from an operation to the stored accumulators; one operation a
                  cycle.
@@ -154,7 +154,7 @@ class PEArray(Component):
             Mux(operation.plus[token] | operation.minus[token], operation.lanes, 0)
             for token in range(p.tokens)
         )
-        m.d.comb += self.synaptic_operations.eq(Mux(self.i.valid, adds, 0))
+        m.d.sync += self.synaptic_operations.eq(Mux(self.i.valid, adds, 0))
 
         token, group = Signal.like(self.token), Signal.like(self.group)
         with m.If(self.enable & self.ready):

@@ -107,7 +107,9 @@ class Sequencer(Component):
         bank = Signal(range(max(p.banks, 2)))
         outputs_left = Signal(range(p.tile_outputs + 1))
         extent = Signal.like(tiling.full)
-        with m.If(tile == tiling.tiles - 1):
+        first_tile = Signal(init=1)
+        ends = Signal()  # the tile is the last one, where it is not the first
+        with m.If(Mux(first_tile, tiling.tiles == 1, ends)):
             m.d.comb += extent.eq(tiling.last)
         with m.Else():
             m.d.comb += extent.eq(tiling.full)
@@ -189,8 +191,10 @@ class Sequencer(Component):
                 half.eq(~half),
                 untouched.eq(1),
                 tile.eq(tile + 1),
+                first_tile.eq(0),
+                ends.eq(tile + 2 == tiling.tiles),
             ]
             with m.If(train.last):
                 m.d.comb += self.i_matmul.ready.eq(1)
-                m.d.sync += tile.eq(0)
+                m.d.sync += [tile.eq(0), first_tile.eq(1)]
         return m

@@ -43,7 +43,7 @@ class CacheWriter(Component):
 
     Timing:      a head's codes are written once all have come: 3 cycles, and 2 a key or a word of
                  values.
-    Arithmetic:  addresses only, with two multiplications.
+    Arithmetic:  addresses only, with one multiplication.
     Golden:      golden.numerics.kv
     """
 
@@ -105,6 +105,7 @@ class CacheWriter(Component):
         head = Signal(job.heads.shape())
         code_base, code_address = Signal(job.codes.shape()), Signal(job.codes.shape())
         scale_address = Signal(job.scales.shape())
+        product = Signal(POSITION_WIDTH + len(job.channels))
         index = Signal(range(p.tile_outputs + 1))  # of a code, of a word's first code
         row = self.o_row.payload
         row_words = Signal(range(p.row_words(p.tile_outputs, _CODE_WIDTH) + 1))  # of values
@@ -139,16 +140,17 @@ class CacheWriter(Component):
                 with m.If(self.i.valid):
                     m.next = "PLACE"
             with m.State("PLACE"):
-                tile, column = position >> tile_log2, position[:tile_log2]
-                distance = Mux(
-                    keys,
-                    Cat(column, tile * job.channels),
-                    (position * row_words) << byte_log2,
-                )
                 m.d.sync += [
-                    code_base.eq(job.codes + distance),
+                    product.eq(
+                        Mux(keys, position >> tile_log2, position)
+                        * Mux(keys, job.channels, row_words)
+                    ),
                     scale_address.eq(job.scales + (position << exact_log2(SCALE.size // 8))),
                 ]
+                m.next = "BASE"
+            with m.State("BASE"):
+                distance = Mux(keys, Cat(position[:tile_log2], product), product << byte_log2)
+                m.d.sync += code_base.eq(job.codes + distance)
                 m.next = "HEAD"
             with m.State("HEAD"):
                 m.d.comb += self.i_head.ready.eq(1)

@@ -108,7 +108,7 @@ def cache(m: Module, p: HwParams) -> None:
     words_of_values = (job.channels - index + p.axi_bytes - 1) >> exact_log2(p.axi_bytes)
     m.d.comb += [
         Assert(
-            inside.state("phase", "IDLE", "PLACE", "HEAD", "COLLECT", "SCALE")
+            inside.state("phase", "IDLE", "PLACE", "BASE", "HEAD", "COLLECT", "SCALE")
             | scale_word
             | word
             | between

@@ -113,13 +113,13 @@ MUTATIONS = [
     *faults_in(
         "spike/kv_cache.py",
         "hw/spike/test_kv_cache.py",
-        ("the tile of a key", "Cat(column, tile * job.channels)", "Cat(column, tile)"),
+        ("the tile of a key", "Mux(keys, position >> tile_log2, position)", "position"),
         ("the byte of a key in its word", "row.first.eq(code_address)", "row.first.eq(0)"),
         ("the code of a key", "one[index[:byte_log2]]", "one[0]"),
         (
             "the pitch of value rows",
-            "(position * row_words) << byte_log2",
-            "position * job.channels",
+            "Mux(keys, job.channels, row_words)",
+            "job.channels",
         ),
         (
             "a scale's exponent",

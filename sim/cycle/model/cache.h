@@ -5,7 +5,7 @@
 #include "rows.h"
 
 struct CacheWriter {
-    enum class Phase { kIdle, kPlace, kHead, kCollect, kScale, kScaleWord, kRow, kRead, kWord };
+    enum class Phase { kIdle, kPlace, kBase, kHead, kCollect, kScale, kScaleWord, kRow, kRead, kWord };
     const Params& p;
     // registers
     Phase phase = Phase::kIdle;
@@ -41,8 +41,11 @@ struct CacheWriter {
                 phase = Phase::kPlace;
                 break;
             case Phase::kPlace:
-                code_base = job->codes;
                 scale_address = job->scales;
+                phase = Phase::kBase;
+                break;
+            case Phase::kBase:
+                code_base = job->codes;
                 phase = Phase::kHead;
                 break;
             case Phase::kHead:
