@@ -1,13 +1,19 @@
-"""The board that everybody has: the RTL in Verilator, behind the bridge that a board would have."""
+"""The boards that everybody has: the RTL in Verilator, alone or within a system on a chip."""
+
+from collections.abc import Callable
 
 from hw.contract.params import HwParams
 from sim.device import Timing
 from sim.errors import ToolError
 from sim.rtl.served import REGISTERS_BASE, Served
+from sim.system.system import System
 from spikeloom.board.errors import BoardError
 from spikeloom.board.uartbone import SocketLine, UartBone
 
-__all__ = ["Simulation"]
+__all__ = ["SYSTEM_MEMORY", "SYSTEM_REGISTERS", "SimulatedSystem", "Simulation"]
+
+SYSTEM_REGISTERS, SYSTEM_MEMORY = 0x9000_0000, 0x4000_0000
+"""Where a system of `hw.soc` has the accelerator's registers and its memory."""
 
 
 class Simulation(UartBone):
@@ -44,3 +50,27 @@ class Simulation(UartBone):
         self._served.close()
         if isinstance(self._served.error, ToolError):
             raise BoardError(f"the simulation broke off: {self._served.error}")
+
+
+class SimulatedSystem(UartBone):
+    """A simulated system on a chip: bridge, bus, DRAM controller and DRAM about the accelerator.
+
+    Parameters
+    ----------
+    params : HwParams
+        The hardware.
+    say : callable
+        Is told of a build under way.
+    """
+
+    def __init__(self, params: HwParams, say: Callable[[str], None] = lambda _doing: None) -> None:
+        self._system = System(params, say=say)
+        self._system.__enter__()
+        line = SocketLine(self._system.host, self._system.port)
+        name = f"the simulated system at port {self._system.port}"
+        super().__init__(line, name, SYSTEM_REGISTERS, SYSTEM_MEMORY)
+
+    def close(self) -> None:
+        """End it."""
+        super().close()
+        self._system.close()

@@ -10,13 +10,14 @@ from spikeloom.board.training import Training
 from spikeloom.board.transport import Transport
 from spikeloom.board.words import WordTransport
 
-__all__ = ["SIMULATION", "WAYS", "Bases", "bases_of", "is_simulated", "open_transport"]
+__all__ = ["SIMULATION", "SYSTEM", "WAYS", "Bases", "bases_of", "is_simulated", "open_transport"]
 
-SIMULATION = "simulation"
+SIMULATION, SYSTEM = "simulation", "system"
 
 WAYS = {
     SIMULATION: "simulation",
-    "uartbone": "uartbone:/dev/ttyUSB1@115200, or uartbone:HOST:PORT",
+    SYSTEM: "system",
+    "uartbone": "uartbone:/dev/ttyUSB1@1000000, or uartbone:HOST:PORT",
     "litex": "litex:HOST:PORT",
     "uio": "uio:/dev/uio0,udmabuf0",
     "mem": "mem:/dev/mem",
@@ -25,7 +26,7 @@ WAYS = {
 }
 """The transports: by the word that a way begins with, its form."""
 
-_BAUD = 115_200
+_BAUD = 1_000_000  # of `hw.soc`
 _LITEX_PORT = 1234
 
 
@@ -82,7 +83,7 @@ def bases_of(csr: Path) -> Bases:
 
 def is_simulated(way: str) -> bool:
     """Return whether a way leads to a board that is made for it."""
-    return way == SIMULATION
+    return way in (SIMULATION, SYSTEM)
 
 
 def open_transport(
@@ -115,13 +116,17 @@ def open_transport(
         Where nothing is at its end.
     """
     kind, _, rest = way.partition(":")
-    if kind not in WAYS or (kind == SIMULATION) == bool(rest):
+    if kind not in WAYS or is_simulated(kind) == bool(rest):
         forms = "; ".join(WAYS.values())
         raise ValueError(f"the transport must be one of {forms}; not {way!r}")
     if kind == SIMULATION:
         from spikeloom.board.simulation import Simulation
 
         return Simulation(params, memory_bytes, say=say)
+    if kind == SYSTEM:
+        from spikeloom.board.simulation import SimulatedSystem
+
+        return SimulatedSystem(params, say)
     transport = _OPENERS[kind](rest, bases, params, memory_bytes)
     if bases.training and isinstance(transport, WordTransport):
         try:

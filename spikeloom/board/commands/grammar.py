@@ -9,8 +9,9 @@ from golden.console.parser import Command, Parser
 __all__ = ["parser"]
 
 _WAYS = """\
-simulation, uartbone:/dev/ttyUSB1@115200, uartbone:HOST:PORT, litex:HOST:PORT, \
-uio:/dev/uio0,udmabuf0, mem:/dev/mem, pynq:FILE or xdma:/dev/xdma0"""
+simulation, system (a simulated one on a chip), uartbone:/dev/ttyUSB1@115200, \
+uartbone:HOST:PORT, litex:HOST:PORT, uio:/dev/uio0,udmabuf0, mem:/dev/mem, pynq:FILE or \
+xdma:/dev/xdma0"""
 
 _SELFTEST = """\
 Asks a board what it is, tests its memory, loads a known layer with every region read back, runs it,

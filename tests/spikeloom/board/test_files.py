@@ -254,7 +254,9 @@ def test_pynqs_faults_are_told(pynq, monkeypatch, tmp_path):
     "way", ["", "jtag", "simulation:1", "uartbone", "xdma", "simulation,uartbone:1"]
 )
 def test_a_way_that_is_none_is_refused(way):
-    with pytest.raises(ValueError, match="the transport must be one of simulation; uartbone:"):
+    with pytest.raises(
+        ValueError, match="the transport must be one of simulation; system; uartbone:"
+    ):
         open_transport(way, Bases(), preset("test"), 0)
 
 
