@@ -12,6 +12,8 @@ from spikeloom.board.uartbone import SocketLine, UartBone
 
 __all__ = ["SYSTEM_MEMORY", "SYSTEM_REGISTERS", "SimulatedSystem", "Simulation"]
 
+_PATIENCE = 600.0  # seconds; what was written lies in the connection until the simulation takes it
+
 SYSTEM_REGISTERS, SYSTEM_MEMORY = 0x9000_0000, 0x4000_0000
 """Where a system of `hw.soc` has the accelerator's registers and its memory."""
 
@@ -40,7 +42,7 @@ class Simulation(UartBone):
     ) -> None:
         self._served = Served(params, memory_bytes, timing=timing, **options)
         self._served.__enter__()
-        line = SocketLine("127.0.0.1", self._served.port)
+        line = SocketLine("127.0.0.1", self._served.port, _PATIENCE)
         name = f"the simulation at port {self._served.port}"
         super().__init__(line, name, REGISTERS_BASE, 0)
 
@@ -66,7 +68,7 @@ class SimulatedSystem(UartBone):
     def __init__(self, params: HwParams, say: Callable[[str], None] = lambda _doing: None) -> None:
         self._system = System(params, say=say)
         self._system.__enter__()
-        line = SocketLine(self._system.host, self._system.port)
+        line = SocketLine(self._system.host, self._system.port, _PATIENCE)
         name = f"the simulated system at port {self._system.port}"
         super().__init__(line, name, SYSTEM_REGISTERS, SYSTEM_MEMORY)
 

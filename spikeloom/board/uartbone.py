@@ -42,12 +42,14 @@ class SocketLine:
     ----------
     host, port : str, int
         Where it listens.
+    patience : float
+        Seconds of silence after which it is taken for dead; a simulation may take its time.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, patience: float = _SECONDS) -> None:
         self._place = f"{host}:{port}"
         try:
-            self._socket = socket.create_connection((host, port), _SECONDS)
+            self._socket = socket.create_connection((host, port), patience)
         except OSError as error:
             raise BoardError(
                 f"nothing answers at {self._place} ({error.strerror or error}): start the "
