@@ -9,7 +9,7 @@ from golden.console.parser import Command, Parser
 __all__ = ["parser"]
 
 _WAYS = """\
-simulation, system (a simulated one on a chip), uartbone:/dev/ttyUSB1@115200, \
+simulation, system (a simulated one on a chip), uartbone:/dev/ttyUSB1@1000000, \
 uartbone:HOST:PORT, litex:HOST:PORT, uio:/dev/uio0,udmabuf0, mem:/dev/mem, pynq:FILE or \
 xdma:/dev/xdma0"""
 
