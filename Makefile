@@ -39,10 +39,11 @@ lint: setup  ## ruff and pyright
 	@$(RUN) ruff format --check .
 	@$(RUN) pyright
 
-docs: setup  ## write the generated pages of docs/ anew: isa, regs, energy, boards, commands
+docs: setup  ## write the generated pages of docs/ anew: isa, regs, energy, boards, commands, waves
 	@$(RUN) hw docs
 	@$(RUN) compiler.pages
 	@$(RUN) tools.commands_page
+	@$(RUN) tools.waves
 
 clean:  ## remove what was built; .venv and the fetched models stay
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
