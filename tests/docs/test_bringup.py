@@ -58,18 +58,30 @@ def recorded():
     return waves.recorded()
 
 
+def kept(name: str) -> dict:
+    """Return a waveform as it stands in docs/."""
+    return json.loads((waves.SOURCES / f"{name}.json").read_text())
+
+
+def events(wave: dict) -> list:
+    """Return what each port does in its order, however long it takes: pipelines may change."""
+    return [
+        (line["name"], line["wave"].replace(".", ""), line.get("data")) for line in wave["signal"]
+    ]
+
+
 def test_waves_are_those_of_the_rtl(recorded):
     assert {path.stem for path in waves.SOURCES.glob("*.json")} == recorded.keys()
     for name, wave in recorded.items():
-        kept = json.loads((waves.SOURCES / f"{name}.json").read_text())
-        assert kept == wave, f"{name}: run python -m tools.waves"
+        assert events(kept(name)) == events(wave), f"{name}: run python -m tools.waves"
         assert f"figures/wave-{name}.svg" in TEXT
 
 
-def test_figures_are_drawn_from_their_sources(recorded):
+def test_figures_are_drawn_from_their_sources():
     pytest.importorskip("wavedrom")
-    for name, wave in recorded.items():
-        assert (waves.FIGURES / f"wave-{name}.svg").read_text() == waves.drawn(wave), name
+    for source in waves.SOURCES.glob("*.json"):
+        figure = (waves.FIGURES / f"wave-{source.stem}.svg").read_text()
+        assert figure == waves.drawn(kept(source.stem)), source.stem
 
 
 def test_a_wave_has_the_handshakes_of_its_channels(recorded):
