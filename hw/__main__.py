@@ -66,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
     _add_clock(output, "that constraints ask for (default: the board's, or 100)")
     _add_output(output, "build/rtl", "where the files go")
     output.add_argument("--json", action="store_true", help="print parameters and fingerprint")
+    output.add_argument(
+        "--netlist",
+        action="store_true",
+        help="also what it is after synthesis for an ECP5, with models of the cells; takes minutes",
+    )
     _add_bench(generate.add_argument_group("self-checking bench"))
     about = "put an accelerator onto a board: a system on a chip, and its bitstream"
     system = commands.add_parser("soc", help=about, description=command.DESCRIPTION)
@@ -172,7 +177,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.bench is not None:
         # Golden's numbers are made in a process of their own: hardware imports nothing of golden.
         files = bench_files(choice, options.output, options.bench or None, options.model)
-    _generate(choice, options.output, options.json, files)
+    _generate(choice, options, files)
     return 0
 
 
@@ -189,12 +194,15 @@ def _soc(options: argparse.Namespace) -> int:
     return command.run(choice, options)
 
 
-def _generate(choice: Choice, directory: Path, as_json: bool, further: list[Path]) -> None:
+def _generate(choice: Choice, options: argparse.Namespace, further: list[Path]) -> None:
     from hw.generate.emit import describe
+    from hw.generate.netlist import netlist
     from hw.generate.package import package
 
-    files = package(choice, directory)
-    if as_json:
+    files = package(choice, options.output)
+    if options.netlist:
+        files += netlist(choice.params, options.output)
+    if options.json:
         print(json.dumps(describe(choice.params), indent=2))
         return
     for file in [*files, *further]:

@@ -1,5 +1,3 @@
-`timescale 1ns / 1ps
-
 // Starts one program on spikeloom_top, as a host does, and compares what it wrote to memory.
 //   +stalls=N   percent of the cycles in which memory keeps each channel waiting (0 to 90)
 //   +latency=N  cycles from a read's address to its first data (default 20)

@@ -83,6 +83,9 @@ module spikeloom_memory #(
             r_take <= 0;
             r_beat <= 0;
             rvalid <= 0;
+            rid <= 0;
+            rdata <= 0;
+            rlast <= 0;
         end else begin
             if (arvalid && arready) begin
                 r_id[r_put[WAITING_LOG2-1:0]] <= arid;
@@ -126,6 +129,7 @@ module spikeloom_memory #(
             b_take <= 0;
             w_beat <= 0;
             bvalid <= 0;
+            bid <= 0;
         end else begin
             if (awvalid && awready) begin
                 w_id[w_put[WAITING_LOG2-1:0]] <= awid;

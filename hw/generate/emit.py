@@ -10,7 +10,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
 from hw.generate import yosys
-from hw.generate.text import comment, header, in_order, tools, with_ports
+from hw.generate.text import comment, header, in_order, tools, with_ports, without_attributes
 from hw.top import SpikeloomTop
 
 __all__ = ["LINT_WAIVERS", "TOP", "describe", "emit", "to_rtlil"]
@@ -65,10 +65,11 @@ def emit(params: HwParams, directory: Path) -> list[Path]:
             "memory_collect",
             # A selection becomes a function of its name, and Icarus takes $name for a system's.
             "rename -enumerate -pattern choose_% t:$pmux",
-            f"write_verilog -noattr -norename {result.name}",
+            f"write_verilog -norename {result.name}",
         ]
         yosys.run(commands, Path(scratch))
-        body = with_ports(result.read_text(), TOP).split("*/\n", 1)[1]  # without Yosys' comment
+        text = without_attributes(result.read_text(), but="no_rw_check")
+        body = with_ports(text, TOP).split("*/\n", 1)[1]  # without Yosys' comment
         about = f"{TOP}: runs spike-driven language models; made with {tools()}."
         result.write_text(comment(header(params, about), "//") + body)
         os.replace(result, verilog)

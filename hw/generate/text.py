@@ -8,7 +8,7 @@ from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
 from hw.generate.version import project_version
 
-__all__ = ["LICENCE", "comment", "header", "in_order", "tools", "with_ports"]
+__all__ = ["LICENCE", "comment", "header", "in_order", "tools", "with_ports", "without_attributes"]
 
 LICENCE = "Apache-2.0"
 """SPDX identifier of the licence of what is written, the project's own."""
@@ -55,6 +55,14 @@ def in_order(rtlil: str, top: str, names: list[str]) -> str:
     body, found = ports.subn(renumber, rtlil[begin:end])
     assert found == len(names), f"{top} has {found} ports, not {len(names)}"
     return rtlil[:begin] + body + rtlil[end:]
+
+
+def without_attributes(verilog: str, but: str) -> str:
+    """Return Verilog without the attributes that Yosys writes, but for those called `but`."""
+    found = re.compile(
+        r"^ *\(\* (\w+).*?\*\)\n|\(\* (?:full|parallel)_case *(?:= .*?)?\*\) ?", re.M
+    )
+    return found.sub(lambda match: match[0] if match[1] == but else "", verilog)
 
 
 def with_ports(verilog: str, top: str) -> str:

@@ -103,6 +103,17 @@ def test_yosys_finds_no_latch_no_loop_no_multiplier_in_the_array(generated):
     yosys.run(commands, generated[1])
 
 
+def test_what_is_proved_of_memories_goes_with_the_verilog(tmp_path):
+    emit(preset("test"), tmp_path)
+    text = (tmp_path / f"{TOP}.v").read_text()
+    told = re.findall(r"\(\* no_rw_check = .*\*\)\n  reg .* (\w+) \[\d+:0\];", text)
+    assert "accumulators" in told
+    assert text.count("(*") == len(told)  # and no other attribute
+    dont_care = "t:$mem_v2 r:RD_COLLISION_X_MASK=1'1 %i"
+    commands = [f"read_verilog {TOP}.v", f"hierarchy -top {TOP}", "proc", "opt", "memory -nomap"]
+    yosys.run([*commands, f"select -assert-count {len(told)} {dont_care}"], tmp_path)
+
+
 def test_the_command_writes_and_says_what(tmp_path, capsys):
     assert main(["generate", "--preset", "test", "-o", str(tmp_path), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
