@@ -10,6 +10,8 @@ DONT_CARE = (
     "proc",
     "memory_collect",
     "setparam -set RD_COLLISION_X_MASK 1'1 a:no_rw_check=1 t:$mem_v2 %i",
+    # Amaranth's queues call their memory so. They read no place that they write (proof `queue`).
+    "setparam -set RD_COLLISION_X_MASK 1'1 c:storage t:$mem_v2 %i",
 )
 """What applies `hw.common.memories.NO_COLLISIONS` to a design, before anything else is done."""
 

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.common.component import Component
+from hw.common.memories import NO_COLLISIONS
 from hw.contract.isa import SCALE
 from hw.contract.params import VECTOR_WIDTH, HwParams
 from hw.matmul.tiling import tiling_layout
@@ -90,10 +91,13 @@ class ChannelWords(Component):
         # One memory a field: what a word of biases does not hold stays as the scales left it.
         scale_bits = SCALE["mantissa"].width + SCALE["exponent"].width
         m.submodules.scales = scales = memory.Memory(
-            shape=scale_bits * p.encode_lanes, depth=2 * groups_of_tile, init=[]
+            shape=scale_bits * p.encode_lanes,
+            depth=2 * groups_of_tile,
+            init=[],
+            attrs=NO_COLLISIONS,
         )
         m.submodules.biases = biases = memory.Memory(
-            shape=p.axi_data_width, depth=2 * groups_of_tile, init=[]
+            shape=p.axi_data_width, depth=2 * groups_of_tile, init=[], attrs=NO_COLLISIONS
         )
         write_scales, read_scales = scales.write_port(), scales.read_port()
         write_biases, read_biases = biases.write_port(), biases.read_port()

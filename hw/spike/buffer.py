@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.common.component import Component
+from hw.common.memories import NO_COLLISIONS
 from hw.contract.params import HwParams
 
 __all__ = ["SpikeBuffer", "batch_layout", "counts_layout", "spike_write_layout"]
@@ -127,10 +128,16 @@ class SpikeBuffer(Component):
         for token in range(p.tokens):
             here = self.i.valid & (write.token == token)
             counts = memory.Memory(
-                shape=write.counts.shape(), depth=p.max_channels // p.encode_lanes, init=[]
+                shape=write.counts.shape(),
+                depth=p.max_channels // p.encode_lanes,
+                init=[],
+                attrs=NO_COLLISIONS,
             )
             bitmap = memory.Memory(
-                shape=p.scan_width, depth=p.max_channels // p.scan_width, init=[]
+                shape=p.scan_width,
+                depth=p.max_channels // p.scan_width,
+                init=[],
+                attrs=NO_COLLISIONS,
             )
             m.submodules[f"counts{token}"] = counts
             m.submodules[f"bitmap{token}"] = bitmap

@@ -132,6 +132,8 @@ class Followed:
             listed = bitmap.bit_select(self.bit, 1)
             mine = token < pair.batch.tokens
             m.d.comb += [
+                Assert(~inside.collides(f"counts{token}")),
+                Assert(~inside.collides(f"bitmap{token}")),
                 Assert(~(mine & written) | (held == count)),
                 Assert((mine & written) | ~fires),
                 Assert(~mine | ~((past & whole) | written) | (listed == fires)),

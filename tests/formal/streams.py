@@ -1,6 +1,6 @@
 """Stream rules: what a block offers stays, unchanged, until it is taken, whatever the others do."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover
 
 from hw.common.stream import Queue
@@ -39,10 +39,21 @@ def queue(m: Module, p: HwParams) -> None:
         m.d.comb += Assert(~(followed & valid & (ahead == before)) | (held == content))
         before = before + valid
     m.d.comb += [
+        # Where it is read it is not written.
+        Assert(inside.signal("fifo.produce") == _after(inside, depth - 1)),
+        Assert(inside.signal("fifo.inner_level") < depth),
+        Assert(inside.signal("fifo.consume") < depth - 1),
+        Assert(~inside.collides("fifo.storage")),
         Assert(~followed | (ahead < inside.signal("fifo.level"))),
         Assert(~(followed & leaves) | (dut.o.payload == content)),
         Cover(followed & leaves & ~dut.i.ready),
     ]
+
+
+def _after(inside: Opened, depth: int) -> Value:
+    """Return the place after the last one that is taken, of a queue's memory."""
+    place = inside.signal("fifo.consume") + inside.signal("fifo.inner_level")
+    return Mux(place >= depth, place - depth, place)
 
 
 def bursts(m: Module, p: HwParams) -> None:
@@ -103,7 +114,18 @@ def channel_words(m: Module, p: HwParams) -> None:
     sink(m, dut.o_request, "o_request")
     keeps(m, Assert, ~dut.enable, dut.channels, name="channels")
     idle = inside.state("phase", "IDLE")
-    m.d.comb += Assert(idle | dut.i.valid)
+    loading = inside.state("phase", "LOAD")
+    tiling = dut.i.payload.tiling
+    for tile in (tiling.full, tiling.last):
+        m.d.comb += Assume((tile.outputs != 0) & (tile.outputs <= p.tile_outputs))
+    m.d.comb += [
+        Assert(~loading | (inside.signal("group") < inside.signal("groups"))),
+        Assert(idle | dut.i.valid),
+        # The drain reads halves that are loaded (proof `drain`), and they are not written.
+        Assume(~dut.enable | dut.loaded.bit_select(dut.half, 1)),
+        Assert(~loading | ~dut.loaded.bit_select(inside.signal("half"), 1)),
+        Assert(~(inside.collides("scales") | inside.collides("biases"))),
+    ]
     m.d.comb += Cover(handshake(dut.i))
 
 
@@ -116,6 +138,10 @@ def drain(m: Module, p: HwParams) -> None:
     # What was read stays until the next reading (array, channel words); a bank's thresholds stay
     # while a MATMUL needs them (controller, encoder, matrix path).
     keeps(m, Assume, ~dut.channel_enable, dut.channels, name="read")
+    # A half stays loaded until it is released (channel words).
+    for half in range(2):
+        held = dut.loaded[half] & ~dut.release[half]
+        keeps(m, Assume, held, dut.loaded[half], name=f"loaded{half}")
     # The array shows what was read until something else is, or an operation loads.
     shows = Signal()
     with m.If(dut.enable & dut.ready):
@@ -137,6 +163,8 @@ def drain(m: Module, p: HwParams) -> None:
     m.d.comb += [
         Assert(~inside.signal("there") | shows),
         Assert(~dut.channel_enable | shows),
+        Assert(~dut.channel_enable | dut.loaded.bit_select(dut.half, 1)),
+        Assert(~walking | dut.loaded.bit_select(dut.half, 1)),
         # It reads of the tile that it was given and not released.
         Assert(~dut.enable | dut.i_tile.valid),
         Assert(dut.release == Mux(handshake(dut.i_tile), 1 << dut.i_tile.payload.half, 0)),

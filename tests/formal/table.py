@@ -21,6 +21,8 @@ __all__ = ["PROOFS"]
 
 _STAYS = "what it offers stays, unchanged, until it is taken, under any back-pressure"
 
+_APART = "no place of its memory is read in the cycle in which it is written"
+
 
 def _proof(name: str, block: str, claim: str, build, **options) -> Proof:
     return Proof(name=name, block=block, claim=claim, build=build, **options)
@@ -35,20 +37,27 @@ def _last(params: str) -> tuple[int, int]:
 
 
 _STREAMS = [
-    _proof("queue", "Queue", f"{_STAYS}; in the order of entry", streams.queue),
+    _proof("queue", "Queue", f"{_STAYS}; in the order of entry; {_APART}", streams.queue),
     _proof("bursts", "Bursts", _STAYS, streams.bursts),
     _proof("fetcher", "Fetcher", _STAYS, streams.fetcher),
     _proof("beats", "Beats", _STAYS, streams.beats),
     _proof("spike train", "SpikeTrain", _STAYS, streams.train),
     _proof("sequencer", "Sequencer", _STAYS, streams.sequencer),
-    _proof("channel words", "ChannelWords", _STAYS, streams.channel_words, k=2),
-    _proof("drain", "Drain", _STAYS, streams.drain, k=2),
+    _proof("channel words", "ChannelWords", f"{_STAYS}; {_APART}", streams.channel_words, k=2),
+    _proof(
+        "drain",
+        "Drain",
+        f"{_STAYS}; it reads halves that it was given and not yet released, takes what the array "
+        "shows and no operation has pushed out, and releases a half with its tile",
+        streams.drain,
+        k=2,
+    ),
     _proof("requantizer", "Requantizer", _STAYS, streams.requantizer),
     _proof("threshold", "Threshold", _STAYS, streams.threshold, cover_depth=50),
     _proof(
         "encoder",
         "Encoder",
-        f"{_STAYS}; it overwrites no thresholds that are complete",
+        f"{_STAYS}; it overwrites no thresholds that are complete; {_APART}",
         issue.encoder,
         k=2,
         cover_depth=70,
@@ -139,7 +148,7 @@ _SPIKES = [
         "events",
         "SpikeBuffer, EventQueue",
         "every firing channel once, in order, with the counts written, and no silent one, then the "
-        "end mark, for each tile; no count is read before it is written",
+        f"end mark, for each tile; no count is read before it is written; {_APART}",
         event_queue.every_event_once,
         cover_depth=32,
     ),
@@ -153,7 +162,8 @@ _SPIKES = [
         "additions",
         "Sequencer, PEArray",
         "no overflow: what the drain reads is the exact sum of the additions, while that is at "
-        "most max_count * 127 * max_channels",
+        "most max_count * 127 * max_channels; what is read while it is stored is not used: drain "
+        "and additions never meet in one half",
         accumulation.additions(*_last("test")),
     ),
     _proof(
