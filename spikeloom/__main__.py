@@ -1,4 +1,4 @@
-"""The commands of all packages under one roof: ``spikeloom {hw,golden,compiler,sim} …``."""
+"""The commands of all packages under one roof: ``spikeloom {hw,golden,compiler,sim,board} …``."""
 
 import importlib
 import sys
@@ -13,7 +13,9 @@ PACKAGES = {
     "golden": "the golden model: perplexity, calibrate, profile, generate, fetch",
     "compiler": "compile a model, and ask what it will cost",
     "sim": "run it: on RTL, the cycle model or the functional device",
+    "board": "a board, or a simulated one: selftest, run, counters, driver",
 }
+_MODULES = {"board": "spikeloom.board"}  # the others are called as they are
 
 
 def usage() -> str:
@@ -45,7 +47,7 @@ def _main() -> int:
             f"spikeloom: PACKAGE must be one of {names}, not {first} (see --help)", file=sys.stderr
         )
         return 2
-    return importlib.import_module(f"{first}.__main__").main(rest)
+    return importlib.import_module(f"{_MODULES.get(first, first)}.__main__").main(rest)
 
 
 if __name__ == "__main__":

@@ -42,16 +42,20 @@ def test_every_name_is_there_and_documented():
         spikeloom.Modell  # noqa: B018
 
 
-def test_the_command_passes_on_to_the_four_packages():
+def test_the_command_passes_on_to_the_packages():
     assert python("-m", "spikeloom", "--version").strip() == version_line()
-    for package in ("hw", "golden", "compiler", "sim"):
+    for package in ("hw", "golden", "compiler", "sim", "board"):
         ours = python("-m", "spikeloom", package, "--help")
         assert "usage" in ours.lower()
     for wrong, said in (
         ("", "usage: spikeloom "),
-        ("simulate", "spikeloom: PACKAGE must be one of hw, golden, compiler, sim, not simulate"),
+        (
+            "simulate",
+            "spikeloom: PACKAGE must be one of hw, golden, compiler, sim, board, not simulate",
+        ),
         ("hw", "usage: spikeloom hw "),
         ("sim", "usage: spikeloom sim "),
+        ("board counters", "spikeloom board counters: counters are those of a board's last run"),
         ("sim run --layer mlp", "spikeloom sim run: layer must be "),
         ("sim run --seed x", "spikeloom sim run: argument --seed: "),
         ("hw generate --preset x", "spikeloom hw generate: preset must be "),
