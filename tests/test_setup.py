@@ -26,3 +26,21 @@ def test_what_fails_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(setup, "ROOT", tmp_path)
     with pytest.raises(setup.SetupError, match=r"^import sys.* failed \(no index\): check"):
         setup.run_logged([sys.executable, "-c", "import sys; sys.exit('ERROR: no index')"])
+
+
+def test_tools_of_single_tests_are_no_condition(monkeypatch, capsys):
+    asked = []
+
+    def refuse(packages):
+        asked.append(packages)
+        raise setup.SetupError("no index: install it by hand first")
+
+    monkeypatch.setattr(setup, "install_packages", refuse)
+    monkeypatch.setattr(setup.os, "geteuid", lambda: 0)
+    for there in (("apt-get",), ("apt-get", *setup.TEST_PACKAGES), ()):
+        found = {name: f"/bin/{name}" for name in there}
+        monkeypatch.setattr(setup.shutil, "which", found.get)
+        setup.install_test_tools()
+    assert asked == [[*setup.TEST_PACKAGES.values()]]  # neither where it is, nor where it cannot be
+    said = "setup: tests that need it are skipped: no index: install it by hand first\n"
+    assert capsys.readouterr().err == said

@@ -29,6 +29,7 @@ PROGRESS_SECONDS = 10  # between two lines where stderr is no terminal
 
 MINIMUM_PYTHON = (3, 11)
 TOOL_PACKAGES = {"g++": "g++", "make": "make", "perl": "perl"}  # command: Debian package
+TEST_PACKAGES = {"iverilog": "iverilog"}  # the same; tests that need it are skipped without it
 WAVE_PACKAGES = {"lz4.h": "liblz4-dev", "zlib.h": "zlib1g-dev"}  # header: Debian package
 
 
@@ -56,6 +57,16 @@ def install_tools():
     packages = [pkg for tool, pkg in TOOL_PACKAGES.items() if shutil.which(tool) is None]
     if packages:
         install_packages(packages)
+
+
+def install_test_tools():
+    """Install what single tests need, where that can be done from here; without it go on."""
+    packages = [pkg for tool, pkg in TEST_PACKAGES.items() if shutil.which(tool) is None]
+    if packages and os.geteuid() == 0 and shutil.which("apt-get"):
+        try:
+            install_packages(packages)
+        except SetupError as error:
+            print(f"setup: tests that need it are skipped: {error}", file=sys.stderr)
 
 
 def install_wave_libraries():
@@ -184,7 +195,10 @@ def main():
         install_tools()
         if arguments.waves:
             install_wave_libraries()
+        new = not STAMP.exists()
         update_venv()
+        if new:  # once, not whenever it cannot be had
+            install_test_tools()
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 2

@@ -42,27 +42,24 @@ targets:
     <<: *default
     filesets: [rtl, waivers]
     toplevel: {WRAPPER}
-    default_tool: verilator
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options: [-Wall]
+    flow: lint
+    flow_options:
+      tool: verilator
+      verilator_options: [-Wall]
   ecp5:
     <<: *default
     filesets: [rtl, ecp5]
-    default_tool: trellis
-    tools:
-      trellis:
-        nextpnr_options: [{_nextpnr(choice)}]
+    flow: trellis
+    flow_options:
+      nextpnr_options: [{_nextpnr(choice)}]
   xilinx:
     <<: *default
     filesets: [rtl, xilinx]
     toplevel: {WRAPPER}
-    default_tool: vivado
-    tools:
-      vivado:
-        part: {_part(choice)}
-        pnr: none
+    flow: vivado
+    flow_options:
+      part: {_part(choice)}
+      pnr: none
 """
 
 

@@ -131,10 +131,10 @@ def test_the_core_file_is_for_the_boards_fpga(board, tmp_path):
     of, choice = BOARDS[board], choose(board=board)
     targets = yaml.safe_load(core(choice, TOP))["targets"]
     if of.family == "xilinx":
-        assert targets["xilinx"]["tools"]["vivado"]["part"] == of.part
+        assert targets["xilinx"]["flow_options"]["part"] == of.part
         assert f"-part {of.part}\n" in vivado(choice, TOP)
     else:
-        options = targets["ecp5"]["tools"]["trellis"]["nextpnr_options"]
+        options = targets["ecp5"]["flow_options"]["nextpnr_options"]
         assert options[1:5] == ["--package", of.package, "--speed", of.speed]
 
 
