@@ -52,7 +52,7 @@ class Fetcher(Component):
     o_rows : Out(stream)
         The extent of each of them, for who takes their words.
 
-    Timing:      latency 1 cycle; one event or end mark a cycle.
+    Timing:      latency 2 cycles; one event or end mark a cycle.
     Arithmetic:  one address multiplication, channel by row length.
     Golden:      none.
     """
@@ -78,18 +78,17 @@ class Fetcher(Component):
         """Build it."""
         m = Module()
         matmul = self.i_matmul.payload
-        tile = Signal(24)
+        tile = Signal(24, init=1)  # the first one is 1
         row = Signal(row_words_layout(self._params))
-        last_tile = tile == matmul.tiling.tiles - 1
-        m.d.comb += [
-            row.words.eq(
-                Mux(last_tile, matmul.tiling.last.row_words, matmul.tiling.full.row_words)
-            ),
-            row.weight_width.eq(matmul.weight_width),
-        ]
-
+        last_tile = Signal()
         pitch = Signal.like(row.words)
-        m.d.comb += pitch.eq(Mux(matmul.strided, matmul.tiling.full.row_words, row.words))
+        full_words, last_words = matmul.tiling.full.row_words, matmul.tiling.last.row_words
+        m.d.comb += [
+            last_tile.eq(tile == matmul.tiling.tiles),
+            row.words.eq(Mux(last_tile, last_words, full_words)),
+            row.weight_width.eq(matmul.weight_width),
+            pitch.eq(Mux(last_tile & ~matmul.strided, last_words, full_words)),
+        ]
 
         # Stage 1: the channel's distance from the tile's base.
         valid = Signal()
@@ -101,7 +100,7 @@ class Fetcher(Component):
         base_of_matmul = Signal.like(matmul.base)
         move = Signal()
         m.d.comb += self.i.ready.eq(self.i_matmul.valid & (~valid | move))
-        with m.If(valid & move):
+        with m.If(move):
             m.d.sync += valid.eq(0)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
@@ -117,21 +116,30 @@ class Fetcher(Component):
                 m.d.sync += tile.eq(tile + 1)
                 with m.If(self.i.payload.last):
                     m.d.comb += self.i_matmul.ready.eq(1)
-                    m.d.sync += [tile.eq(0), first.eq(1)]
+                    m.d.sync += [tile.eq(1), first.eq(1)]
 
         # Stage 2: its address. The segment and its extent leave together.
         base = Signal.like(matmul.base)
         current_base = Signal.like(base)
+        address = Signal.like(base)
+        offered = Signal()
         both = self.o.ready & self.o_rows.ready
         m.d.comb += [
             current_base.eq(Mux(based, base_of_matmul, base)),
-            move.eq(end | both),
-            self.o.valid.eq(valid & ~end & self.o_rows.ready),
-            self.o.payload.address.eq(current_base + distance),
-            self.o.payload.words.eq(fetched.words),
-            self.o_rows.valid.eq(valid & ~end & self.o.ready),
-            self.o_rows.payload.eq(fetched),
+            address.eq(current_base + distance),
+            move.eq(end | ~offered | both),
+            self.o.valid.eq(offered & self.o_rows.ready),
+            self.o_rows.valid.eq(offered & self.o.ready),
         ]
+        with m.If(both):
+            m.d.sync += offered.eq(0)
         with m.If(valid & move):
-            m.d.sync += base.eq(current_base + Mux(end, distance, 0))
+            m.d.sync += base.eq(Mux(end, address, current_base))
+            with m.If(~end):
+                m.d.sync += [
+                    offered.eq(1),
+                    self.o.payload.address.eq(address),
+                    self.o.payload.words.eq(fetched.words),
+                    self.o_rows.payload.eq(fetched),
+                ]
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
 from hw.contract.params import HwParams
+from hw.memory.cut import cut
 from hw.memory.port import burst_layout, segment_layout, word_address_width
 
 __all__ = ["Bursts"]
@@ -15,7 +16,7 @@ class Bursts(Component):
     """Cut and merge segments into bursts.
 
     A segment that begins where the one before it ended joins its burst, as long as that burst has
-    not been handed over. A burst is handed over when it is as long as allowed, when the next
+    neither been handed over nor become as long as allowed. A burst is handed over when it is as long as allowed, when the next
     segment does not join it, or, in a hurry, when none waits.
 
     Parameters
@@ -52,31 +53,29 @@ class Bursts(Component):
     def elaborate(self, platform):
         """Build it."""
         m = Module()
-        page_words = 4096 // self._params.axi_bytes
+        max_words = self._max_words
         run_address = Signal(word_address_width(self._params))
         run_end = Signal.like(run_address)
         run_words = Signal(self.i.payload.words.shape().width + 1)
+        longest, next_address = cut(m, self._params, run_address, max_words)
 
-        to_page_end = Signal(range(page_words + 1))
-        longest = Signal(range(self._max_words + 1))
-        words = Signal(range(self._max_words + 1))
-        m.d.comb += [
-            to_page_end.eq(page_words - run_address[: page_words.bit_length() - 1]),
-            longest.eq(Mux(to_page_end < self._max_words, to_page_end, self._max_words)),
-            words.eq(Mux(run_words < longest, run_words, longest)),
-        ]
-
+        # Each sum is of registers and the input only, and what is handed over chooses among them.
+        low, beyond = run_words[: len(longest)], run_words[len(longest) :].any()
+        full = Signal()  # as long as a burst from here may be
+        last = Signal()  # not longer
         joins = Signal()
         complete = Signal()
         hand_over = Signal()
-        rest_words = Signal.like(run_words)
+        empty = Signal()
         accept = Signal()
         m.d.comb += [
+            full.eq(beyond | (low >= longest)),
+            last.eq(~beyond & (low <= longest)),
             joins.eq(self.i.payload.address == run_end),
-            complete.eq((run_words >= longest) | Mux(self.i.valid, ~joins, self.hurry)),
+            complete.eq(full | Mux(self.i.valid, ~joins, self.hurry)),
             hand_over.eq((run_words != 0) & complete & (~self.o.valid | self.o.ready)),
-            rest_words.eq(run_words - Mux(hand_over, words, 0)),
-            accept.eq((rest_words == 0) | (joins & (run_words <= self._max_words))),
+            empty.eq((run_words == 0) | (hand_over & last)),
+            accept.eq(empty | (joins & ~full)),
             self.i.ready.eq(accept),
         ]
         with m.If(self.o.ready):
@@ -85,15 +84,17 @@ class Bursts(Component):
             m.d.sync += [
                 self.o.valid.eq(1),
                 self.o.payload.address.eq(run_address),
-                self.o.payload.words.eq(words),
-                run_address.eq(run_address + words),
+                self.o.payload.words.eq(Mux(last, low, longest)),
+                run_address.eq(next_address),
+                run_words.eq(Mux(last, 0, run_words - longest)),
             ]
-        m.d.sync += run_words.eq(rest_words)
         with m.If(self.i.valid & accept):
-            m.d.sync += [
-                run_words.eq(rest_words + self.i.payload.words),
-                run_end.eq(self.i.payload.address + self.i.payload.words),
-            ]
-            with m.If(rest_words == 0):
-                m.d.sync += run_address.eq(self.i.payload.address)
+            m.d.sync += run_end.eq(self.i.payload.address + self.i.payload.words)
+            with m.If(empty):
+                m.d.sync += [
+                    run_address.eq(self.i.payload.address),
+                    run_words.eq(self.i.payload.words),
+                ]
+            with m.Else():
+                m.d.sync += run_words.eq(run_words + self.i.payload.words)
         return m

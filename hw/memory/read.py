@@ -90,19 +90,19 @@ class ReadPort(Component):
             connect(m, flipped(getattr(self, f"i_{name}")), bursts.i)
             connect(m, queue.o, flipped(getattr(self, f"o_{name}")))
 
-            reserved = Signal(range(depth + 1), name=f"{name}_reserved")
+            free = Signal(range(depth + 1), init=depth, name=f"{name}_free")  # words of its queue
             room = Signal(name=f"{name}_room")
             grant = Signal(name=f"{name}_grant")
             # While enough is under way to hide memory's latency, a burst may wait to grow.
             m.d.comb += [
-                bursts.hurry.eq(reserved < depth // 2),
-                room.eq(reserved + bursts.o.payload.words <= depth),
+                bursts.hurry.eq(free > depth // 2),
+                room.eq(bursts.o.payload.words <= free),
                 grant.eq(bursts.o.valid & room & idle & ~Cat(*wants).any()),
                 bursts.o.ready.eq(grant),
             ]
             wants.append(bursts.o.valid & room)
             left = queue.o.valid & queue.o.ready
-            m.d.sync += reserved.eq(reserved + Mux(grant, bursts.o.payload.words, 0) - left)
+            m.d.sync += free.eq(Mux(grant, free - bursts.o.payload.words, free) + left)
             with m.If(grant):
                 m.d.sync += [
                     self.o_address.valid.eq(1),

@@ -7,6 +7,7 @@ from amaranth.utils import exact_log2
 
 from hw.common.component import Component
 from hw.contract.params import HwParams
+from hw.memory.cut import cut
 from hw.memory.port import burst_layout, word_address_width, write_data_layout
 
 __all__ = ["WritePort", "row_layout"]
@@ -71,7 +72,6 @@ class WritePort(Component):
         m = Module()
         p = self._params
         byte_log2 = exact_log2(p.axi_bytes)
-        page_words = 4096 // p.axi_bytes
         address = Signal(word_address_width(p))
         end = Signal(self.i_row.payload.bytes.shape().width + 1)  # of the row, from this word on
         first = Signal(range(p.axi_bytes))
@@ -79,13 +79,13 @@ class WritePort(Component):
         burst_words = Signal(range(p.max_burst_words + 1))
         pending = Signal(16)
 
-        to_page_end = Signal(range(page_words + 1))
-        longest = Signal(range(p.max_burst_words + 1))
+        longest, next_address = cut(m, p, address, p.max_burst_words)
+        low, beyond = words[: len(longest)], words[len(longest) :].any()
+        last = Signal()  # the row ends with this burst
         m.d.comb += [
-            to_page_end.eq(page_words - address[: exact_log2(page_words)]),
-            longest.eq(Mux(to_page_end < p.max_burst_words, to_page_end, p.max_burst_words)),
+            last.eq(~beyond & (low <= longest)),
             self.o_address.payload.address.eq(address),
-            self.o_address.payload.words.eq(Mux(words < longest, words, longest)),
+            self.o_address.payload.words.eq(Mux(last, low, longest)),
         ]
 
         out = self.o_data
@@ -122,8 +122,8 @@ class WritePort(Component):
                 m.d.comb += self.o_address.valid.eq(1)
                 with m.If(self.o_address.ready):
                     m.d.sync += [
-                        address.eq(address + self.o_address.payload.words),
-                        words.eq(words - self.o_address.payload.words),
+                        address.eq(next_address),
+                        words.eq(Mux(last, 0, words - longest)),
                         burst_words.eq(self.o_address.payload.words),
                     ]
                     m.next = "DATA"

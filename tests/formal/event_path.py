@@ -157,6 +157,8 @@ def in_step(m: Module, p: HwParams, path: Path) -> Value:
     train = path.sequencer.i
     fetched = layout(fetcher.signal("fetched"))
     pending = fetcher.signal("valid") & ~fetcher.signal("end")
+    offered = fetcher.signal("offered")
+    extent_on_offer = path.fetcher.o_rows.payload.as_value()
     held = [
         (valid, event_layout(p)(content))
         for valid, content in path.inside["events"].queued("", p.event_depth)
@@ -164,7 +166,7 @@ def in_step(m: Module, p: HwParams, path: Path) -> Value:
     events = sum((valid & ~event.end for valid, event in held), train.valid & ~train.payload.end)
     rows = path.inside["rows"].queued("", p.event_depth)
     count = sum(valid for valid, _ in rows)
-    for valid, content in [*rows, (pending, fetched.as_value())]:
+    for valid, content in [*rows, (pending, fetched.as_value()), (offered, extent_on_offer)]:
         row = layout(content)
         alike = (row.words == extent.row_words) & (row.weight_width == path.width)
         m.d.comb += Assert(~valid | alike)
@@ -188,7 +190,7 @@ def in_step(m: Module, p: HwParams, path: Path) -> Value:
     beat = path.beats.o.valid
     last = beat & (bank == extent.row_beats - 1)  # that row has left the queue of rows
     m.d.comb += [
-        Assert(events == count + pending + last),
+        Assert(events == count + pending + offered + last),
         Assert(path.owed == (count * extent.row_words - taken)[:_COUNT_WIDTH]),
         Assert((taken < extent.row_words) & ((count != 0) | (produced == 0))),
         Assert((count != 0) | (taken == 0)),

@@ -42,14 +42,14 @@ def _of(proof: str, file: str, *texts: tuple[str, str], full: bool = False) -> l
 
 
 _FREE = "(~self.o.valid | self.o.ready)"
-_PAGE_END = ("to_page_end.eq(page_words - ", "to_page_end.eq(page_words | ")
+_PAGE_END = ("ends_page.eq(", "ends_page.eq(0 & ")
 
 FAULTS: list[Fault] = [
     *_of(
         "queue", "common/stream.py", ("queue.r_en.eq(self.o.ready)", "queue.r_en.eq(self.o.valid)")
     ),
     *_of("bursts", "memory/bursts.py", (f"complete & {_FREE}", "complete")),
-    *_of("fetcher", "matmul/fetch.py", ("move.eq(end | both)", "move.eq(end | self.o.ready)")),
+    *_of("fetcher", "matmul/fetch.py", ("move.eq(end | ~offered | both)", "move.eq(end | ~offered | self.o.ready)")),
     *_of("beats", "matmul/beats.py", ("~complete | ~self.o.valid | self.o.ready", "1")),
     *_of(
         "spike train", "spike/train.py", (f"self.i_coding.valid & {_FREE}", "self.i_coding.valid")
@@ -120,12 +120,13 @@ FAULTS: list[Fault] = [
         ("with m.If(row == job.rows - 1):", "with m.If(row == job.rows):"),
     ),
     *_of("banks", "matmul/matmul.py", ("begins = accept & (self.bank == bank)", "begins = accept")),
+    *_of("burst words", "memory/cut.py", _PAGE_END),
+    *_of("write port", "memory/cut.py", _PAGE_END),
     *_of(
         "burst words",
         "memory/bursts.py",
-        _PAGE_END,
         ("joins.eq(self.i.payload.address == run_end)", "joins.eq(1)"),
-        ("run_address.eq(run_address + words)", "run_address.eq(run_address + 1)"),
+        ("run_address.eq(next_address)", "run_address.eq(run_address + 1)"),
     ),
     *_of(
         "read port",
@@ -135,13 +136,12 @@ FAULTS: list[Fault] = [
     *_of(
         "read client: weights",
         "memory/read.py",
-        ("reserved + bursts.o.payload.words <= depth", "reserved < depth"),
+        ("bursts.o.payload.words <= free", "free != 0"),
         ("self.i_data.valid & here)", "self.i_data.valid)"),
     ),
     *_of(
         "write port",
         "memory/write.py",
-        _PAGE_END,
         ("last.eq(burst_words == 1)", "last.eq(words == 0)"),
         ("(byte < end)", "(byte <= end)"),
         ("first.eq(0),", "first.eq(first),"),
@@ -208,7 +208,7 @@ FAULTS: list[Fault] = [
     *_of(
         "served: weights",
         "memory/read.py",
-        ("bursts.hurry.eq(reserved < depth // 2)", "bursts.hurry.eq(0)"),
+        ("bursts.hurry.eq(free > depth // 2)", "bursts.hurry.eq(0)"),
         ("& room & idle &", "& room & ~idle &"),
     ),
     *_of(
@@ -220,5 +220,5 @@ FAULTS: list[Fault] = [
             "free.eq(~self.o.valid & self.o.ready)",
         ),
     ),
-    *_of("event path", "matmul/fetch.py", ("valid & ~end & self.o.ready", "valid & ~end")),
+    *_of("event path", "matmul/fetch.py", ("offered & self.o.ready", "offered")),
 ]

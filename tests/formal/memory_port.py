@@ -131,15 +131,15 @@ class Client:
         self.at_port = Mux(address.valid & here, words, 0)
         self.level = inside.signal(f"{name}_queue.fifo.level")
         inner_level = inside.signal(f"{name}_queue.fifo.inner_level")
-        reserved = inside.signal(f"{name}_reserved")
         depth = dut._depths()[name]
+        free_words = inside.signal(f"{name}_free")
         self.longest = min(p.max_burst_words, depth)  # burst
         held = self.at_port + self.under_way + self.level
         m.d.comb += [
             Assert(self.owed == _waiting(m, p, inside, name, self.longest) + held),
-            Assert(reserved == held),
+            Assert(free_words + held == depth),
             Assert(~(address.valid & here) | (words != 0)),
-            Assert(reserved <= depth),
+            Assert(free_words <= depth),
             Assert((inner_level < 2) | self.o.valid),  # the queue's last place can be reached
         ]
 
@@ -233,7 +233,7 @@ def _write_invariants(
         Assert(row | address | data),
         Assert(~row | ((left == 0) & (beats_left == 0) & ~out.valid)),
         Assert(~address | ((words != 0) & (beats_left == 0) & ~out.valid)),
-        Assert(row | (inside.signal("address") == next_address)),
+        Assert(row | (words == 0) | (inside.signal("address") == next_address)),
         Assert(~data | (beats_left == inside.signal("burst_words") + out.valid)),
         Assert(~data | (beats_left != 0)),
         Assert(~data | ~out.valid | (out.payload.last == (beats_left == 1))),

@@ -93,12 +93,12 @@ MUTATIONS = [
         "matmul/fetch.py",
         "hw/matmul/test_fetch.py",
         ("a MATMUL's own base", "Mux(based, base_of_matmul, base)", "base"),
-        ("the next tile's base", "current_base + Mux(end, distance, 0)", "current_base"),
-        ("a segment that is not taken", "move.eq(end | both)", "move.eq(1)"),
+        ("the next tile's base", "Mux(end, address, current_base)", "current_base"),
+        ("a segment that is not taken", "move.eq(end | ~offered | both)", "move.eq(1)"),
         (
             "the pitch of a ragged tile's rows",
-            "Mux(matmul.strided, matmul.tiling.full.row_words, row.words)",
-            "row.words",
+            "last_tile & ~matmul.strided",
+            "last_tile",
         ),
     ),
     *faults_in(

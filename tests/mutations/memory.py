@@ -6,13 +6,15 @@ __all__ = ["MUTATIONS"]
 
 MUTATIONS = [
     *faults_in(
+        "memory/cut.py",
+        "hw/memory/test_bursts.py",
+        ("the cut at 4 KiB", "ends_page.eq(", "ends_page.eq(0 & "),
+        ("the address behind a cut", "address[low_width:] + 1", "address[low_width:]"),
+    ),
+    *faults_in(
         "memory/bursts.py",
         "hw/memory/test_bursts.py",
-        (
-            "the cut at 4 KiB",
-            "longest.eq(Mux(to_page_end < self._max_words, to_page_end, self._max_words))",
-            "longest.eq(self._max_words)",
-        ),
+        ("the cut of what is too long", "Mux(last, 0, run_words - longest)", "0"),
         (
             "a burst handed over while the one before waits",
             "(run_words != 0) & complete & (~self.o.valid | self.o.ready)",
@@ -24,10 +26,10 @@ MUTATIONS = [
         "hw/memory/test_read.py",
         (
             "the credit of a client",
-            "room.eq(reserved + bursts.o.payload.words <= depth)",
-            "room.eq(reserved <= depth)",
+            "room.eq(bursts.o.payload.words <= free)",
+            "room.eq(1)",
         ),
-        ("the return of credit", "Mux(grant, bursts.o.payload.words, 0) - left", "0"),
+        ("the return of credit", "free) + left)", "free))"),
         ("the order of the clients", "& idle & ~Cat(*wants).any()", "& idle"),
     ),
     *faults_in(
@@ -40,11 +42,7 @@ MUTATIONS = [
             "words.eq((row.first + row.bytes + p.axi_bytes - 1)",
             "words.eq((row.bytes + p.axi_bytes - 1)",
         ),
-        (
-            "the cut at 4 KiB",
-            "longest.eq(Mux(to_page_end < p.max_burst_words, to_page_end, p.max_burst_words))",
-            "longest.eq(p.max_burst_words)",
-        ),
+        ("the words behind a burst", "Mux(last, 0, words - longest)", "0"),
         (
             "a word that is not taken",
             "self.i.ready.eq(more & (~out.valid | out.ready))",

@@ -24,10 +24,11 @@ struct Bursts {
         const uint32_t longest = std::min(to_page_end, max_words);
         words = std::min(run_words, longest);
         const bool joins = i.address == run_end;
-        const bool complete = run_words >= longest || (i_valid ? !joins : hurry);
+        const bool full = run_words >= longest;
+        const bool complete = full || (i_valid ? !joins : hurry);
         hand_over = run_words && complete && (!o_valid || o_ready);
         rest_words = run_words - (hand_over ? words : 0);
-        i_ready = !rest_words || (joins && run_words <= max_words);
+        i_ready = !rest_words || (joins && !full);
     }
 
     void clock(bool i_valid, const Segment& i, bool o_ready) {

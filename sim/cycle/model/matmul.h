@@ -109,7 +109,7 @@ struct MatrixPath {
         if (encoding) walks.put({});
         if (drain.i_matmul_ready) --under_way[drains.o().bank];
         if (handed) event_queue.put(events.o);
-        if (fetcher.o_rows_valid && row_queue.i_ready()) row_queue.put(fetcher.fetched);
+        if (fetcher.o_rows_valid && row_queue.i_ready()) row_queue.put(fetcher.o_rows);
         if (beats.o_valid && beat_queue.i_ready()) beat_queue.put({});
         if (sequencer.o_tile_valid && tile_queue.i_ready()) tile_queue.put({sequencer.half});
 

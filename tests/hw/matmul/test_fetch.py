@@ -135,7 +135,7 @@ def test_timing():
         ctx.set(dut.o_rows.ready, 1)
         first, *others = matmul.walk() * 3
         await ctx.tick()
-        assert await latency(ctx, dut.i, dut.o, first) == 1
+        assert await latency(ctx, dut.i, dut.o, first) == 2
         for payload in others:
             ctx.set(dut.i.payload, payload)
             ctx.set(dut.i.valid, 1)
