@@ -30,7 +30,7 @@ from tests.formal.rules import (
 
 __all__ = ["MOVES_CYCLES", "MOVES_CYCLES_A_WORD", "moving"]
 
-MOVES_CYCLES = 3 * PATIENCE + 7
+MOVES_CYCLES = 3 * PATIENCE + 8
 """Within which something moves, where a beat of weights is one word or less."""
 MOVES_CYCLES_A_WORD = PATIENCE + 2
 """More for each further word of a beat."""
@@ -171,6 +171,8 @@ def in_step(m: Module, p: HwParams, path: Path) -> Value:
         alike = (row.words == extent.row_words) & (row.weight_width == path.width)
         m.d.comb += Assert(~valid | alike)
 
+    m.d.comb += Assert(~offered | (path.fetcher.o.payload.words == extent.row_words))
+
     taken = beats.signal("taken_words")
     beat_index, word_index = beats.signal("beat_index"), beats.signal("word_index")
     produced = Signal(range(2 * p.banks + 1))  # beats of the row at hand that have left `Beats`
@@ -213,6 +215,7 @@ def moving(m: Module, p: HwParams) -> None:
     row_head = path.inside["rows"].signal("fifo.r_rdy")
     row_level = path.inside["rows"].signal("fifo.level")
     fetching = path.inside["fetcher"].signal("valid")
+    asking = path.inside["fetcher"].signal("offered")
     half = path.inside["sequencer"].signal("half")
 
     age = Signal(8)
@@ -233,10 +236,11 @@ def moving(m: Module, p: HwParams) -> None:
     within(inside & ~train.valid & event_head, patience + 3)
     # Its beats, meanwhile.
     hungry = (events != 0) & ~beat
-    within(hungry & (row_level == 0), missing["segments"] + 1)
-    within(hungry & ~row_head, patience + 3)
+    within(hungry & (row_level == 0) & ~asking, 1)
+    within(hungry & (row_level == 0), missing["segments"] + 2)
+    within(hungry & ~row_head, patience + 4)
     word_index = path.inside["beats"].signal("word_index")
-    waits = patience + 3 + word_index * (patience + 2)
+    waits = patience + 4 + word_index * (patience + 2)
     within(hungry & ~path.beats.i.valid, waits + missing["words"])
     within(hungry, waits + patience + 1)
     # At the sequencer.
