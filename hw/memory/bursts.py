@@ -57,12 +57,15 @@ class Bursts(Component):
         run_address = Signal(word_address_width(self._params))
         run_end = Signal.like(run_address)
         run_words = Signal(self.i.payload.words.shape().width + 1)
-        longest, next_address = cut(m, self._params, run_address, max_words)
+        longest = Signal(range(max_words + 1))  # that a burst from there may be
+        _, next_address = cut(m, self._params, run_address, max_words)
+        longest_of_next, _ = cut(m, self._params, next_address, max_words)
+        longest_of_input, _ = cut(m, self._params, self.i.payload.address, max_words)
 
         # Each sum is of registers and the input only, and what is handed over chooses among them.
         low, beyond = run_words[: len(longest)], run_words[len(longest) :].any()
-        full = Signal()  # as long as a burst from here may be
-        last = Signal()  # not longer
+        full = Signal()  # at least as long
+        last = Signal()  # at most
         joins = Signal()
         complete = Signal()
         hand_over = Signal()
@@ -86,6 +89,7 @@ class Bursts(Component):
                 self.o.payload.address.eq(run_address),
                 self.o.payload.words.eq(Mux(last, low, longest)),
                 run_address.eq(next_address),
+                longest.eq(longest_of_next),
                 run_words.eq(Mux(last, 0, run_words - longest)),
             ]
         with m.If(self.i.valid & accept):
@@ -93,6 +97,7 @@ class Bursts(Component):
             with m.If(empty):
                 m.d.sync += [
                     run_address.eq(self.i.payload.address),
+                    longest.eq(longest_of_input),
                     run_words.eq(self.i.payload.words),
                 ]
             with m.Else():

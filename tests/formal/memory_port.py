@@ -70,6 +70,15 @@ def cut_and_merged(m: Module, p: HwParams) -> None:
         Assert(run_words <= p.max_burst_words + _LONGEST),
         Cover(leaves & (ahead == p.max_burst_words - 1)),
     ]
+    _longest(m, p, run_words, run_address, inside.signal("longest", ("sync",)), p.max_burst_words)
+
+
+def _longest(m: Module, p: HwParams, run_words, run_address, longest, max_words: int) -> None:
+    """Assert that a run knows how long a burst from its beginning may be."""
+    page_words = 4096 // p.axi_bytes
+    to_page_end = page_words - run_address[: exact_log2(page_words)]
+    most = Mux(to_page_end < max_words, to_page_end, max_words)
+    m.d.comb += Assert((run_words == 0) | (longest == most))
 
 
 def read_port(m: Module, p: HwParams) -> None:
@@ -83,7 +92,7 @@ def read_port(m: Module, p: HwParams) -> None:
         source(m, getattr(dut, f"i_{name}"), f"i_{name}")
         free(m, getattr(dut, f"o_{name}").ready)
         m.d.comb += Assume(getattr(dut, f"i_{name}").payload.words != 0)
-        _waiting(m, p, inside, name, p.max_burst_words)
+        _waiting(m, p, inside, name, min(p.max_burst_words, dut._depths()[name]))
     for client in range(len(READ_CLIENTS)):
         address = dut.o_address
         m.d.comb += Cover(handshake(address) & (address.payload.client == client))
@@ -163,6 +172,9 @@ def _waiting(m: Module, p: HwParams, inside: Opened, name: str, longest: int) ->
     valid = inside.signal(f"{name}_bursts.o__valid")
     axi_burst(m, p, valid, burst, longest)
     m.d.comb += Assert(run_words <= p.max_burst_words + _LONGEST)
+    run_address = inside.signal(f"{name}_bursts.run_address")
+    most = inside.signal(f"{name}_bursts.longest", ("sync",))
+    _longest(m, p, run_words, run_address, most, longest)
     return run_words + Mux(valid, burst.words, 0)
 
 
