@@ -16,8 +16,8 @@ class Bursts(Component):
     """Cut and merge segments into bursts.
 
     A segment that begins where the one before it ended joins its burst, as long as that burst has
-    neither been handed over nor become as long as allowed. A burst is handed over when it is as long as allowed, when the next
-    segment does not join it, or, in a hurry, when none waits.
+    neither been handed over nor become as long as allowed. A burst is handed over when it is as
+    long as allowed, when the next segment does not join it, or, in a hurry, when none waits.
 
     Parameters
     ----------

@@ -49,7 +49,11 @@ FAULTS: list[Fault] = [
         "queue", "common/stream.py", ("queue.r_en.eq(self.o.ready)", "queue.r_en.eq(self.o.valid)")
     ),
     *_of("bursts", "memory/bursts.py", (f"complete & {_FREE}", "complete")),
-    *_of("fetcher", "matmul/fetch.py", ("move.eq(end | ~offered | both)", "move.eq(end | ~offered | self.o.ready)")),
+    *_of(
+        "fetcher",
+        "matmul/fetch.py",
+        ("move.eq(end | ~offered | both)", "move.eq(end | ~offered | self.o.ready)"),
+    ),
     *_of("beats", "matmul/beats.py", ("~complete | ~self.o.valid | self.o.ready", "1")),
     *_of(
         "spike train", "spike/train.py", (f"self.i_coding.valid & {_FREE}", "self.i_coding.valid")
