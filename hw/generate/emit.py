@@ -63,6 +63,7 @@ def emit(params: HwParams, directory: Path) -> list[Path]:
             f"read_rtlil {source.name}",
             "proc -norom",
             "memory_collect",
+            yosys.MARK_QUEUES,
             # A selection becomes a function of its name, and Icarus takes $name for a system's.
             "rename -enumerate -pattern choose_% t:$pmux",
             f"write_verilog -norename {result.name}",

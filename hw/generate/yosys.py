@@ -4,14 +4,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["DONT_CARE", "YosysError", "run"]
+__all__ = ["DONT_CARE", "MARK_QUEUES", "YosysError", "run"]
+
+MARK_QUEUES = "setattr -set no_rw_check 1 c:storage t:$mem_v2 %i"
+"""What gives `hw.common.memories.NO_COLLISIONS` to the memories of Amaranth's queues too.
+
+They are called so. A queue reads no place that it writes in that cycle (proof `queue`).
+"""
 
 DONT_CARE = (
     "proc",
     "memory_collect",
+    MARK_QUEUES,
     "setparam -set RD_COLLISION_X_MASK 1'1 a:no_rw_check=1 t:$mem_v2 %i",
-    # Amaranth's queues call their memory so. They read no place that they write (proof `queue`).
-    "setparam -set RD_COLLISION_X_MASK 1'1 c:storage t:$mem_v2 %i",
 )
 """What applies `hw.common.memories.NO_COLLISIONS` to a design, before anything else is done."""
 
