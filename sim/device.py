@@ -2,17 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
 from compiler.artifact.program import Compiled
 from hw.contract.params import HwParams
 from hw.contract.regs import COUNTERS, Error
+from sim.memories import IDEAL, MEMORIES
 
 __all__ = [
-    "IDEAL",
-    "MEMORIES",
     "NO_TOKEN",
     "Device",
     "OnToken",
@@ -22,10 +21,6 @@ __all__ = [
     "no_counts",
 ]
 
-IDEAL = "ideal"
-"""The memory with a latency and a word a cycle."""
-MEMORIES = (IDEAL, "litedram-ddr3")
-"""What can be behind the bus: `hw.soc.memory.DDR3` is the other, with LiteDRAM's controller."""
 _DEFAULT_LATENCY = 60
 
 NO_TOKEN = (1 << 32) - 1
@@ -46,7 +41,7 @@ class Timing:
     latency, stalls, seed
         Of the ideal memory, see `sim.rtl.bench.memory.configure`; a DRAM has its own.
     memory : str
-        One of `MEMORIES`.
+        One of `sim.memories.MEMORIES`.
 
     Raises
     ------
@@ -73,6 +68,12 @@ class Timing:
                 f"latency and stalls must be left out with the memory {self.memory}: "
                 "it has those of its controller"
             )
+
+    def told(self) -> dict[str, float | str | None]:
+        """Return what a report says of it: None for what its memory has no notion of."""
+        if self.memory == IDEAL:
+            return asdict(self)
+        return {"latency": None, "stalls": None, "seed": self.seed, "memory": self.memory}
 
     def asked(self, device: str) -> dict[str, float | str]:
         """Return what a run's results depend on: of memory nothing on the functional device."""

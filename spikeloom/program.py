@@ -18,6 +18,7 @@ from sim.check.activations import default_prompt, prompt_vectors
 from sim.check.origin import recipe_of, require_weights
 from sim.device import Timing
 from sim.devices import Options, open_device
+from sim.memories import IDEAL
 from sim.runs.tally import Tally
 from spikeloom.choices import Hardware, Recipe
 from spikeloom.choices import hardware as chosen_hardware
@@ -116,6 +117,7 @@ class Program:
         latency: int = 60,
         stalls: float = 0.0,
         seed: int = 0,
+        memory: str = IDEAL,
         check: bool = True,
     ) -> Run:
         """Execute it: layers on the vectors of a prompt, or a whole model that continues a text.
@@ -140,6 +142,9 @@ class Program:
             Share of the cycles in which the memory makes each channel wait, 0 to 0.9.
         seed : int
             Of the stalls.
+        memory : str
+            ``ideal``, which latency and stalls are of, or ``litedram-ddr3``: a DDR3 of 16 bits
+            behind LiteDRAM's controller.
         check : bool
             Whether golden computes the same: `Run.failures` says where they differ, and
             `Run.spikes` is what golden encodes.
@@ -154,7 +159,7 @@ class Program:
             Where the simulated hardware breaks a rule of its bus, or does not come to an end.
         """
         tally = Tally(self.files)
-        timing = Timing(latency=latency, stalls=stalls, seed=seed)
+        timing = Timing(latency=latency, stalls=stalls, seed=seed, memory=memory)
         options = Options(timing=timing, observe=tally)
         if self.files.is_model:
             if inputs is not None:

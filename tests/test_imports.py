@@ -66,6 +66,7 @@ ROOMS = {
     ],
     "sim": [
         "errors",
+        "memories",
         "device",
         "functional",
         "rtl",

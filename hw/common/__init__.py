@@ -1,1 +1,1 @@
-"""What all rooms are built of: the base of components, a queue of payloads, a serial divider."""
+"""What all rooms are built of: the base of components, pipelines, queues, a serial divider."""

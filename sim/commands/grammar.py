@@ -5,6 +5,7 @@ from pathlib import Path
 from compiler.commands.options import LAYERS, add_board, add_clock, add_coding, add_preset
 from golden.commands.options import MODEL, add_json, add_output, add_prompt, add_recipe
 from golden.console.parser import Command, Parser
+from sim.memories import IDEAL, MEMORIES
 
 __all__ = ["parser"]
 
@@ -223,12 +224,25 @@ def _add_compiled(command: Command) -> None:
 def _add_memory(command: Command) -> None:
     """Add the options that `sim.commands.options.timing` reads."""
     add = command.group("memory").add_argument
+    add(
+        "--memory",
+        choices=MEMORIES,
+        default=IDEAL,
+        help="ideal, or a DDR3 of 16 bits behind LiteDRAM's controller, refresh included "
+        "(default: ideal)",
+    )
     add("--seed", metavar="N", type=int, default=0, help="of the random stalls")
-    add("--latency", metavar="N", type=int, default=60, help="cycles before its first word")
+    add(
+        "--latency",
+        metavar="N",
+        type=int,
+        default=60,
+        help="of an ideal memory, before a first word",
+    )
     add(
         "--stalls",
         metavar="P",
         type=float,
         default=0.0,
-        help="probability that a channel of the bus is held off in a cycle",
+        help="of an ideal memory, probability that a channel of the bus is held off in a cycle",
     )

@@ -13,7 +13,12 @@ __all__ = ["given", "refuse_fixed", "tell_failures", "timing", "where"]
 
 def timing(options: argparse.Namespace) -> Timing:
     """Return how the memory behaves."""
-    return Timing(latency=options.latency, stalls=options.stalls, seed=options.seed)
+    return Timing(
+        latency=options.latency,
+        stalls=options.stalls,
+        seed=options.seed,
+        memory=options.memory,
+    )
 
 
 def where(finished: Mapping[str, Any], path: Path) -> str:

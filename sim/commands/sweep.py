@@ -9,6 +9,7 @@ from typing import Any
 from golden.console.progress import Work
 from golden.console.tables import print_lines, print_table
 from sim.commands.options import timing
+from sim.memories import IDEAL
 from sim.sweep.request import SweepRequest
 from sim.sweep.run import FILES, LOG, sweep
 from sim.sweep.words import many
@@ -52,13 +53,18 @@ def _show(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None
         f"{summary['model']} {','.join(summary['layers'])}: "
         f"{many(summary['measured'], 'configuration')} measured, {summary['refused']} refused, "
         f"{summary['failed']} failed; {many(summary['prompt_tokens'], 'token')}, "
-        f"latency {summary['latency']}; "
+        f"{_memory(summary)}; "
         f"{summary['simulated']} simulated on {many(summary['workers'], 'worker')}, "
         f"{summary['wall_seconds']:.1f} s"
     )
     _show_fronts(summary, rows)
     for entry in summary["reasons"]:
         print_lines(f"{entry['configurations']} {entry['status']}: {entry['reason']}")
+
+
+def _memory(summary: Mapping[str, Any]) -> str:
+    ideal = summary["memory"] == IDEAL
+    return f"latency {summary['latency']}" if ideal else f"memory {summary['memory']}"
 
 
 def _show_fronts(summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -15,8 +15,9 @@ from hw.contract.params import HwParams
 from hw.contract.regs import Error
 from sim.cycle import library as c
 from sim.cycle.model_run import ModelRun
-from sim.device import IDEAL, Device, OnToken, Registers, Result, Timing
+from sim.device import Device, OnToken, Registers, Result, Timing
 from sim.functional.device import Functional, Observation
+from sim.memories import IDEAL
 
 __all__ = ["Batch", "Cycle", "predict"]
 

@@ -13,7 +13,7 @@ from golden.console.version import digest
 from hw.contract.params import HwParams
 from hw.contract.regs import COUNTERS
 from sim.errors import failure
-from sim.rtl.memories import CONTROLLER, controller, controller_content
+from sim.rtl.litedram import CONTROLLER, controller, controller_content
 from sim.rtl.verilog import tool_environment, tool_versions, verilator, verilator_include
 
 __all__ = [

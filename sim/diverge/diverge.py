@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +180,7 @@ def diverge(
             "fingerprint": compiled.fingerprint,
             "a": sides[0],
             "b": sides[1],
-            **asdict(request.timing),
+            **request.timing.told(),
             "prompt": program.prompt,
             "same": outcome.first is None and outcome.beyond is None,
             "first": None if outcome.first is None else explain(compiled, outcome.first),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -143,7 +142,7 @@ def _report(
         "context": compiled.context,
         "memory_bytes": compiled.memory_bytes,
         "device": request.device,
-        **asdict(request.timing),
+        **request.timing.told(),
         "prompt": prompt if isinstance(prompt, str) else list(prompt),
         "prompt_tokens": ids,
         "tokens": made,

@@ -7,8 +7,8 @@ from golden.console.places import SOURCES, builds
 from golden.console.version import digest
 from hw.contract import regs
 from hw.contract.params import HwParams
-from sim.device import IDEAL
-from sim.rtl.memories import controller, controller_content
+from sim.memories import IDEAL
+from sim.rtl.litedram import controller, controller_content
 from sim.rtl.verilog import Build, Design, build
 
 __all__ = ["BUILD_ROOT", "build_accelerator", "build_bench", "build_memory", "rtl_sources"]
@@ -78,10 +78,10 @@ def build_bench(
     root: Path = BUILD_ROOT,
     say: Callable[[str], None] = lambda _doing: None,
 ) -> Build:
-    """Return the accelerator with one of `sim.device.MEMORIES` on its bus.
+    """Return the accelerator with one of `sim.memories.MEMORIES` on its bus.
 
     `waves` asks for a build that can record them; `say` is told of a build under way. Raises as
-    `sim.rtl.verilog.build` and `sim.rtl.memories.controller` do.
+    `sim.rtl.verilog.build` and `sim.rtl.litedram.controller` do.
     """
     emit, content = _hardware(params)
     ideal = memory == IDEAL

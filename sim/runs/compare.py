@@ -17,8 +17,8 @@ __all__ = ["Comparison", "Finding", "compare"]
 
 _OPTIONS = (
     "model", "layer", "preset", "array", "skip_silent", "coding", "recipe", "context", "device",
-    "seed", "latency", "stalls", "prompt", "prompt_tokens", "clock_mhz", "weights", "fingerprint",
-    "version", "commit",
+    "seed", "memory", "latency", "stalls", "prompt", "prompt_tokens", "clock_mhz", "weights",
+    "fingerprint", "version", "commit",
 )  # fmt: skip
 """What a report says of how it came about, with defaults as they took effect."""
 _ELSEWHERE = ("no_skip",)

@@ -152,7 +152,7 @@ def _facts(
         "grid": grid.parse(request.axes),
         "prompt": prompt,
         "prompt_tokens": tokens,
-        **asdict(request.timing),
+        **request.timing.told(),
         "board": request.board,
         "fpga_family": boards()[request.board].family if request.board else FAMILY,
         **about(),

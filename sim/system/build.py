@@ -8,7 +8,7 @@ from golden.console.places import SOURCES
 from golden.console.version import digest
 from hw.contract.params import HwParams
 from sim.rtl.builds import BUILD_ROOT, rtl_sources
-from sim.rtl.memories import PACKAGES, require_litex
+from sim.rtl.litedram import PACKAGES, require_litex
 from sim.rtl.verilog import Build, Design, build
 
 __all__ = ["build_system"]

@@ -17,6 +17,7 @@ __all__ = ["SerialLine", "SocketLine", "UartBone"]
 _WRITE, _READ = 1, 2
 _MOST_WORDS = 255  # of one command
 _SECONDS = 10.0  # after which a line that says nothing is taken for dead
+_SOCKET_SECONDS = 120.0  # the same: a simulation takes longer to work off what is buffered
 
 
 class Line(Protocol):
@@ -46,7 +47,7 @@ class SocketLine:
         Seconds of silence after which it is taken for dead; a simulation may take its time.
     """
 
-    def __init__(self, host: str, port: int, patience: float = _SECONDS) -> None:
+    def __init__(self, host: str, port: int, patience: float = _SOCKET_SECONDS) -> None:
         self._place = f"{host}:{port}"
         try:
             self._socket = socket.create_connection((host, port), patience)

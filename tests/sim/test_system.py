@@ -9,7 +9,7 @@ from hw.contract.fingerprint import fingerprint
 from hw.contract.presets import preset
 from hw.contract.regs import offset
 from sim.errors import ToolError
-from sim.rtl import memories
+from sim.rtl import litedram as memories
 from sim.system.build import build_system
 from sim.system.system import System
 

@@ -33,7 +33,7 @@ class Job:
     latency, stalls, seed
         The memory's timing, see `sim.rtl.bench.memory.configure`.
     memory : str
-        One of `sim.device.MEMORIES`: that of the build.
+        One of `sim.memories.MEMORIES`: that of the build.
     failing_reads, failing_writes : list of [first, end]
         Addresses that answer with SLVERR.
     reset : bool
