@@ -87,9 +87,7 @@ FAULTS: list[Fault] = [
         "spike/encoder.py",
         ("self.busy & (requested != site.tokens)", "self.busy & ~self.i_words.valid"),
     ),
-    *_of(
-        "encoder", "spike/encoder.py", ("complete = partial_valid & ~others", "complete = others")
-    ),
+    *_of("encoder", "spike/encoder.py", ("read.en.eq(reads)", "read.en.eq(1)")),
     *_of("encoder", "spike/encoder.py", ("& ~(1 << self.bank)),", "),"), full=True),
     *_of(
         "controller",
