@@ -17,6 +17,7 @@ from compiler.predict.costs import costs
 from compiler.predict.cycles import predict
 from compiler.programs.plan import make_plan
 from golden.recipe.recipe import load_recipe
+from hw.contract.boards import BOARDS
 from hw.contract.presets import preset
 
 SMOLLM = KNOWN_MODELS["smollm2-135m"].config
@@ -37,9 +38,19 @@ UNFITTED = (
 
 
 def test_every_value_of_a_board_has_a_source():
-    assert len(boards()) == 5
+    assert len(boards()) == 6
     for board in boards().values():
         assert all(value.value > 0 and value.source for value in board.values.values())
+
+
+def test_boards_have_hardware_that_stands_for_them():
+    assert BOARDS.keys() == boards().keys()
+    families = {"ecp5": "ecp5", "xc7": "xilinx"}
+    for key, board in boards().items():
+        of, device = BOARDS[key], board.device.split("-")[0].lower()
+        assert of.name == board.name and of.family == families[board.family]
+        assert of.part.lower().startswith(device)
+        assert of.params.axi_data_width <= board.port_width.value
 
 
 @pytest.mark.parametrize(("family", "dimensions", "block_rams"), UNFITTED)
