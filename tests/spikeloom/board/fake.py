@@ -34,6 +34,7 @@ class Faults:
     read: Callable[[int], int] = lambda address: address
     slave_error: int | None = None
     hangs: bool = False
+    slow: bool = False  # the host sees it at every position
     ignores_abort: bool = False
     lost_interrupt: bool = False
     lost_start: bool = False
@@ -54,8 +55,11 @@ class FakeBoard(Transport):
         for name, value in capabilities(params).items():
             self.registers[f"CAPABILITY_{name.upper()}"] = value
         self.registers |= self.faults.registers
+        self.register_writes: list[tuple[str, int]] = []
         self.memory_writes = self.bytes_written = self.aborts = self.starts = 0
         self.closed = False
+        self._position: int | None = None  # where the program under way ends
+        self._error = Error.NONE
 
     def read(self, address: int) -> int:
         """Return a register."""
@@ -66,6 +70,7 @@ class FakeBoard(Transport):
         name = NAMES[address]
         assert 0 <= value < 1 << 32
         assert REGISTERS[name].access != "ro", name
+        self.register_writes.append((name, value))
         if name == "IRQ_STATUS":
             self.registers[name] &= ~value
         elif name == "CONTROL":
@@ -92,7 +97,13 @@ class FakeBoard(Transport):
     def wait(self, seconds: float) -> bool:
         """Let a program that was started run, and say whether the interrupt has come."""
         if self.registers["STATUS"] & Status.BUSY and not self.faults.hangs:
-            self._run()
+            if self._position is None:
+                self._run()
+            if self.registers["POSITION"] == self._position:
+                self._position = None
+                self._end(self._error)
+            elif self._position is not None:
+                self.registers["POSITION"] += 1
         return not self.faults.lost_interrupt and bool(self.registers["IRQ_STATUS"])
 
     def close(self) -> None:
@@ -123,8 +134,8 @@ class FakeBoard(Transport):
         result = Cycle().execute(self.memory, program, self.params, registers)
         for name in COUNTERS:
             self._set_wide(name.upper(), result.counters[name] or 0)
-        self.registers["POSITION"] = result.position
-        self._end(result.error)
+        self._position, self._error = result.position, result.error
+        self.registers["POSITION"] = 0 if self.faults.slow else result.position
 
     def _end(self, error: Error) -> None:
         failed = Status.ERROR if error is not Error.NONE else 0

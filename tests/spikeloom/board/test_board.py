@@ -10,7 +10,7 @@ import pytest
 
 from hw.contract.presets import preset
 from hw.contract.regs import Error, Status
-from sim.device import memory_before
+from sim.device import Registers, memory_before
 from sim.functional.device import Functional
 from spikeloom.board.board import Board
 from spikeloom.board.errors import BoardError, MemoryFault
@@ -157,6 +157,21 @@ def test_a_run_that_somebody_left_behind_is_aborted_first(case):
     with Board(transport) as board:
         assert transport.aborts == 1
         assert run_layer(board, case)[1].failures == []
+
+
+def test_registers_are_written_in_their_order_and_an_old_interrupt_is_cleared_first(case):
+    transport = fake(case, registers={"IRQ_STATUS": 1, "ERROR": 4})
+    with Board(transport, watchdog=9) as board:
+        board.load(case.compiled)
+        board.start_and_wait(case.compiled.program_address + (5 << 32), Registers(stop_token=3))
+    names = [name for name, _ in transport.register_writes]
+    start = names.index("CONTROL")
+    assert dict(transport.register_writes[:start]) == {
+        **dict(PROGRAM_LOW=case.compiled.program_address, PROGRAM_HIGH=5, WATCHDOG=9),
+        **dict(FIRST_POSITION=0, PROMPT_END=0, END_POSITION=0, STOP_TOKEN=3),
+        **dict(IRQ_STATUS=1, IRQ_ENABLE=1),
+    }
+    assert transport.register_writes[start:] == [("CONTROL", 1), ("IRQ_STATUS", 1)]
 
 
 def test_a_board_that_ignores_an_abort_is_told(case, monkeypatch):

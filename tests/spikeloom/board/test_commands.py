@@ -97,6 +97,7 @@ def test_counters_say_what_the_board_is(fake, capsys):
 def test_a_story_is_told_token_by_token_and_is_goldens(fake, stories260k, tmp_path, capsys):
     command = ["run", str(stories260k), *WAY, "--prompt", "Once upon a time", "--tokens", "3"]
     command += ["--context", "16", "--check", "golden", "-o", str(tmp_path / "run")]
+    fake.faults.slow = True
     assert main(command) == 0
     said = capsys.readouterr().out
     assert said.startswith("Once upon a time, there was\n") and "the same as golden's" in said
