@@ -54,8 +54,8 @@ up to the count times that weight is arithmetic; the small dimensions prove it a
 - **Cache.** After each head of a STORE the encoder gives as many groups of counts as it has, and
   one threshold. Held by the tests of the encoder.
 - **Weights** are within −127 … 127, as the compiler packs them.
-- **Drain.** It reads and releases only halves that it was given: proved of it (*drain*), assumed of
-  what it reads.
+- **Drain.** It reads and releases only halves that it was given: proved of it (*drain*), assumed
+  of what it reads.
 - **Working.** Once the controller sees that nothing works, nothing starts by itself. Held by the
   tests of whole programs, not by a proof.
 - **Fairness** (claims of progress only). Memory answers, and takes an address, within {_FAIR_CYCLES}
