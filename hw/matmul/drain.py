@@ -75,7 +75,7 @@ class Drain(Component):
         A tile is being walked.
 
     Timing:      latency 3 cycles from tile to first word; a word a cycle, and besides one cycle a
-                 row and 2 a tile.
+                 row and 2 a tile; later only where operations load.
     Arithmetic:  none.
     Golden:      none.
     """

@@ -73,7 +73,7 @@ class Sequencer(Component):
         In this cycle an event waits for its weights.
 
     Timing:      latency 0 from beat to operation; one step a cycle; stalls only for weights, a half
-                 that drains and, in rows of two beats, one cycle after each pair of single steps.
+                 that drains and, in rows of two beats, a cycle after each pair of single steps.
     Arithmetic:  none.
     Golden:      golden.numerics.costs
     """

@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from dataclasses import replace
+from itertools import count as count_from
 
 import pytest
 import torch
@@ -76,8 +77,11 @@ class Tile:
         self.cycles = int(steps.clamp(min=1).sum()) * self.beats
 
 
-def run(tiles, coding, rng, idle, params=PARAMS):
-    """Run the tiles of one MATMUL; return the psums read, the additions counted, the cycles."""
+def run(tiles, coding, rng, idle, params=PARAMS, adds_in=None):
+    """Run the tiles of one MATMUL; return the psums read, the additions counted, the cycles.
+
+    Into `adds_in` goes the number of each cycle in which there is an operation.
+    """
     dut = Core(params)
     full = PARAMS.tile_outputs
     last = tiles[-1]
@@ -143,11 +147,15 @@ def run(tiles, coding, rng, idle, params=PARAMS):
         finished.append(1)
 
     async def count(ctx):
-        while not finished:
+        for cycle in count_from(0):
+            if finished:
+                break
             _, _, valid, adds = await ctx.tick().sample(
                 dut.sequencer.o.valid, dut.array.synaptic_operations
             )
             cycles[0] += valid
+            if valid and adds_in is not None:
+                adds_in.append(cycle)
             additions[0] += adds
 
     simulate(dut, drive_events, drive_beats, queue_tiles, drain, count)
@@ -212,6 +220,17 @@ def test_short_rows_return_to_the_same_bank_at_once(coding, outputs, seed):
     read, additions, _ = run(tiles, coding, rng, 0.0)
     assert read == [tiles[0].psums]
     assert additions == tiles[0].additions
+
+
+@pytest.mark.parametrize(("beats", "waits"), [(1, 0), (2, 1), (3, 0), (4, 0)])
+def test_only_pairs_of_single_steps_wait(beats, waits, seed):
+    """One operation a cycle; of two beats the first one waits until it is stored."""
+    rng = random.Random(seed)
+    tile = Tile(rng, beats * LANES, 12, Coding.CSD, [1, -1])
+    adds_in = []
+    read, _, _ = run([tile], Coding.CSD, rng, 0.0, adds_in=adds_in)
+    assert read == [tile.psums]
+    assert adds_in[-1] - adds_in[0] + 1 == 12 * beats + 11 * waits
 
 
 def test_the_accumulator_holds_the_largest_sum(seed):
