@@ -260,7 +260,7 @@ def _follow(
     phases = list(_PHASES)
     lines: list[str] = []
     with (
-        log.open("w") as file,
+        log.open("w", buffering=1) as file,
         subprocess.Popen(
             [sys.executable, "-c", _RUN.format(tool), *options],
             cwd=directory,
