@@ -81,7 +81,7 @@ class Divider(Component):
                 m.d.sync += [
                     dividend.eq(self.i.payload.dividend),
                     divisor.eq(self.i.payload.divisor),
-                    threefold.eq(3 * self.i.payload.divisor),
+                    threefold.eq(self.i.payload.divisor + (self.i.payload.divisor << 1)),
                     remainder.eq(self.i.payload.remainder),
                     steps.eq(self.i.payload.steps),
                 ]

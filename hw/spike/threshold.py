@@ -91,7 +91,7 @@ class Threshold(Component):
                     multiplicand.eq(self.i.payload.potential),
                     multiplier.eq(self.i.payload.multiplier),
                     divisor.eq(self.i.payload.divisor),
-                    threefold.eq(3 * self.i.payload.divisor),
+                    threefold.eq(self.i.payload.divisor + (self.i.payload.divisor << 1)),
                     product.eq(0),
                     remainder.eq(0),
                     steps.eq(-(-_MULTIPLIER_WIDTH // _MULTIPLIER_BITS_A_CYCLE) - 1),

@@ -85,11 +85,13 @@ class VectorUnit(Component):
         job = Signal(INSTRUCTIONS[Opcode.VECTOR])
         operation = job.operation.as_value()
         accept = Signal()
-        words = Signal(len(job.elements))  # of a row
+        last_element = Signal(len(job.elements))  # of a row
+        last_group = last_element[lanes_log2:]
+        words = Signal(len(job.elements))
         passes = Signal(2, name="passes_of_row")
         binary = Signal()
         m.d.comb += [
-            words.eq((job.elements + lanes - 1) >> lanes_log2),
+            words.eq(last_group + 1),
             passes.eq(1),
             binary.eq(~operation.matches(*VECTOR_UNARY)),
         ]
@@ -98,7 +100,7 @@ class VectorUnit(Component):
                 with m.Case(name):
                     m.d.comb += passes.eq(count)
         with m.If(accept):
-            m.d.sync += job.eq(self.i.payload)
+            m.d.sync += [job.eq(self.i.payload), last_element.eq(self.i.payload.elements - 1)]
 
         row = Signal.like(job.rows)
         group = Signal.like(words)
@@ -128,7 +130,12 @@ class VectorUnit(Component):
         inside = Signal(lanes)
         found = Signal()  # the index waits for the write port
         m.d.comb += [
-            inside.eq(Cat((group << lanes_log2) + lane < job.elements for lane in range(lanes))),
+            inside.eq(
+                Cat(
+                    (group != last_group) | (lane <= last_element[:lanes_log2])
+                    for lane in range(lanes)
+                )
+            ),
             move.eq(~self.o.valid | self.o.ready),
             adder.copies.eq(job.operation == VectorOp.COPY),
             norm.sums.eq(~last_pass),
@@ -221,7 +228,7 @@ class VectorUnit(Component):
                 ]
                 with m.If(take):
                     m.d.sync += group.eq(group + 1)
-                    with m.If(group == words - 1):
+                    with m.If(group == last_group):
                         m.next = "FLUSH"
                         with m.If(last_pass & ~last_row & ~finds):
                             m.d.sync += [row.eq(row + 1), destination.eq(destination + job.stride)]
