@@ -1,6 +1,6 @@
 """The accelerator: AXI4-Lite slave `s_axil_*`, AXI4 master `m_axi_*`, `irq`."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import exact_log2
@@ -9,9 +9,13 @@ from hw.common.component import Component
 from hw.contract.fingerprint import fingerprint
 from hw.contract.isa import Rule
 from hw.contract.params import CACHE_COUNT, HwParams
+from hw.contract.regs import Error
 from hw.control.controller import Controller
 from hw.control.csr import AXIL_PORTS, Csr
+from hw.control.watchdog import Watchdog
 from hw.matmul.matmul import MatrixPath
+from hw.memory.faults import FaultLog
+from hw.memory.guard import Guard
 from hw.memory.port import AXI_ID_WIDTH, CLIENT_WIDTH, READ_CLIENTS
 from hw.memory.read import ReadPort
 from hw.memory.rows import RowMux
@@ -24,6 +28,7 @@ __all__ = ["SpikeloomTop"]
 
 _INCR = 1
 _NORMAL_BUFFERABLE = 0b0011
+_REFUSALS = (Error.BAD_MAGIC, Error.BAD_FINGERPRINT, Error.BAD_INSTRUCTION, Error.BAD_TOKEN)
 _OKAY_MASK = 0b10  # the upper response bit marks SLVERR and DECERR
 
 
@@ -106,14 +111,19 @@ class SpikeloomTop(Component):
         p = self._params
         bytes_log2 = exact_log2(p.axi_bytes)
         identity = int(self.fingerprint, 16)
-        m.submodules.controller = controller = Controller(p, identity)
-        m.submodules.encoder = encoder = Encoder(p)
-        m.submodules.matrix = matrix = MatrixPath(p)
-        m.submodules.read = read = ReadPort(p)
-        m.submodules.vector = vector = VectorUnit(p)
-        m.submodules.cache = cache = CacheWriter(p)
-        m.submodules.rows = rows = RowMux(p)
-        m.submodules.write = write = WritePort(p)
+        blocks = {
+            "controller": (controller := Controller(p, identity)),
+            "encoder": (encoder := Encoder(p)),
+            "matrix": (matrix := MatrixPath(p)),
+            "read": (read := ReadPort(p)),
+            "vector": (vector := VectorUnit(p)),
+            "cache": (cache := CacheWriter(p)),
+            "rows": (rows := RowMux(p)),
+            "write": (write := WritePort(p)),
+        }
+        m.submodules.guard = guard = Guard(p)
+        for name, block in blocks.items():  # what an abort resets: all but guard and registers
+            m.submodules[name] = ResetInserter(guard.reset)(block)
 
         working = Signal()
         causes = self._causes(
@@ -223,16 +233,20 @@ class SpikeloomTop(Component):
             controller.working.eq(working),
             controller.bank_busy.eq(matrix.bank_busy),
             encoder.bank.eq(controller.bank),
-            csr.busy.eq(controller.busy),
-            csr.done.eq(controller.done),
-            csr.error.eq(controller.error),
+            csr.busy.eq(controller.busy | guard.closed),
+            csr.done.eq((controller.done & ~guard.closed) | guard.ended),
+            csr.error.eq(Mux(guard.ended, guard.error, controller.error)),
+            csr.ending.eq(guard.closed),
+            guard.running.eq(controller.busy & ~controller.done),
+            guard.abort.eq(csr.abort),
             matrix.tokens.eq(controller.tokens),
             matrix.bank.eq(controller.bank),
             matrix.scales.eq(encoder.scales),
             matrix.scales_ready.eq(encoder.scales_ready),
             self.irq.eq(csr.irq),
         ]
-        self._connect_memory(m, read, write)
+        self._connect_memory(m, read, write, guard)
+        self._watch(m, controller, csr, guard)
         return m
 
     def _causes(self, m: Module, busy, **holding) -> dict[str, Signal]:
@@ -244,17 +258,22 @@ class SpikeloomTop(Component):
             left = left & ~holds
         return causes
 
-    def _connect_memory(self, m: Module, read: ReadPort, write: WritePort) -> None:
+    def _connect_memory(self, m: Module, read: ReadPort, write: WritePort, guard: Guard) -> None:
         byte_log2 = exact_log2(self._params.axi_bytes)
+        connect(m, read.o_address, guard.i_read)
+        connect(m, write.o_address, guard.i_write)
+        connect(m, write.o_data, guard.i_write_data)
+        connect(m, guard.o_read_data, read.i_data)
+        connect(m, guard.o_response, write.i_response)
 
         axi = self.m_axi
-        to_read, to_write = read.o_address.payload, write.o_address.payload
-        for channel, source, burst, identity in (
-            (axi.ar, read.o_address, to_read.burst, to_read.client),
-            (axi.aw, write.o_address, to_write, 0),
+        to_read, to_write = guard.o_read.payload, guard.o_write.payload
+        for channel, source, burst, client in (
+            (axi.ar, guard.o_read, to_read.burst, to_read.client),
+            (axi.aw, guard.o_write, to_write, Const(0, CLIENT_WIDTH)),
         ):
             m.d.comb += [
-                channel.id.eq(identity),
+                channel.id.eq(Cat(client, guard.epoch)),
                 channel.addr.eq(burst.address << byte_log2),
                 channel.len.eq(burst.words - 1),
                 channel.size.eq(byte_log2),
@@ -266,18 +285,63 @@ class SpikeloomTop(Component):
                 channel.valid.eq(source.valid),
                 source.ready.eq(channel.ready),
             ]
+        word, response = guard.i_read_data, guard.i_response
         m.d.comb += [
-            read.i_data.payload.data.eq(axi.r.data),
-            read.i_data.payload.client.eq(axi.r.id[:CLIENT_WIDTH]),
-            read.i_data.payload.failed.eq((axi.r.resp & _OKAY_MASK) != 0),
-            read.i_data.valid.eq(axi.r.valid),
-            axi.r.ready.eq(read.i_data.ready),
-            axi.w.data.eq(write.o_data.payload.data),
-            axi.w.strb.eq(write.o_data.payload.strobe),
-            axi.w.last.eq(write.o_data.payload.last),
-            axi.w.valid.eq(write.o_data.valid),
-            write.o_data.ready.eq(axi.w.ready),
-            write.i_response.payload.eq((axi.b.resp & _OKAY_MASK) != 0),
-            write.i_response.valid.eq(axi.b.valid),
+            word.payload.data.eq(axi.r.data),
+            word.payload.client.eq(axi.r.id[:CLIENT_WIDTH]),
+            word.payload.epoch.eq(axi.r.id[CLIENT_WIDTH:]),
+            word.payload.failed.eq((axi.r.resp & _OKAY_MASK) != 0),
+            word.payload.last.eq(axi.r.last),
+            word.valid.eq(axi.r.valid),
+            axi.r.ready.eq(word.ready),
+            axi.w.data.eq(guard.o_write_data.payload.data),
+            axi.w.strb.eq(guard.o_write_data.payload.strobe),
+            axi.w.last.eq(guard.o_write_data.payload.last),
+            axi.w.valid.eq(guard.o_write_data.valid),
+            guard.o_write_data.ready.eq(axi.w.ready),
+            response.payload.failed.eq((axi.b.resp & _OKAY_MASK) != 0),
+            response.payload.epoch.eq(axi.b.id[CLIENT_WIDTH:]),
+            response.valid.eq(axi.b.valid),
             axi.b.ready.eq(1),
+        ]
+
+    def _watch(self, m: Module, controller: Controller, csr: Csr, guard: Guard) -> None:
+        """Connect the watchdog, and what remembers faults."""
+        m.submodules.watchdog = watchdog = Watchdog()
+        m.submodules.faults = faults = FaultLog(self._params)
+        read, write, words = guard.o_read, guard.o_write, guard.o_write_data
+        data, response = guard.o_read_data, guard.o_response
+        axi = self.m_axi
+        came = axi.r.valid & axi.r.ready
+        m.d.comb += [
+            watchdog.limit.eq(csr.watchdog),
+            watchdog.watching.eq(controller.busy | guard.closed),
+            watchdog.transfer.eq(
+                Cat(taken.valid & taken.ready for taken in (read, write, words)).any()
+                | came
+                | axi.b.valid
+            ),
+            guard.expired.eq(watchdog.expired),
+            faults.clear.eq(csr.start),
+            faults.forget.eq(guard.reset),
+            faults.asked.eq(read.valid & read.ready),
+            faults.read.eq(read.payload),
+            faults.came.eq(data.valid & data.ready),
+            faults.client.eq(data.payload.client),
+            faults.last.eq(axi.r.last),
+            faults.read_failed.eq(data.payload.failed),
+            faults.addressed.eq(write.valid & write.ready),
+            faults.write.eq(write.payload),
+            faults.answered.eq(response.valid),
+            faults.write_failed.eq(response.payload),
+            faults.missed.eq(watchdog.expired & guard.running & ~guard.closed),
+            faults.refused.eq(
+                controller.done
+                & ~guard.closed
+                & controller.error.as_value().matches(*(error.value for error in _REFUSALS))
+            ),
+            faults.slot.eq(controller.slot_address),
+            csr.fault_kind.eq(faults.kind),
+            csr.fault_client.eq(faults.reader),
+            csr.fault_address.eq(faults.address),
         ]

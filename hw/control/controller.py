@@ -13,7 +13,7 @@ from hw.control.ahead import Ahead
 from hw.control.legal import legal
 from hw.control.placement import Placement
 from hw.control.slots import Slots, instructions
-from hw.memory.port import segment_layout
+from hw.memory.port import segment_layout, word_address_width
 
 __all__ = ["Controller"]
 
@@ -52,6 +52,8 @@ class Controller(Component):
         The memory has reported an error in this cycle.
     busy, done, error : Out(1), Out(1), Out
         A program runs; it ended in this cycle, with this error.
+    slot_address : Out
+        Word address of the slot that is being worked on, or was last.
 
     Timing:      per instruction: what `Slots` takes for its slot, and 2 cycles; VECTOR 2 more.
     Arithmetic:  addresses of token numbers.
@@ -87,6 +89,7 @@ class Controller(Component):
                 "busy": Out(1),
                 "done": Out(1),
                 "error": Out(Error),
+                "slot_address": Out(word_address_width(p)),
             }
         )
 
@@ -125,6 +128,7 @@ class Controller(Component):
             self.o_vector.payload.eq(placement.o),
             self.o_store.payload.eq(fields[Opcode.STORE]),
             self.busy.eq(1),
+            self.slot_address.eq(slots.slot_address),
             self.bank.eq(bank),
         ]
         with m.If(self.write_failed & (failure == Error.NONE)):

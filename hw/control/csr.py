@@ -113,6 +113,8 @@ class Csr(Component):
         m = Module()
         done, failed = Signal(), Signal()
         error = Signal(Error)
+        position = Signal(32)
+        kept = Signal()
         irq_enable, irq_status = Signal(), Signal()
         counter_high = Signal(32)
         m.d.comb += self.irq.eq(irq_enable & irq_status)
@@ -149,7 +151,7 @@ class Csr(Component):
                 m.d.sync += field.eq((field & ~mask) | (self.wdata & mask))
 
         with m.If(self.start):
-            m.d.sync += [done.eq(0), failed.eq(0), error.eq(Error.NONE)]
+            m.d.sync += [done.eq(0), failed.eq(0), error.eq(Error.NONE), kept.eq(0)]
         with m.If(self.done):
             m.d.sync += [
                 done.eq(1),
@@ -157,6 +159,12 @@ class Csr(Component):
                 error.eq(self.error),
                 irq_status.eq(1),
             ]
+
+        # Ended from outside, the controller is reset; the position stays until the next start.
+        with m.If(self.ending):
+            m.d.sync += kept.eq(1)
+        with m.If(~self.ending & ~kept):
+            m.d.sync += position.eq(self.position)
 
         # Counters.
         counters = {}
@@ -176,7 +184,7 @@ class Csr(Component):
             "ERROR": error,
             "IRQ_ENABLE": irq_enable,
             "IRQ_STATUS": irq_status,
-            "POSITION": self.position,
+            "POSITION": Mux(self.ending | kept, position, self.position),
             "FAULT_ADDRESS_LOW": fault_address[:32],
             "FAULT_ADDRESS_HIGH": fault_address[32:],
             "FAULT_ID": Cat(self.fault_client, self.fault_kind),

@@ -48,6 +48,8 @@ class Slots(Component):
         The position; PREFILL skips.
     slot_count, next_slot, looping : Out(32), Out(32), Out(1)
         How many slots there are, which one follows that on offer, and whether LAYERS repeats it.
+    slot_address : Out
+        Word address of the slot before that; of a bad header, of its last 32 bytes.
     failed : In(1)
         Offer no further slot.
     error : Out(Error)
@@ -79,6 +81,7 @@ class Slots(Component):
                 "slot_count": Out(32),
                 "next_slot": Out(32),
                 "looping": Out(1),
+                "slot_address": Out(word_address_width(params)),
                 "failed": In(1),
                 "error": Out(Error),
                 "stop": In(1),
@@ -119,6 +122,7 @@ class Slots(Component):
         program = self.program >> exact_log2(p.axi_bytes)
         base = Signal(word_address_width(p))  # of slot 0
         loop_begin = Signal(32)
+        m.d.comb += self.slot_address.eq(base + ((next_slot - 1) << exact_log2(slot_words)))
         loop_end = Signal(32)
         layers_left = Signal(layers.layers.shape())
         records_left = Signal(layers.record_count.shape())

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hw.contract import isa, regs
-from hw.memory.port import READ_CLIENTS
+from hw.memory.port import EPOCH_WIDTH, READ_CLIENTS
 
 __all__ = ["PAGES", "write"]
 
@@ -76,6 +76,23 @@ def _regs() -> str:
         "## Errors",
         "",
         *_table(("code", "name"), [(error.value, error.name) for error in regs.Error]),
+        "## Abort and watchdog",
+        "",
+        "An abort is taken at any moment. It ends what runs with ABORTED and resets all but these",
+        "registers; where nothing runs, it only resets. The memory bus stays legal: what is on",
+        "offer stays until memory takes it, nothing new is offered, owed words follow with no byte",
+        "enabled, and all responses are awaited. Meanwhile STATUS says busy, and bit 3 is set. A",
+        "second abort gives the missing responses up; never what memory must still take.",
+        "",
+        "The watchdog ends a run with WATCHDOG after so many cycles without a transfer on the bus,",
+        "and gives missing responses up at once. The array may work for long on what the queues",
+        "hold: 400,000 cycles are beyond that for every preset. FAULT_ADDRESS and FAULT_ID tell",
+        "which read, or else which write burst, has waited longest of the first client that waits.",
+        "",
+        "Requests carry in the upper bits of their IDs how often responses were given up, modulo",
+        f"{1 << EPOCH_WIDTH}. A response of an older number is dropped when it comes. Writes that",
+        "memory has taken may still be carried out.",
+        "",
         "## Faults",
         "",
         "FAULT_ADDRESS and FAULT_ID tell of the first response of the memory since start that is",

@@ -3,16 +3,21 @@
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
+from hw.contract.isa import HEADER, SLOT_BYTES
 from hw.contract.params import HwParams
 
 __all__ = [
     "AXI_ID_WIDTH",
     "CLIENT_WIDTH",
     "EPOCH_WIDTH",
+    "MOST_WRITES",
     "READ_CLIENTS",
+    "answer_layout",
     "burst_layout",
+    "queue_depths",
     "read_address_layout",
     "read_data_layout",
+    "response_layout",
     "segment_layout",
     "word_address_width",
     "write_data_layout",
@@ -26,11 +31,26 @@ EPOCH_WIDTH = 2
 """Bits of the number above it: a response with another one is late, its request was given up."""
 AXI_ID_WIDTH = CLIENT_WIDTH + EPOCH_WIDTH
 """Bits of an AXI ID."""
+MOST_WRITES = 64
+"""Write bursts that may wait for their response."""
 
 
 def word_address_width(params: HwParams) -> int:
     """Bits of the address of a memory word."""
     return params.axi_addr_width - exact_log2(params.axi_bytes)
+
+
+def queue_depths(params: HwParams) -> dict[str, int]:
+    """Return how many words of each client may be under way or waiting."""
+    return {
+        "program": 4 * HEADER.size // params.axi_data_width,
+        "records": 4 * 8 * SLOT_BYTES // params.axi_data_width,
+        "vectors": 2 * params.max_burst_words,
+        "a": 2 * params.max_burst_words,
+        "b": 2 * params.max_burst_words,
+        "channel_words": params.max_burst_words,
+        "weights": params.fetch_depth,
+    }
 
 
 def segment_layout(params: HwParams) -> data.StructLayout:
@@ -52,6 +72,17 @@ def read_address_layout(params: HwParams) -> data.StructLayout:
 def read_data_layout(params: HwParams) -> data.StructLayout:
     """Return one word read, with its client and whether the memory reported an error."""
     return data.StructLayout({"data": params.axi_data_width, "client": CLIENT_WIDTH, "failed": 1})
+
+
+def answer_layout(params: HwParams) -> data.StructLayout:
+    """Return one word as memory sends it: read data, the epoch, and whether its burst ends."""
+    members = dict(read_data_layout(params).members)
+    return data.StructLayout(members | {"epoch": EPOCH_WIDTH, "last": 1})
+
+
+def response_layout() -> data.StructLayout:
+    """Return the response to a write burst: the epoch, and whether memory reported an error."""
+    return data.StructLayout({"epoch": EPOCH_WIDTH, "failed": 1})
 
 
 def write_data_layout(params: HwParams) -> data.StructLayout:

@@ -6,10 +6,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.common.component import Component
 from hw.common.stream import Queue
-from hw.contract.isa import HEADER, SLOT_BYTES
 from hw.contract.params import HwParams
 from hw.memory.bursts import Bursts
-from hw.memory.port import READ_CLIENTS, read_address_layout, read_data_layout, segment_layout
+from hw.memory.port import (
+    READ_CLIENTS,
+    queue_depths,
+    read_address_layout,
+    read_data_layout,
+    segment_layout,
+)
 
 __all__ = ["ReadPort"]
 
@@ -60,18 +65,6 @@ class ReadPort(Component):
             }
         )
 
-    def _depths(self) -> dict[str, int]:
-        p = self._params
-        return {
-            "program": 4 * HEADER.size // p.axi_data_width,
-            "records": 4 * 8 * SLOT_BYTES // p.axi_data_width,
-            "vectors": 2 * p.max_burst_words,
-            "a": 2 * p.max_burst_words,
-            "b": 2 * p.max_burst_words,
-            "channel_words": p.max_burst_words,
-            "weights": p.fetch_depth,
-        }
-
     def elaborate(self, platform):
         """Build it."""
         m = Module()
@@ -82,7 +75,7 @@ class ReadPort(Component):
         with m.If(self.o_address.ready):
             m.d.sync += self.o_address.valid.eq(0)
         for index, name in enumerate(READ_CLIENTS):
-            depth = self._depths()[name]
+            depth = queue_depths(p)[name]
             bursts = Bursts(p, min(p.max_burst_words, depth))
             queue = Queue(p.axi_data_width, depth)
             m.submodules[f"{name}_bursts"] = bursts

@@ -141,7 +141,7 @@ def _compiled(root: Path, kept: Path, dram_of: HwParams | None) -> Path:
     """Compile unless the cache has it; it appears there whole, by a rename."""
     here = root / "sim" / "cycle" / "model"
     bench = root / "sim" / "rtl" / "bench"
-    sources = [*here.glob("*.h"), here / "model.cpp", bench / "axi_memory.h", bench / "trace.h"]
+    sources = [*here.glob("*.h"), here / "model.cpp", *bench.glob("*.h")]
     content = f"{digest(sources)} {_COMMAND} {tool_versions()['g++']}"
     if dram_of is not None:
         content += f" {controller_content(dram_of)} {_VERILATE} {tool_versions()['verilator']}"

@@ -11,7 +11,14 @@ from sim.memories import IDEAL
 from sim.rtl.litedram import controller, controller_content
 from sim.rtl.verilog import Build, Design, build
 
-__all__ = ["BUILD_ROOT", "build_accelerator", "build_bench", "build_memory", "rtl_sources"]
+__all__ = [
+    "BUILD_ROOT",
+    "build_aborts",
+    "build_accelerator",
+    "build_bench",
+    "build_memory",
+    "rtl_sources",
+]
 
 BUILD_ROOT = builds("verilator")
 """Where builds are kept."""
@@ -19,7 +26,7 @@ BUILD_ROOT = builds("verilator")
 _BENCH = SOURCES / "sim" / "rtl" / "bench"
 _MEMORY_SOURCES = [_BENCH / "dram.sv", _BENCH / "dram.cpp"]
 _CONTROLLER_SOURCES = [_BENCH / name for name in ("litedram.sv", "litedram.cpp", "dram.cpp")]
-_HEADERS = [_BENCH / "axi_memory.h", _BENCH / "trace.h"]
+_HEADERS = [_BENCH / name for name in ("axi.h", "axi_memory.h", "trace.h")]
 _MEMORY_FILES = [*_MEMORY_SOURCES, *_HEADERS]
 
 _REQUEST = ("id", "addr", "len", "size", "burst", "lock", "cache", "prot", "qos")
@@ -117,6 +124,21 @@ def build_accelerator(params: HwParams, *, root: Path = BUILD_ROOT) -> Build:
         content=content,
         signals=[*_HOST_PORTS, *_ports("m_axi", _BUS)],
         parameters={},
+    )
+    return build(design, root)
+
+
+def build_aborts(params: HwParams, *, root: Path = BUILD_ROOT) -> Build:
+    """Return the accelerator with what ends its programs in every way (`sim.rtl.aborts`)."""
+    emit, content = _hardware(params)
+    main = _BENCH / "aborts.cpp"
+    design = Design(
+        toplevel="spikeloom_top",
+        sources=emit,
+        content={**content, "bench": digest([main, *_HEADERS])},
+        signals=[],
+        parameters={},
+        main=main,
     )
     return build(design, root)
 

@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 
 from hw.contract.params import HwParams
 from hw.memory.bursts import Bursts
-from hw.memory.port import READ_CLIENTS, burst_layout
+from hw.memory.port import READ_CLIENTS, burst_layout, queue_depths
 from hw.memory.read import ReadPort
 from hw.memory.write import WritePort
 from tests.formal.rules import Opened, free, handshake, sink, source, valid_stays
@@ -92,7 +92,7 @@ def read_port(m: Module, p: HwParams) -> None:
         source(m, getattr(dut, f"i_{name}"), f"i_{name}")
         free(m, getattr(dut, f"o_{name}").ready)
         m.d.comb += Assume(getattr(dut, f"i_{name}").payload.words != 0)
-        _waiting(m, p, inside, name, min(p.max_burst_words, dut._depths()[name]))
+        _waiting(m, p, inside, name, min(p.max_burst_words, queue_depths(p)[name]))
     for client in range(len(READ_CLIENTS)):
         address = dut.o_address
         m.d.comb += Cover(handshake(address) & (address.payload.client == client))
@@ -140,7 +140,7 @@ class Client:
         self.at_port = Mux(address.valid & here, words, 0)
         self.level = inside.signal(f"{name}_queue.fifo.level")
         inner_level = inside.signal(f"{name}_queue.fifo.inner_level")
-        depth = dut._depths()[name]
+        depth = queue_depths(p)[name]
         free_words = inside.signal(f"{name}_free")
         self.longest = min(p.max_burst_words, depth)  # burst
         held = self.at_port + self.under_way + self.level

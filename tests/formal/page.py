@@ -47,6 +47,9 @@ up to the count times that weight is arithmetic; the small dimensions prove it a
   assumed of what the fetcher feeds.
 - **Memory.** It answers only what it was asked for, words of one client in order, and holds back
   fewer than 65,520 acknowledgements.
+- **Guard.** The blocks that it resets offer nothing then, and all their payloads are zero; what
+  they do before is what was proved of the ports. Held by tests with these ports, and by whole runs
+  that are ended in any cycle.
 - **Program.** Instructions are in range: the controller checks them.
 - **Encoder.** It writes a batch's counts token by token, group by group, zero beyond the last
   channel, and starts another batch only after that. Held by the tests of the encoder, not by a

@@ -7,6 +7,7 @@ from tests.formal import (
     accumulation,
     event_path,
     event_queue,
+    guard,
     issue,
     memory_port,
     progress,
@@ -121,6 +122,24 @@ _MEMORY = [
         "on the last beat and no other; each row's bytes once, at their addresses; busy until "
         "all is acknowledged",
         memory_port.write_port,
+        cover_depth=30,
+    ),
+    _proof(
+        "guard",
+        "Guard",
+        "ended in any cycle: AR, AW and W stay until taken; no address is offered any more; each "
+        "write burst gets its words, WLAST on the last and no other; the next run finds nothing "
+        "under way of its own epoch, and gets no word of another",
+        guard.legal,
+        cover_depth=30,
+    ),
+    _proof(
+        "guard ends",
+        "Guard",
+        "an end comes within max_burst_words * "
+        f"{guard.PATIENCE + 1} + {guard.CLOSING_CYCLES} cycles, those not counted in which only "
+        "responses are missing, if memory is fair",
+        guard.ends,
         cover_depth=30,
     ),
     _proof(

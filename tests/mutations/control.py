@@ -6,6 +6,18 @@ __all__ = ["MUTATIONS"]
 
 MUTATIONS = [
     *faults_in(
+        "control/watchdog.py",
+        "hw/control/test_watchdog.py",
+        ("a transfer in time", "with m.If(moved | self.expired):", "with m.If(self.expired):"),
+        ("a watchdog that is off", "& (self.limit != 0)", ""),
+        ("its limit", "cycles >= self.limit", "cycles > self.limit"),
+    ),
+    *faults_in(
+        "control/csr.py",
+        "hw/control/test_csr.py",
+        ("an abort with a start", "& ~self.wdata[1] & ~self.busy", "& ~self.busy"),
+    ),
+    *faults_in(
         "control/ahead.py",
         "hw/control/test_ahead.py",
         ("the room for words", "under_way + words <= self._room", "under_way < self._room"),
@@ -123,7 +135,7 @@ MUTATIONS = [
     *faults_in(
         "control/csr.py",
         "hw/control/test_csr.py",
-        ("a start while busy", "& self.wdata[0] & ~self.busy", "& self.wdata[0]"),
+        ("a start while busy", "& ~self.wdata[1] & ~self.busy", "& ~self.wdata[1]"),
         (
             "the latch of a counter's upper half",
             "counter_high.eq(counters",

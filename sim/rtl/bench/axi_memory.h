@@ -12,67 +12,10 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
-#include <tuple>
 #include <vector>
 
+#include "axi.h"
 #include "trace.h"
-
-constexpr size_t kOutstanding = 32;  // bursts a direction may have under way
-constexpr size_t kEarlyBeats = 64;   // words of write data that may come before their address
-constexpr int kOkay = 0, kSlaveError = 2, kIncrementing = 1;
-constexpr uint64_t kPage = 4096;
-
-struct Range {
-    uint64_t first, end;
-    bool meets(const Range& other) const { return first < other.end && other.first < end; }
-    bool holds(const Range& other) const { return first <= other.first && other.end <= end; }
-};
-
-struct Word {
-    uint32_t data[16];
-    uint64_t strobe;
-    bool last;
-    bool operator==(const Word& o) const {
-        return last == o.last && strobe == o.strobe && !std::memcmp(data, o.data, sizeof data);
-    }
-};
-
-struct Request {
-    int id;
-    uint64_t address;
-    int beats, size, burst;
-    bool operator==(const Request& o) const {
-        return std::tie(id, address, beats, size, burst) ==
-               std::tie(o.id, o.address, o.beats, o.size, o.burst);
-    }
-};
-
-struct Burst : Request {
-    int done = 0;      // beats sent, or received
-    uint64_t due = 0;  // cycle of its first beat or its response, once known
-    std::vector<Word> words;
-    Burst(const Request& request) : Request(request) {}
-    Range range(uint64_t word_bytes) const { return {address, address + beats * word_bytes}; }
-    bool complete() const { return done == beats; }
-};
-
-template <typename Payload>
-struct Channel {  // one that the accelerator drives
-    bool valid = false, ready = false, held = false;
-    Payload payload{}, before{};
-    bool taken() const { return valid && ready; }
-};
-
-struct Answer {
-    bool valid, last;
-    int id, response;
-    uint32_t data[16];
-};
-
-struct Counts {
-    uint64_t bytes_read, bytes_written, read_bursts, write_bursts, transfers, writes_under_way,
-        unstored_bytes;  // of writes that were answered, or will be
-};
 
 class Memory {
   public:
@@ -81,7 +24,10 @@ class Memory {
     Answer r{}, b{};
     Counts counts{};
     char fault[200] = "";
-    std::vector<Range> writable, failing[2];  // failing: reads, writes
+    std::vector<Range> writable, failing[2], withheld[2];  // the last two: reads, writes
+    uint64_t withheld_cycles = kNever;  // in which a withheld burst is not answered
+    int failure = kSlaveError;
+    Range first_failure{};  // first word of a read, or burst, that was answered with `failure`
     Trace trace;
 
     bool open(const char* path, uint64_t bytes, uint64_t word_bytes, uint64_t latency,
@@ -129,10 +75,34 @@ class Memory {
         if (b.valid && b_ready) b.valid = false, ++counts.transfers;
         if (!r.valid && !stalled()) send_word();
         if (!b.valid && !stalled()) send_response();
-        ar.ready = reads_.size() < kOutstanding && !stalled();
-        aw.ready = writes_.size() < kOutstanding && !stalled();
+        ar.ready = waiting(reads_) < kOutstanding && !stalled();
+        aw.ready = waiting(writes_) < kOutstanding && !stalled();
         w.ready = early_.size() < kEarlyBeats && !stalled();
         counts.writes_under_way = writes_.size() + early_.size() + b.valid;
+    }
+
+    // Bursts that are not answered yet, or whose answer has not been taken.
+    size_t reads_under_way() const { return reads_.size() + r.valid; }
+
+    // What is withheld for ever, and will be of no program.
+    void forget_lost() {
+        const auto lost = [](const Burst& burst) { return burst.held == kNever; };
+        for (auto* bursts : {&reads_, &writes_})
+            bursts->erase(std::remove_if(bursts->begin(), bursts->end(), lost), bursts->end());
+    }
+
+    bool withholds(uint64_t address) const { return withholds({address, address + 1}); }
+    bool withholds(const Range& range) const {
+        const auto is_held = [&](const Burst& burst) {
+            return burst.held > 0 && burst.range(word_bytes_).meets(range);
+        };
+        return std::any_of(reads_.begin(), reads_.end(), is_held) ||
+               std::any_of(writes_.begin(), writes_.end(), is_held);
+    }
+
+    void pace(uint64_t latency, double stalls) {
+        latency_ = latency;
+        stall_below_ = static_cast<uint64_t>(stalls * 4294967296.0);
     }
 
     // The same checks and counts of a bus on which something else answers: all channels as they are
@@ -175,12 +145,29 @@ class Memory {
     uint64_t seed_ = 0, random_ = 0, now_ = 0;
     std::deque<Burst> reads_, writes_;  // in the order of their addresses' handshakes
     std::deque<Word> early_;
+    bool holds_ = false;  // something is withheld, or was
 
     uint64_t random() {  // splitmix64
         uint64_t z = random_ += 0x9e3779b97f4a7c15;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
         z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
         return z ^ (z >> 31);
+    }
+    // What is withheld takes no room: memory goes on taking what is offered.
+    size_t waiting(const std::deque<Burst>& bursts) const {
+        if (!holds_) return bursts.size();
+        const auto counts = [](const Burst& burst) { return !burst.held; };
+        return std::count_if(bursts.begin(), bursts.end(), counts);
+    }
+    uint64_t held(bool write, const Burst& burst, const std::deque<Burst>& before) {
+        const auto meets = [&](const Range& range) { return range.meets(burst.range(word_bytes_)); };
+        uint64_t until = 0;
+        if (std::any_of(withheld[write].begin(), withheld[write].end(), meets))
+            until = withheld_cycles == kNever ? kNever : now_ + withheld_cycles;
+        for (const Burst& other : before)
+            if (other.id == burst.id) until = std::max(until, other.held);
+        holds_ |= until > 0;
+        return until;
     }
     bool stalled() { return stall_below_ && (random() >> 32) < stall_below_; }
     // Outputs are registers: what is decided in cycle n is seen in cycle n + 1.
@@ -229,11 +216,12 @@ class Memory {
     void check_order(bool write, const Burst& burst) {
         const Range range = burst.range(word_bytes_);
         for (const Burst& other : writes_)
-            if (range.meets(other.range(word_bytes_)) && !(write && other.id == burst.id))
+            if (!other.held && range.meets(other.range(word_bytes_)) &&
+                !(write && other.id == burst.id))
                 complain("%s burst at 0x%" PRIx64 " meets the unfinished write burst at 0x%" PRIx64,
                          write ? "write" : "read", burst.address, other.address);
         for (const Burst& other : reads_)
-            if (write && range.meets(other.range(word_bytes_)))
+            if (write && !other.held && range.meets(other.range(word_bytes_)))
                 complain("write burst at 0x%" PRIx64 " meets the unfinished read burst at 0x%" PRIx64,
                          burst.address, other.address);
     }
@@ -244,14 +232,16 @@ class Memory {
         Burst burst(request);
         check_order(false, burst);
         burst.due = due();
+        burst.held = held(false, burst, reads_);
         reads_.push_back(burst);
     }
 
     void take_write(const Request& request) {
         ++counts.transfers, ++counts.write_bursts;
         if (!sound("write", request)) return;
-        const Burst burst(request);
+        Burst burst(request);
         check_order(true, burst);
+        burst.held = held(true, burst, writes_);
         writes_.push_back(burst);
     }
 
@@ -264,6 +254,7 @@ class Memory {
                     complain("WLAST is %d in word %d of %d of the write burst at 0x%" PRIx64,
                              burst.words.back().last, burst.done, burst.beats, burst.address);
                 if (burst.complete()) burst.due = due();
+                if (burst.complete() && burst.held) store_all(burst);  // only the answer is missing
             }
         }
     }
@@ -276,6 +267,7 @@ class Memory {
             const Burst& burst = bursts[i];
             const bool oldest = !(seen >> burst.id & 1);
             seen |= 1ull << burst.id;
+            if (burst.held > now_) continue;
             if (oldest && (!writes || burst.complete()) && burst.due <= now_) ready[count++] = i;
             if (!stall_below_) break;
         }
@@ -286,7 +278,10 @@ class Memory {
     int response(bool write, const Range& range) const {
         const auto& bad = failing[write];
         const auto hit = [&](const Range& f) { return f.meets(range); };
-        return std::any_of(bad.begin(), bad.end(), hit) ? kSlaveError : kOkay;
+        return std::any_of(bad.begin(), bad.end(), hit) ? failure : kOkay;
+    }
+    void note(int response, const Range& range) {
+        if (response != kOkay && !first_failure.end) first_failure = range;
     }
 
     void send_word() {
@@ -298,6 +293,7 @@ class Memory {
         r.valid = true;
         r.id = burst.id;
         r.response = response(false, {at, at + word_bytes_});
+        note(r.response, {at, at + word_bytes_});
         r.last = ++burst.done == burst.beats;
         counts.bytes_read += word_bytes_;
         if (r.last) reads_.erase(reads_.begin() + index);
@@ -324,7 +320,7 @@ class Memory {
         if (burst == writes_.end() || !burst->complete())
             return complain("a write was answered that was not complete");
         for (int i = 0; i < burst->beats; ++i)
-            permit(burst->address + i * word_bytes_, burst->words[i]);
+            permit(burst->address + i * word_bytes_, burst->words[i], b.response);
         writes_.erase(burst);
     }
 
@@ -335,19 +331,26 @@ class Memory {
         b.valid = true;
         b.id = burst.id;
         b.response = response(true, burst.range(word_bytes_));
-        for (int i = 0; i < burst.beats; ++i) store(burst.address + i * word_bytes_, burst.words[i]);
+        note(b.response, burst.range(word_bytes_));
+        if (!burst.held) store_all(burst);
         writes_.erase(writes_.begin() + index);
     }
 
-    void store(uint64_t at, const Word& word) {
-        permit(at, word);
+    void store_all(const Burst& burst) {
+        const int response = this->response(true, burst.range(word_bytes_));
+        for (int i = 0; i < burst.beats; ++i)
+            store(burst.address + i * word_bytes_, burst.words[i], response);
+    }
+
+    void store(uint64_t at, const Word& word, int response) {
+        permit(at, word, response);
         for (uint64_t i = 0; i < word_bytes_; ++i)
-            if (word.strobe >> i & 1 && b.response == kOkay)
+            if (word.strobe >> i & 1 && response == kOkay)
                 bytes_[at + i] = word.data[i / 4] >> (i % 4 * 8);
     }
 
-    void permit(uint64_t at, const Word& word) {
-        if (b.response == kOkay) trace.write(at, word_bytes_, word.strobe, word.data);
+    void permit(uint64_t at, const Word& word, int response) {
+        if (response == kOkay) trace.write(at, word_bytes_, word.strobe, word.data);
         for (uint64_t i = 0; i < word_bytes_; ++i) {
             if (!(word.strobe >> i & 1)) continue;
             const Range byte{at + i, at + i + 1};
