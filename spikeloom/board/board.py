@@ -100,6 +100,8 @@ class Board(Device):
     def rest(self) -> None:
         """Bring the board to rest: what runs, or has been left running, is aborted.
 
+        Answers that the memory still owes are awaited for a while, and then given up.
+
         Raises
         ------
         BoardError
@@ -108,10 +110,14 @@ class Board(Device):
         if not self.register("STATUS") & Status.BUSY:
             return
         self.set_register("CONTROL", Control.ABORT)
-        until = time.monotonic() + _REST_SECONDS
+        begin, given_up = time.monotonic(), False
         while (status := self.register("STATUS")) & Status.BUSY:
-            if time.monotonic() > until:
-                why = "its memory owes it answers" if status & Status.ENDING else "it stays busy"
+            waited = time.monotonic() - begin
+            if waited > _REST_SECONDS / 2 and not given_up:
+                self.set_register("CONTROL", Control.ABORT)
+                given_up = True
+            if waited > _REST_SECONDS:
+                why = "its memory takes nothing" if status & Status.ENDING else "it stays busy"
                 raise BoardError(
                     f"{self.transport.name} does not come to rest after an abort, since {why}: "
                     "reset the board, and load the program again"

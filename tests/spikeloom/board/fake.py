@@ -36,6 +36,7 @@ class Faults:
     hangs: bool = False
     slow: bool = False  # the host sees it at every position
     ignores_abort: bool = False
+    owes_answers: bool = False  # an abort waits for them, a second one gives them up
     lost_interrupt: bool = False
     lost_start: bool = False
     lost_after_writes: int | None = None
@@ -114,7 +115,8 @@ class FakeBoard(Transport):
         busy = self.registers["STATUS"] & Status.BUSY
         if value & Control.ABORT:
             self.aborts += 1
-            if busy and self.faults.ignores_abort:
+            ending = self.registers["STATUS"] & Status.ENDING
+            if busy and (self.faults.ignores_abort or (self.faults.owes_answers and not ending)):
                 self.registers["STATUS"] |= Status.ENDING
             elif busy:
                 self._end(Error.ABORTED)

@@ -178,10 +178,18 @@ def test_a_board_that_ignores_an_abort_is_told(case, monkeypatch):
     monkeypatch.setattr("spikeloom.board.board._REST_SECONDS", 0.01)
     transport = fake(case, ignores_abort=True, registers={"STATUS": Status.BUSY})
     with (
-        pytest.raises(BoardError, match="after an abort, since its memory owes it answers: reset"),
+        pytest.raises(BoardError, match="after an abort, since its memory takes nothing: reset"),
         Board(transport),
     ):
         pass
+
+
+def test_answers_that_never_come_are_given_up(case, monkeypatch):
+    monkeypatch.setattr("spikeloom.board.board._REST_SECONDS", 0.2)
+    transport = fake(case, owes_answers=True, registers={"STATUS": Status.BUSY})
+    with Board(transport) as board:
+        assert not board.register("STATUS") & Status.BUSY
+    assert transport.aborts == 2
 
 
 def test_a_lost_interrupt_and_a_lost_start_are_told_apart(case):
