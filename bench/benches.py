@@ -8,6 +8,7 @@ import torch
 from bench import (
     area,
     arrays,
+    dram,
     front,
     profile,
     reports,
@@ -32,6 +33,7 @@ _MODULES = {
     "arrays": arrays,
     "area": area,
     "timing": timing,
+    "dram": dram,
     "sim_speed": sim_speed,
     "stream": stream,
 }

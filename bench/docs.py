@@ -11,7 +11,11 @@ from golden.console.places import SOURCES
 
 __all__ = ["page_of", "section", "write_docs"]
 
-_PAGES = {"front": "quality.md", "timing": "timing.md"}  # where a bench is not on performance.md
+_PAGES = {
+    "front": "quality.md",
+    "timing": "timing.md",
+    "dram": "system.md",
+}  # where a bench is not on performance.md
 
 
 def page_of(name: str) -> Path:

@@ -4,22 +4,31 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bench.workload import Workload
+from compiler.pages.markdown import table
 from hw.contract.params import HwParams
 from hw.contract.presets import preset
 from sim.cycle.device import Cycle
 from sim.device import Timing
 
-__all__ = ["HARDWARE", "measure"]
+__all__ = ["HARDWARE", "dram_table", "measure"]
 
 HARDWARE = replace(
-    preset("edge"), tokens=1, lanes=32, banks=32, fetch_depth=256, event_depth=128, axi_data_width=64
+    preset("edge"),
+    tokens=1,
+    lanes=32,
+    banks=32,
+    fetch_depth=256,
+    event_depth=128,
+    axi_data_width=64,
 )
 """What an ECP5-85F holds beside the controller: its bus takes as much a cycle as the DRAM gives."""
+_NEED = "ideal, latency 1"  # a word in every cycle: what the bytes themselves need
 _LAYERS = (("attn15", "mlp15"),)
 _MEMORIES = {
-    "ideal, latency 1": Timing(latency=1),
+    _NEED: Timing(latency=1),
     "ideal, latency 60": Timing(),
     "litedram-ddr3": Timing(memory="litedram-ddr3"),
 }
@@ -88,3 +97,31 @@ def measure(
         "params": params.as_dict(),
         "rows": rows,
     }
+
+
+def dram_table(report: dict[str, Any]) -> str:
+    """Return a report as Markdown."""
+    rows = report["rows"]
+    need = {(r["layers"], r["recipe"]): r["cycles"] for r in rows if r["memory"] == _NEED}
+    params = report["params"]
+    head = (
+        f'{report["model"]}, one token (the last of "{report["prompt"]}"), tokens '
+        f"{params['tokens']}, lanes {params['lanes']}, banks {params['banks']}, a bus of "
+        f"{params['axi_data_width']} bits:"
+    )
+    found = table(
+        ("layers", "recipe", "memory", "cycles", "of the first", "bytes", "bytes a cycle"),
+        [
+            (
+                row["layers"],
+                row["recipe"],
+                row["memory"],
+                f"{row['cycles']:,}",
+                f"{row['cycles'] / need[row['layers'], row['recipe']]:.3f}",
+                f"{row['bytes']:,}",
+                f"{row['bytes_per_cycle']:.2f}",
+            )
+            for row in rows
+        ],
+    )
+    return f"{head}\n\n{found}"

@@ -18,6 +18,7 @@ BENCHES = {
     "arrays": "the spike array against a MAC array, with silent channels skipped and fetched",
     "area": "LUTs, DSPs and memory of both arrays on two FPGA families, by Yosys (minutes)",
     "timing": "MHz of each block, placed and routed on an ECP5, with its worst path (hours)",
+    "dram": "layers with LiteDRAM's controller and a DDR3 against the ideal memory (minutes)",
     "sim_speed": "cycles a second and build time of the simulators (minutes)",
     "stream": "compiling random weights of 7B shape from disk to disk (minutes, 40 GB of disk)",
 }

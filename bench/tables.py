@@ -4,6 +4,7 @@ from typing import Any
 
 from bench.area_table import area_table
 from bench.arrays import HARDWARE
+from bench.dram import dram_table
 from bench.profile_table import profile_table
 from bench.roofline import ALL
 from bench.sim_speed import LOOP
@@ -226,6 +227,7 @@ TABLES = {
     "arrays": _arrays,
     "area": area_table,
     "timing": timing_table,
+    "dram": dram_table,
     "sim_speed": _sim_speed,
     "stream": _stream,
 }
