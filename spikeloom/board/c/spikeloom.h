@@ -67,7 +67,8 @@ int spikeloom_check(const struct spikeloom_bus *bus, uint64_t address, const voi
                     size_t bytes, uint64_t *wrong);
 int spikeloom_clear(const struct spikeloom_bus *bus, uint64_t address, uint64_t bytes);
 
-/* Bring it to rest: abort what runs. `looks` bounds how often STATUS is looked at. */
+/* Bring it to rest: abort what runs. `looks` bounds how often STATUS is looked at; after half of
+ * them, answers that memory still owes are given up. */
 int spikeloom_abort(const struct spikeloom_bus *bus, uint32_t looks);
 
 /* Start the program whose header is at `program`; what runs is aborted first. `watchdog` is in

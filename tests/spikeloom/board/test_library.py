@@ -92,6 +92,9 @@ def test_no_end_and_no_rest_are_told_and_an_abort_frees(shared, case):
     assert library.failure().error == Error.ABORTED.value
     transport.faults.hangs = False
     assert run_layer(library, case)
+    owing = fake(case, hangs=True, owes_answers=True, registers={"STATUS": Status.BUSY})
+    assert Library(shared, owing).abort(looks=10) == OK
+    assert owing.aborts == 2
     stuck = fake(case, hangs=True, ignores_abort=True, registers={"STATUS": Status.BUSY})
     assert Library(shared, stuck).abort(looks=3) == UNENDED
     assert Library(shared, stuck).start(0) == UNENDED
