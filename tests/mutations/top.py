@@ -30,12 +30,6 @@ MUTATIONS = [
         "top.py",
         "e2e/test_aborts.py",
         ("the epoch of requests", "Cat(client, guard.epoch)", "Cat(client, Const(0, 2))"),
-        (
-            "an end of its own while it is ended",
-            "csr.done.eq((controller.done & ~guard.closed) | guard.ended)",
-            "csr.done.eq(controller.done | guard.ended)",
-        ),
-        ("what the watchdog sees", "                | came\n", ""),
     ),
     *faults_in(
         "top.py",
