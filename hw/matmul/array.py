@@ -32,6 +32,8 @@ class PEArray(Component):
     -------
     i : In(stream)
         Operations; one is taken each cycle.
+    loads : In(1)
+        An operation may come in this cycle that loads its accumulators.
     idle : Out(1)
         No operation is inside.
     storing : Out(1)
@@ -56,6 +58,7 @@ class PEArray(Component):
         super().__init__(
             {
                 "i": In(stream.Signature(operation_layout(p), always_ready=True)),
+                "loads": In(1),
                 "idle": Out(1),
                 "storing": Out(1),
                 "half": In(1),
@@ -93,14 +96,12 @@ class PEArray(Component):
         spikes = Signal(data.StructLayout({"plus": p.tokens, "minus": p.tokens}))
         place = Signal(range(2 * p.banks))
         flags = Signal(data.StructLayout({"valid": 1, "clear": 1, "load": 1, "store": 1}))
-        loads = Signal()
         operation_place = Signal(range(2 * p.banks))
         m.d.comb += [
-            loads.eq(self.i.valid & operation.first_step & ~operation.first_event),
             operation_place.eq(address(operation.half, operation.bank)),
-            read.addr.eq(Mux(loads, operation_place, address(self.half, self.bank))),
-            read.en.eq(loads | self.enable),
-            self.ready.eq(~loads),
+            read.addr.eq(Mux(self.loads, operation_place, address(self.half, self.bank))),
+            read.en.eq(self.loads | self.enable),
+            self.ready.eq(~self.loads),
         ]
         m.d.sync += flags.valid.eq(self.i.valid)
         with m.If(self.i.valid):

@@ -62,6 +62,8 @@ class Sequencer(Component):
         Coding and tiling of the events' MATMUL; taken with its last end mark.
     o : Out(stream)
         Array operations; the array takes one each cycle.
+    array_loads : Out(1)
+        If there is an operation in this cycle, it loads its accumulators: known before that is.
     array_idle, array_storing : In(1)
         Every operation has reached the accumulators; one beat's are stored while the next beat's
         are added to.
@@ -86,6 +88,7 @@ class Sequencer(Component):
                 "i_beats": In(stream.Signature(beat_layout(p))),
                 "i_matmul": In(stream.Signature(sequence_layout(p))),
                 "o": Out(stream.Signature(operation_layout(p), always_ready=True)),
+                "array_loads": Out(1),
                 "array_idle": In(1),
                 "array_storing": In(1),
                 "o_tile": Out(stream.Signature(data.StructLayout({"half": 1, "empty": 1}))),
@@ -158,11 +161,16 @@ class Sequencer(Component):
         ]
         last_bank = bank == extent.row_beats - 1
         # Of two beats, the first one returns while it is stored: it would be loaded too early.
-        early = fresh & self.array_storing & (extent.row_beats == 2)
+        two_beats = Signal()  # since the last operation at least: a tile is not left before
+        m.d.sync += two_beats.eq(extent.row_beats == 2)
+        early = fresh & self.array_storing & two_beats
         event = self.i.valid & self.i_matmul.valid & ~train.end & half_free & ~early
         m.d.comb += [
             self.o.valid.eq(event & self.i_beats.valid),
             self.stalled.eq(event & ~self.i_beats.valid),
+            self.array_loads.eq(
+                (self.i.valid & self.i_beats.valid & ~train.end & half_free) & (fresh & ~untouched)
+            ),
             self.i_beats.ready.eq(event & op.last_step),
         ]
         with m.If(self.o.valid):

@@ -105,6 +105,10 @@ class ArrayState:
             Assert(~valid | store | (at == self._address(p, chain))),
             # Beats follow each other.
             Assert(~(valid | store_valid) | chain.sequencer.i_matmul.valid),
+            Assert(
+                ~(valid | store_valid)
+                | (chain.in_sequencer.signal("two_beats") == (chain.extent.row_beats == 2))
+            ),
             Assert(~(valid & store) | (at == self._before(p, chain, chain.bank))),
             Assert(
                 ~(valid & store_valid)

@@ -216,7 +216,7 @@ FAULTS: list[Fault] = [
         "matmul/array.py",
         ("keep = ~flags.load | (held_place == place)", "keep = ~flags.load"),
         ("operation.first_event & operation.first_step", "operation.first_event"),
-        ("loads | self.enable", "self.enable"),
+        ("self.loads | self.enable", "self.enable"),
     ),
     *_of(
         "additions",

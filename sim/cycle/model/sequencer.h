@@ -31,7 +31,8 @@ struct Sequencer {
         const bool early = at_work && fresh && array_storing && extent->row_beats == 2;
         const bool event = at_work && !train.end && !early;
         o_valid = event && beat_valid;
-        loads = o_valid && fresh && !untouched;
+        loads = i_valid && beat_valid && !train.end && !(occupied >> half & 1) && fresh &&
+                !untouched;
         stalled = event && !beat_valid;
         last_step = last_bank = false;
         if (event) {
