@@ -12,7 +12,7 @@ MUTATIONS = [
     ),
     *faults_in(
         "common/fixed.py",
-        "hw/vector/test_unit.py",
+        "hw/common/test_fixed.py",
         ("halves of negative numbers", "Mux(value < 0, half - 1, half)", "half"),
         ("the largest element", "~_HIGHEST, _HIGHEST)", "~_HIGHEST, _HIGHEST - 1)"),
         ("the smallest element", "Mux(value[-1], ~_HIGHEST,", "Mux(value[-1], -_HIGHEST,"),
@@ -20,7 +20,7 @@ MUTATIONS = [
     ),
     *faults_in(
         "common/pipeline.py",
-        "hw/vector/test_unit.py::test_rotate",
+        "hw/common/test_pipeline.py",
         ("the signs of pieces", "last.as_signed() if value.shape().signed else last", "last"),
         ("the middle of a product", "(more[0] << width)", "(more[0] << width - 1)"),
     ),
