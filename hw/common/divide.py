@@ -74,28 +74,25 @@ class Divider(Component):
         divisor, remainder = Signal(self._divisor_width), Signal(self._divisor_width)
         threefold = Signal(self._divisor_width + BITS_A_CYCLE)
         steps = Signal(range(self.steps + 1))
-        m.d.comb += self.o.payload.eq(dividend)
-        with m.FSM(name="phase"):
-            with m.State("IDLE"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [
-                    dividend.eq(self.i.payload.dividend),
-                    divisor.eq(self.i.payload.divisor),
-                    threefold.eq(self.i.payload.divisor + (self.i.payload.divisor << 1)),
-                    remainder.eq(self.i.payload.remainder),
-                    steps.eq(self.i.payload.steps),
-                ]
-                with m.If(self.i.valid):
-                    m.next = "DIVIDE"
-            with m.State("DIVIDE"):
-                m.d.sync += [
-                    *division_step(m, dividend, remainder, divisor, threefold),
-                    steps.eq(steps - 1),
-                ]
-                with m.If(steps == 1):
-                    m.next = "DONE"
-            with m.State("DONE"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.next = "IDLE"
+        # A bit a state: nothing has to be decoded before it reaches all these registers.
+        running, done = Signal(), self.o.valid
+        m.d.comb += [self.o.payload.eq(dividend), self.i.ready.eq(~running & ~done)]
+        with m.If(running):
+            m.d.sync += [
+                *division_step(m, dividend, remainder, divisor, threefold),
+                steps.eq(steps - 1),
+                running.eq(steps != 1),
+                done.eq(steps == 1),
+            ]
+        with m.Elif(~done):
+            m.d.sync += [
+                dividend.eq(self.i.payload.dividend),
+                divisor.eq(self.i.payload.divisor),
+                threefold.eq(self.i.payload.divisor + (self.i.payload.divisor << 1)),
+                remainder.eq(self.i.payload.remainder),
+                steps.eq(self.i.payload.steps),
+                running.eq(self.i.valid),
+            ]
+        with m.Elif(self.o.ready):
+            m.d.sync += done.eq(0)
         return m
