@@ -112,8 +112,11 @@ def test_a_board_s_clock_fpga_and_memory(rng):
     work = firing(rng)
     slow = Conditions(timing=Timing(), board="orangecrab-85f")
     row = measure(work, point(TEST), slow)
-    clock = boards()["orangecrab-85f"].clock_mhz.value * 1e6
     assert row["fpga_family"] == "ecp5"
+    assert row["misfit"] == "memory delivers 0.92 words a cycle, not 1"
+    fast = Conditions(timing=Timing(), board="kv260")
+    row = measure(work, point(TEST), fast)
+    clock = boards()["kv260"].clock_mhz.value * 1e6
     assert row["tokens_per_second"] == pytest.approx(clock / row["cycles_per_token"])
     assert row["misfit"] is None
     edge = measure(work, point(preset("edge"), tokens=4, lanes=128), slow)
