@@ -163,13 +163,13 @@ class VectorUnit(Component):
             m.d.comb += [pipeline.inside.eq(inside), pipeline.clear.eq(clear)]
         leaves = Cat(pipeline.busy for pipeline in pipelines).any()
         gathers = Cat(pipeline.gathers for pipeline in gathering).any()
+        multiplying = [some for some in pipelines if isinstance(some, MultiplyingLanes)]
         m.d.comb += multipliers.move.eq(move)
+        m.d.comb += [pipeline.products.eq(multipliers.products) for pipeline in multiplying]
         with m.Switch(job.operation):
-            for pipeline, operations in pipelines.items():
-                if isinstance(pipeline, MultiplyingLanes):
-                    m.d.comb += pipeline.products.eq(multipliers.products)
-                    with m.Case(*operations):
-                        m.d.comb += multipliers.factors.eq(pipeline.factors)
+            for pipeline in multiplying:
+                with m.Case(*pipelines[pipeline]):
+                    m.d.comb += multipliers.factors.eq(pipeline.factors)
         m.d.comb += [
             self.o.valid.eq(Cat(*(pipeline.o_valid for pipeline in pipelines), found).any()),
             self.o.payload.eq(reduce(or_, results)),
