@@ -65,7 +65,7 @@ MUTATIONS = [
     ("fetch.h", "matmul->strided ? matmul->full.row_words : words", "words"),
     ("beats.h", "(!complete || exhausted) && free", "(!complete || exhausted) && free && !o_valid"),
     ("train.h", "(!o_valid || o_ready)", "!o_valid"),
-    ("sequencer.h", "&& !(occupied >> half & 1)", "&& !occupied"),
+    ("sequencer.h", "half_free = !(occupied >> half & 1)", "half_free = !occupied"),
     ("sequencer.h", "train.end && array_idle", "train.end"),
     ("array.h", "&& !store_valid", ""),
     ("channel_words.h", "phase = i_ready ? Phase::kIdle : Phase::kRequest", "phase = Phase::kIdle"),

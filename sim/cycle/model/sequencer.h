@@ -26,13 +26,13 @@ struct Sequencer {
 
     void comb(bool i_valid, const Event& train, bool i_matmul_valid, const Instruction* matmul,
               bool beat_valid, bool array_idle, bool array_storing, bool o_tile_ready) {
-        const bool at_work = i_valid && i_matmul_valid && !(occupied >> half & 1);
+        const bool half_free = !(occupied >> half & 1);
+        const bool at_work = i_valid && i_matmul_valid && half_free;
         const Extent* const extent = at_work ? &matmul->extent(tile) : nullptr;
         const bool early = at_work && fresh && array_storing && extent->row_beats == 2;
         const bool event = at_work && !train.end && !early;
         o_valid = event && beat_valid;
-        loads = i_valid && beat_valid && !train.end && !(occupied >> half & 1) && fresh &&
-                !untouched;
+        loads = i_valid && beat_valid && !train.end && half_free && fresh && !untouched;
         stalled = event && !beat_valid;
         last_step = last_bank = false;
         if (event) {
