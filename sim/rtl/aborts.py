@@ -1,20 +1,21 @@
 """Programs that are ended in every way there is, and a good run after each: a bench in C++."""
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from compiler.artifact.program import Compiled
 from hw.contract.regs import REGISTERS, Error
+from sim.device import Registers
 from sim.errors import HardwareFault, ToolError
 from sim.rtl.limits import writable
 from sim.rtl.verilog import Build
 
 __all__ = ["BadProgram", "end_at_random"]
 
-_READ = ("program", "input", "weights", "channel_words")
+_READ = ("program", "input", "weights", "channel_words")  # of layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +39,26 @@ class BadProgram:
 
 
 def _plan(
-    compiled: Compiled, before: Path, after: Path, bad: list[BadProgram]
+    compiled: Compiled,
+    registers: Registers | None,
+    before: Path,
+    after: Path,
+    bad: list[BadProgram],
 ) -> list[tuple[object, ...]]:
+    written = writable(compiled)
     regions = [region for region in compiled.regions.values() if region.kind in _READ]
+    if registers is not None:  # a whole model writes wherever it works
+        written = [[0, before.stat().st_size]]
+        regions = [region for region in compiled.regions.values() if region.bytes]
+    settings = {} if registers is None else asdict(registers)
     return [
+        *(("setting", name.upper(), value) for name, value in settings.items()),
         *(("register", name, register.offset) for name, register in REGISTERS.items()),
         ("program", compiled.program_address),
         ("word_bytes", compiled.params.axi_bytes),
         ("before", before),
         ("after", after),
-        *(("writable", first, end) for first, end in writable(compiled)),
+        *(("writable", first, end) for first, end in written),
         *(("readable", region.address, region.address + region.bytes) for region in regions),
         *(("bad", b.address, b.mask, b.error.value, b.fault) for b in bad),
     ]
@@ -59,6 +70,7 @@ def end_at_random(
     before: np.ndarray,
     after: np.ndarray,
     *,
+    registers: Registers | None = None,
     bad: list[BadProgram],
     rounds: int,
     seed: int,
@@ -74,6 +86,8 @@ def end_at_random(
         The program.
     before, after : ndarray of uint8
         The memory before and after a good run.
+    registers : Registers, optional
+        What a whole model needs.
     bad : list of BadProgram
         Errors in it.
     rounds, seed : int
@@ -95,7 +109,7 @@ def end_at_random(
     for image, content in zip(images, (before, after), strict=True):
         content.tofile(image)
     plan = directory / "plan"
-    lines = (" ".join(map(str, line)) for line in _plan(compiled, *images, bad))
+    lines = (" ".join(map(str, line)) for line in _plan(compiled, registers, *images, bad))
     plan.write_text("\n".join(lines) + "\n")
     command = [str(build.executable), str(plan), str(rounds), str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

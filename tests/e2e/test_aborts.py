@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from compiler.programs.layers import build
+from compiler.programs.model import build_model
+from golden.model.integer import IntegerModel
 from golden.model.spiking import SpikingLinear
 from hw.contract import isa
 from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.check.expected import expect
-from sim.device import memory_before, outputs_in
+from sim.device import Registers, memory_before, outputs_in
 from sim.functional.device import Functional
 from sim.rtl.aborts import BadProgram, end_at_random
 from sim.rtl.builds import build_aborts
@@ -30,7 +32,7 @@ PARAMS = replace(
     event_depth=8,
 )
 HEADER_BYTES = isa.HEADER.size // 8
-ROUNDS, ALL_ROUNDS = 400, 20_000  # half of them are aborts
+ROUNDS, MODEL_ROUNDS, ALL_ROUNDS = 400, 60, 20_000  # half of them are aborts
 MEMORY_ERRORS = {Error.READ_FAILED, Error.WRITE_FAILED}
 ERRORS = {
     "abort": {Error.ABORTED},
@@ -89,6 +91,30 @@ def end(bench, directory, rng, rounds, seed):
     )
 
 
+def end_model(bench, directory, rng, rounds, seed):
+    """Do the same with a whole model, in which every block works."""
+    checkpoint = RandomCheckpoint(seed, layers=1, hidden_size=30, ffn_size=45)
+    compiled = build_model(checkpoint, directory / "m", params=PARAMS, recipe=recipe(), context=16)
+    ids = rng.integers(0, checkpoint.config.vocab_size, 2).tolist()
+    before = compiled.image({})
+    compiled.token_words(before)[:2] = ids
+    after, registers = before.copy(), Registers(prompt_end=2, end_position=3)
+    Functional().execute(after, compiled.program_address, PARAMS, registers)
+    made = compiled.token_words(after)[2:4].tolist()
+    assert made == IntegerModel(checkpoint, recipe()).generate(ids, 2)
+    return end_at_random(
+        bench,
+        compiled,
+        before,
+        after,
+        registers=registers,
+        bad=bad_programs(compiled.program_address),
+        rounds=rounds,
+        seed=seed,
+        directory=directory,
+    )
+
+
 def check(ended, rounds):
     """Assert that everything that may happen did, and nothing else."""
     for way, errors in ERRORS.items():
@@ -102,6 +128,13 @@ def check(ended, rounds):
 
 def test_hundreds_of_ends(bench, tmp_path, rng, seed):
     check(end(bench, tmp_path, rng, ROUNDS, seed), ROUNDS)
+
+
+def test_ends_of_a_whole_model(bench, tmp_path, rng, seed):
+    ended = end_model(bench, tmp_path, rng, MODEL_ROUNDS, seed)
+    after = sum(count for what, count in ended.items() if "the run after it: error 0" in what)
+    assert after == MODEL_ROUNDS
+    assert ended[f"abort: error {Error.ABORTED.value}"]
 
 
 @pytest.mark.full

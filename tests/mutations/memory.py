@@ -72,7 +72,7 @@ MUTATIONS = [
     ),
     *faults_in(
         "memory/guard.py",
-        "e2e/test_aborts.py",
+        "e2e/test_aborts.py::test_hundreds_of_ends",
         (
             "late acknowledgements",
             "response.valid & (response.payload.epoch == self.epoch)",

@@ -28,7 +28,7 @@ MUTATIONS = [
     ),
     *faults_in(
         "top.py",
-        "e2e/test_aborts.py",
+        "e2e/test_aborts.py::test_hundreds_of_ends",
         ("the epoch of requests", "Cat(client, guard.epoch)", "Cat(client, Const(0, 2))"),
     ),
     *faults_in(

@@ -24,14 +24,14 @@ using std::string;
 enum Error { kNone, kRead = 4, kWrite = 5, kAborted = 7, kWatchdog = 8 };
 enum Kind { kNoFault, kReadFault, kWriteFault, kInstructionFault };
 constexpr uint64_t kBusy = 1, kDone = 2, kFailed = 4, kEnding = 8, kStart = 1, kAbort = 2;
-constexpr uint64_t kPatience = 400'000, kWatchdogCycles = 2'000, kAnswerCycles = 100;
+constexpr uint64_t kPatience = 10'000'000, kWatchdogCycles = 2'000, kAnswerCycles = 100;
 
 struct BadProgram {
     uint64_t address, mask, error, fault;  // a byte, its bits to invert, and what is told then
 };
 
 struct Plan {
-    std::map<string, uint64_t> registers;
+    std::map<string, uint64_t> registers, settings;
     std::vector<BadProgram> bad;
     std::vector<Range> writable, readable;
     string before, after;
@@ -45,6 +45,7 @@ struct Plan {
             Range range{};
             BadProgram wrong{};
             if (kind == "register") words >> name >> registers[name];
+            if (kind == "setting") words >> name >> settings[name];
             if (kind == "program") words >> program;
             if (kind == "word_bytes") words >> word_bytes;
             if (kind == "before") words >> before;
@@ -218,6 +219,7 @@ class Bench {
         write("PROGRAM_LOW", plan_.program);
         write("PROGRAM_HIGH", plan_.program >> 32);
         write("IRQ_ENABLE", 1);
+        for (const auto& [name, value] : plan_.settings) write(name.c_str(), value);
     }
 
     void prepare() {
