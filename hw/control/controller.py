@@ -112,13 +112,12 @@ class Controller(Component):
         any_fields, encode = fields[Opcode.END], fields[Opcode.ENCODE]
         failure = Signal(Error)
         started = Signal()  # an ENCODE has come
-        token = Signal.like(placement.token)
+        token = Signal(VECTOR_WIDTH)
         fenced = any_fields.fence & self.working
         fits = legal(m, p, fields, started, slots, position)
         m.d.comb += [
             slots.program.eq(self.program),
             slots.position.eq(position),
-            slots.prefill.eq(position + 1 < self.prompt_end),
             slots.failed.eq(failure != Error.NONE),
             placement.i.eq(fields[Opcode.VECTOR]),
             placement.position.eq(position),
@@ -130,6 +129,17 @@ class Controller(Component):
             self.busy.eq(1),
             self.slot_address.eq(slots.slot_address),
             self.bank.eq(bank),
+        ]
+        # Registers and position stay for long enough to look at them a cycle before.
+        reply, at_end, unknown, stops = (
+            Signal(name=name) for name in ("reply", "at_end", "unknown", "stops")
+        )
+        m.d.sync += [
+            slots.prefill.eq(position + 1 < self.prompt_end),
+            reply.eq(position >= self.prompt_end),
+            at_end.eq(position == self.end_position),
+            unknown.eq(token >= fields[Opcode.TOKEN].vocabulary),
+            stops.eq(token == self.stop_token),
         ]
         with m.If(self.write_failed & (failure == Error.NONE)):
             m.d.sync += failure.eq(Error.WRITE_FAILED)
@@ -205,7 +215,8 @@ class Controller(Component):
                 m.d.comb += placement.start.eq(1)
                 m.next = "PLACE"
             with m.State("PLACE"):
-                m.next = "VECTOR"
+                with m.If(placement.done):
+                    m.next = "VECTOR"
             for opcode, out in (
                 (Opcode.MATMUL, self.o_matmul),
                 (Opcode.VECTOR, self.o_vector),
@@ -222,22 +233,25 @@ class Controller(Component):
                     m.next = "FINISH"
                 with m.Elif(~self.working):
                     m.next = "FINISH"
-                    with m.If(position != self.end_position):
+                    with m.If(~at_end):
                         place = position << exact_log2(VECTOR_WIDTH // 8)
                         read_records(fields[Opcode.TOKEN].tokens + place, 1, 1)
                         m.next = "NUMBER"
             with m.State("NUMBER"):
                 place = position[: exact_log2(p.encode_lanes)]
-                number = records.o_words.payload.word_select(place, VECTOR_WIDTH)
                 m.d.comb += records.o_words.ready.eq(1)
-                m.d.sync += token.eq(number)
+                m.d.sync += token.eq(records.o_words.payload.word_select(place, VECTOR_WIDTH))
                 with m.If(records.o_words.valid):
-                    with m.If(number >= fields[Opcode.TOKEN].vocabulary):
-                        fail(Error.BAD_TOKEN)
-                    with m.Elif((position >= self.prompt_end) & (number == self.stop_token)):
-                        m.next = "FINISH"
-                    with m.Else():
-                        executed()
+                    m.next = "COMPARE"
+            with m.State("COMPARE"):
+                m.next = "CHECK"
+            with m.State("CHECK"):
+                with m.If(unknown):
+                    fail(Error.BAD_TOKEN)
+                with m.Elif(reply & stops):
+                    m.next = "FINISH"
+                with m.Else():
+                    executed()
             with m.State("NEXT_POSITION"):
                 m.d.sync += position.eq(position + 1)
                 executed()

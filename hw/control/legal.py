@@ -20,7 +20,7 @@ __all__ = ["legal"]
 def legal(
     m: Module, params: HwParams, fields, started, slots: Slots, position
 ) -> dict[Opcode, Signal]:
-    """Return, for each opcode, whether it is an instruction that can be executed."""
+    """Return, for each opcode, whether the slot a cycle before could be executed as one."""
     p = params
     slot_count, next_slot, looping = slots.slot_count, slots.next_slot, slots.looping
     byte_log2 = exact_log2(p.axi_bytes)
@@ -100,5 +100,5 @@ def legal(
     fits = {}
     for opcode, condition in conditions.items():
         fits[opcode] = Signal(name=f"{opcode.name.lower()}_fits")
-        m.d.comb += fits[opcode].eq(condition)
+        m.d.sync += fits[opcode].eq(condition)
     return fits

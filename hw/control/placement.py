@@ -21,15 +21,18 @@ class Placement(Component):
     i : In
         A VECTOR; from start on it stays, until its result has been taken.
     position, token : In
-        The position, and its token.
+        The position, and its token; they stay as well.
     start : In(1)
         Place it.
+    done : Out(1)
+        It is placed from the next cycle on, if it was started before.
     o : Out
         The VECTOR with its addresses: `a` of the token's row, `b` of the position's, and the result
         of ARGMAX where the next position's token belongs.
 
-    Timing:      latency 2 cycles from start; one VECTOR in 2 cycles.
-    Arithmetic:  addresses, modulo their width, with two multiplications.
+    Timing:      latency 2 cycles from start; with `b_by_position` a cycle more for each bit of the
+                 position, with `a_by_token` for each of a token number instead; one at a time.
+    Arithmetic:  addresses, modulo their width; products are sums of shifted strides.
     Golden:      none.
     """
 
@@ -40,6 +43,7 @@ class Placement(Component):
                 "position": In(32),
                 "token": In(INSTRUCTIONS[Opcode.TOKEN]["vocabulary"].shape),
                 "start": In(1),
+                "done": Out(1),
                 "o": Out(_VECTOR),
             }
         )
@@ -48,23 +52,42 @@ class Placement(Component):
         """Build it."""
         m = Module()
         vector, position = self.i, self.position
-        by_token = self.token * vector.stride
-        by_position = position[:POSITION_WIDTH] * vector.stride
         number = (position + 1) << exact_log2(VECTOR_WIDTH // 8)
-        argmax = vector.operation == VectorOp.ARGMAX
-        added = {
-            "a": Mux(vector.a_by_token, by_token, 0),
-            "b": Mux(vector.b_by_position, by_position, 0),
-            "destination": Mux(argmax, number, 0),
-        }
-        adding = Signal()
-        m.d.sync += adding.eq(self.start)
         m.d.comb += self.o.eq(vector)
-        for name, offset in added.items():
-            place = Signal(len(vector[name]), name=f"{name}_place")
+        places = {}
+        for name in ("a", "b", "destination"):
+            places[name] = place = Signal(len(vector[name]), name=f"{name}_place")
             m.d.comb += self.o[name].eq(place)
-            with m.If(self.start):
-                m.d.sync += place.eq(offset)
-            with m.If(adding):
-                m.d.sync += place.eq(vector[name] + place)
+        shifted = Signal(len(vector.a))  # the stride, for the lowest bit that is left
+        token_left = Signal.like(self.token)
+        position_left = Signal(POSITION_WIDTH)
+        bits_left = Signal(range(max(len(token_left), POSITION_WIDTH) + 1))
+        m.d.comb += self.done.eq(bits_left == 0)
+        with m.If(self.start):
+            m.d.sync += [
+                shifted.eq(vector.stride),
+                token_left.eq(Mux(vector.a_by_token, self.token, 0)),
+                position_left.eq(Mux(vector.b_by_position, position, 0)),
+                bits_left.eq(
+                    Mux(
+                        vector.a_by_token,
+                        len(token_left),
+                        Mux(vector.b_by_position, POSITION_WIDTH, 0),
+                    )
+                ),
+                places["a"].eq(vector.a),
+                places["b"].eq(vector.b),
+                places["destination"].eq(
+                    vector.destination + Mux(vector.operation == VectorOp.ARGMAX, number, 0)
+                ),
+            ]
+        with m.Elif(~self.done):
+            m.d.sync += [
+                shifted.eq(shifted << 1),
+                token_left.eq(token_left >> 1),
+                position_left.eq(position_left >> 1),
+                bits_left.eq(bits_left - 1),
+                places["a"].eq(places["a"] + Mux(token_left[0], shifted, 0)),
+                places["b"].eq(places["b"] + Mux(position_left[0], shifted, 0)),
+            ]
         return m

@@ -42,8 +42,8 @@ class Slots(Component):
     i_records : In(stream)
         Words of the layers' records.
     o : Out(stream)
-        A slot that is combined with its record, its length with the position; it is taken when
-        it has been executed.
+        A slot that is combined with its record, its length with the position; its payload is
+        there a cycle before it is valid. It is taken when it has been executed.
     position, prefill : In(32), In(1)
         The position; PREFILL skips.
     slot_count, next_slot, looping : Out(32), Out(32), Out(1)
@@ -59,8 +59,8 @@ class Slots(Component):
     quiet : Out(1)
         It was stopped, and no word is under way.
 
-    Timing:      per slot: a cycle a word, and 2 cycles; with a record a cycle a word of that and 2
-                 more, without one, where its length depends on the position, 1 more. The first one
+    Timing:      per slot: a cycle a word, and 2 cycles; with a record a cycle a word of that and 3
+                 more, without one, where its length depends on the position, 2 more. The first one
                  waits for memory, the others are read ahead, after a jump anew.
     Arithmetic:  lengths; exact, or too long.
     Golden:      none.
@@ -109,12 +109,21 @@ class Slots(Component):
         record = Signal(8 * SLOT_BYTES)
         words_left = Signal(range(header_words + 1))
         too_long = Signal()
-        for taken, into in ((word, window), (record_word, record)):
-            with m.If(taken.valid & taken.ready):
+        # Words are taken while this is set: as long as some are left, and nobody stops.
+        takes = Signal()
+        takes_record = Signal()
+        m.d.comb += [word.ready.eq(takes), record_word.ready.eq(takes_record)]
+        for taken, flag, into in (
+            (self.i_words, takes, window),
+            (record_word, takes_record, record),
+        ):
+            with m.If(taken.valid & flag):
                 m.d.sync += [
                     into.eq(Cat(into, taken.payload)[p.axi_data_width :]),
                     words_left.eq(words_left - 1),
                 ]
+                with m.If(words_left == 1):
+                    m.d.sync += flag.eq(0)
         fields = instructions(slot)
         any_fields, layers = fields[Opcode.END], fields[Opcode.LAYERS]
         m.d.comb += [self.o.payload.bits.eq(slot), self.o.payload.too_long.eq(too_long)]
@@ -158,10 +167,10 @@ class Slots(Component):
                         too_long.eq(0),
                         next_slot.eq(0),
                         words_left.eq(header_words),
+                        takes.eq(1),
                     ]
                     m.next = "HEADER"
             with m.State("HEADER"):
-                m.d.comb += word.ready.eq(words_left != 0)
                 with m.If(words_left == 0):
                     read_slots(1, header.slots)
                     m.d.sync += slot_count.eq(header.slots)
@@ -186,7 +195,11 @@ class Slots(Component):
                 with m.Elif(next_slot == slot_count):
                     fail(Error.BAD_INSTRUCTION)
                 with m.Else():
-                    m.d.sync += [words_left.eq(slot_words), next_slot.eq(next_slot + 1)]
+                    m.d.sync += [
+                        words_left.eq(slot_words),
+                        takes.eq(1),
+                        next_slot.eq(next_slot + 1),
+                    ]
                     m.next = "READ"
             with m.State("JUMP"):
                 m.d.comb += ahead.stop.eq(1)
@@ -194,23 +207,22 @@ class Slots(Component):
                     read_slots(next_slot, slot_count)
                     m.next = "NEXT"
             with m.State("READ"):
-                m.d.comb += word.ready.eq(words_left != 0)
                 with m.If(words_left == 0):
                     m.next = "OFFER"
                     with m.If(any_fields.layered):
-                        m.d.sync += words_left.eq(slot_words)
+                        m.d.sync += [words_left.eq(slot_words), takes_record.eq(1)]
                         m.next = "RECORD"
                     with m.Elif(any_fields.by_position):
                         m.next = "LENGTHEN"
             with m.State("RECORD"):
-                m.d.comb += record_word.ready.eq(words_left != 0)
                 with m.If(words_left == 0):
                     m.d.sync += [slot.eq(slot ^ record), records_left.eq(records_left - 1)]
                     m.next = "LENGTHEN"
                 with m.If((records_left == 0) | self.failed):
+                    m.d.sync += takes_record.eq(0)
                     fail(Error.BAD_INSTRUCTION)
             with m.State("LENGTHEN"):
-                m.next = "OFFER"
+                m.next = "SETTLE"
                 for opcode, name in (
                     (Opcode.ENCODE, "channels"),
                     (Opcode.MATMUL, "outputs"),
@@ -223,6 +235,8 @@ class Slots(Component):
                             length.eq(total),
                             too_long.eq(total[len(length) :].any()),
                         ]
+            with m.State("SETTLE"):  # who takes the slot looks at it a cycle before
+                m.next = "OFFER"
             with m.State("OFFER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):

@@ -74,7 +74,7 @@ class Instruction(ctypes.Structure):
         *_fields(_U64, "weights channel_words destination destination_stride"),
         ("steps", _BYTES),
         ("spikes", _WORDS),
-        *_fields(_U32, "operation rows elements b_same passes binary"),
+        *_fields(_U32, "operation rows elements a_by_token b_by_position b_same passes binary"),
         *_fields(_U64, "a b stride"),
         ("shifts", _BYTES),
         *_fields(_U32, "values"),

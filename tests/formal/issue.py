@@ -114,6 +114,10 @@ def controller(m: Module, p: HwParams) -> None:
     )
     m.d.comb += [
         Assert(under_way == inside.signal("slots.ahead.under_way")),
+        Assert(
+            inside.signal("slots.takes")
+            == ((header | inside.state("slots.phase", "READ")) & (words_left != 0))
+        ),
         Assert(~idle | ~(reading | (under_way != 0))),
         Assert(idle | finish | jump | reading),
         Assert(~header | (wanted == 0) | ((wanted == 1) & (under_way == 0) & (words_left != 0))),
@@ -124,7 +128,7 @@ def controller(m: Module, p: HwParams) -> None:
     slot = instructions(inside.signal("slots.window")[-8 * SLOT_BYTES :])[Opcode.END]
     for opcode, *states in (
         (Opcode.VECTOR, "PRODUCTS", "PLACE", "VECTOR"),
-        (Opcode.TOKEN, "TOKEN", "NUMBER"),
+        (Opcode.TOKEN, "TOKEN", "NUMBER", "COMPARE", "CHECK"),
         (Opcode.NEXT, "NEXT_POSITION"),
         *((o, o.name) for o in _IN_ONE_STATE),
     ):
@@ -167,12 +171,14 @@ def _records(m: Module, p: HwParams, dut: Controller, inside: Opened) -> None:
     wanted = Mux(reading, wanted, 0)
     idle, finish = inside.state("phase", "IDLE"), inside.state("phase", "FINISH")
     record, number = inside.state("slots.phase", "RECORD"), inside.state("phase", "NUMBER")
-    alone = inside.state("phase", "TOKEN", "NUMBER", "NEXT_POSITION", "PREFILL", "LAYERS")
+    alone = inside.state("phase", "TOKEN", "NUMBER", "COMPARE", "CHECK")
+    alone = alone | inside.state("phase", "NEXT_POSITION", "PREFILL", "LAYERS")
     alone = alone | inside.state("slots.phase", "HEADER")
     came = Mux(record, slot_words - words_left, 0)  # words of the record that is being taken
     m.d.comb += [
         Assert(under_way == inside.signal("records.under_way")),
         Assert(under_way <= 4 * slot_words),
+        Assert(inside.signal("slots.takes_record") == (record & (words_left != 0))),
         Assert(~idle | ((under_way == 0) & (wanted == 0))),
         Assert(~alone | ~looping),
         Assert(idle | finish | looping | (left == 0)),

@@ -72,10 +72,10 @@ MUTATIONS = [
         "hw/control/test_controller_tokens.py",
         (
             "a stop token of the prompt",
-            "(position >= self.prompt_end) & (number == self.stop_token)",
-            "number == self.stop_token",
+            "with m.Elif(reply & stops):",
+            "with m.Elif(stops):",
         ),
-        ("the end of the vocabulary", "number >= fields[Opcode", "number > fields[Opcode"),
+        ("the end of the vocabulary", "token >= fields[Opcode", "token > fields[Opcode"),
         (
             "the last position of the prompt",
             "position + 1 < self.prompt_end",
@@ -113,15 +113,16 @@ MUTATIONS = [
         "hw/control/test_placement.py",
         (
             "the place of the position's row",
-            "position[:POSITION_WIDTH] * vector.stride",
-            "self.token * vector.stride",
+            "Mux(vector.b_by_position, position, 0)",
+            "Mux(vector.b_by_position, self.token, 0)",
         ),
         (
             "the place of an ARGMAX",
             "number = (position + 1) << exact_log2",
             "number = position << exact_log2",
         ),
-        ("the place of the token's row", "Mux(vector.a_by_token, by_token, 0)", "by_token"),
+        ("the place of the token's row", "Mux(vector.a_by_token, self.token, 0)", "self.token"),
+        ("the bits of a token number", "shifted.eq(shifted << 1)", "shifted.eq(shifted)"),
     ),
     *faults_in(
         "control/legal.py",

@@ -37,7 +37,7 @@ struct Instruction {  // as it is executed: addresses and lengths with what is a
     const uint32_t* spikes;              // of each event: nonzero steps of all tokens
     // VECTOR, which has a destination too
     VectorOp operation;
-    uint32_t rows, elements, b_same;
+    uint32_t rows, elements, a_by_token, b_by_position, b_same;
     uint32_t passes, binary;             // over a row of a; whether b is read
     uint64_t a, b, stride;               // bytes
     const uint8_t* shifts;               // of each row, until NORM's or SOFTMAX's number fits

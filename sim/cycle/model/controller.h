@@ -8,9 +8,11 @@
 
 struct Controller {
     enum class Phase {
-        kHeader, kNext, kRead, kRecord, kLengthen, kDecode, kEncode, kMatmul, kStore, kProducts,
-        kPlace, kVector, kToken, kNumber, kNextPosition, kPrefill, kLayers, kJump, kFinish, kIdle
+        kHeader, kNext, kRead, kRecord, kLengthen, kSettle, kDecode, kEncode, kMatmul, kStore,
+        kProducts, kPlace, kVector, kToken, kNumber, kCompare, kCheck, kNextPosition, kPrefill,
+        kLayers, kJump, kFinish, kIdle
     };
+    static constexpr uint32_t kTokenBits = 24, kPositionBits = 16;
     const Params& p;
     const Host host;
     // Instructions in the order of their execution; those before the last TOKEN are forgotten.
@@ -30,6 +32,7 @@ struct Controller {
     uint32_t position;
     uint32_t tokens = 0;
     bool bank_register = false;
+    uint32_t bits_left = 0;  // of a product, in Placement
     // combinational
     bool bank = false, fenced = false, o_encode_valid = false, o_matmul_valid = false;
     bool o_vector_valid = false, o_store_valid = false;
@@ -118,6 +121,9 @@ struct Controller {
                 if (complete) phase = Phase::kLengthen;
                 break;
             case Phase::kLengthen:
+                phase = Phase::kSettle;
+                break;
+            case Phase::kSettle:
                 phase = Phase::kDecode;
                 break;
             case Phase::kDecode:
@@ -135,10 +141,14 @@ struct Controller {
                 if (taken) phase = Phase::kNext;
                 break;
             case Phase::kProducts:
+                bits_left = slot->a_by_token ? kTokenBits : slot->b_by_position ? kPositionBits : 0;
                 phase = Phase::kPlace;
                 break;
             case Phase::kPlace:
-                phase = Phase::kVector;
+                if (bits_left)
+                    --bits_left;
+                else
+                    phase = Phase::kVector;
                 break;
             case Phase::kToken:
                 record_address = (slot->records + 4 * uint64_t(position)) / p.axi_bytes;
@@ -148,7 +158,13 @@ struct Controller {
                 phase = token_wanted ? Phase::kNumber : Phase::kFinish;
                 break;
             case Phase::kNumber:
-                if (record_valid) phase = slot->ends ? Phase::kFinish : Phase::kNext;
+                if (record_valid) phase = Phase::kCompare;
+                break;
+            case Phase::kCompare:
+                phase = Phase::kCheck;
+                break;
+            case Phase::kCheck:
+                phase = slot->ends ? Phase::kFinish : Phase::kNext;
                 break;
             case Phase::kNextPosition:
                 ++position;
