@@ -136,6 +136,14 @@ class Slots(Component):
         layers_left = Signal(layers.layers.shape())
         records_left = Signal(layers.record_count.shape())
 
+        # Looked at in NEXT only; who changes a side in the cycle before sets them too.
+        loop_ends = Signal()
+        program_ends = Signal()
+        m.d.sync += [
+            loop_ends.eq(next_slot == loop_end),
+            program_ends.eq(next_slot == slot_count),
+        ]
+
         def read(address, words, segments):
             m.d.comb += [
                 ahead.start.eq(1),
@@ -173,7 +181,7 @@ class Slots(Component):
             with m.State("HEADER"):
                 with m.If(words_left == 0):
                     read_slots(1, header.slots)
-                    m.d.sync += slot_count.eq(header.slots)
+                    m.d.sync += [slot_count.eq(header.slots), program_ends.eq(0)]
                     m.next = "NEXT"
                     with m.If(header.magic != MAGIC):
                         fail(Error.BAD_MAGIC)
@@ -184,7 +192,7 @@ class Slots(Component):
             with m.State("NEXT"):
                 with m.If(self.failed):
                     fail(Error.BAD_INSTRUCTION)
-                with m.Elif(looping & (next_slot == loop_end)):
+                with m.Elif(looping & loop_ends):
                     m.d.sync += layers_left.eq(layers_left - 1)
                     with m.If(layers_left != 1):
                         jump(loop_begin)
@@ -192,7 +200,7 @@ class Slots(Component):
                         m.d.sync += looping.eq(0)
                         with m.If(records_left != 0):
                             fail(Error.BAD_INSTRUCTION)
-                with m.Elif(next_slot == slot_count):
+                with m.Elif(program_ends):
                     fail(Error.BAD_INSTRUCTION)
                 with m.Else():
                     m.d.sync += [
@@ -250,6 +258,7 @@ class Slots(Component):
                         with m.Case(Opcode.LAYERS):
                             m.d.sync += [
                                 looping.eq(1),
+                                loop_ends.eq(0),
                                 loop_begin.eq(next_slot),
                                 loop_end.eq(next_slot + layers.slots),
                                 layers_left.eq(layers.layers),

@@ -124,6 +124,7 @@ def controller(m: Module, p: HwParams) -> None:
         # A slot is brought while it waits for one; else it is on offer, until it is executed.
         Assert(inside.state("phase", "DECODE") | offer | rest),
         Assert(Mux(rest, idle | finish, ~idle)),
+        Assert(~inside.state("phase", "VECTOR") | (inside.signal("placement.bits_left") == 0)),
     ]
     slot = instructions(inside.signal("slots.window")[-8 * SLOT_BYTES :])[Opcode.END]
     for opcode, *states in (

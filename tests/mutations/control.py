@@ -104,7 +104,7 @@ MUTATIONS = [
         ),
         ("what was read ahead of a jump", "with m.If(ahead.quiet):", "with m.If(1):"),
         ("the slots after a jump", "words, count - first)", "words, count)"),
-        ("the end of the program", "with m.Elif(next_slot == slot_count):", "with m.Elif(0):"),
+        ("the end of the program", "with m.Elif(program_ends):", "with m.Elif(0):"),
         ("a slot after a failure", "with m.If(self.failed):", "with m.If(0):"),
         ("a sum that is too long", "total[len(length) :].any()", "0"),
     ),
