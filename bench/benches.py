@@ -87,7 +87,9 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, object]:
             "sim_speed": {"presets": (options.preset,)},
         }.get(name, {})
     if name == "timing" and options.blocks:
-        choices["blocks"] = tuple(options.blocks.split(","))
+        choices["blocks"] = tuple(options.blocks.split(",")) if options.blocks != "none" else ()
+    if name == "timing" and options.whole:
+        choices["configurations"] = tuple(options.whole.split(","))
     if name == "timing" and options.seeds:
         choices["seeds"] = tuple(_whole(seed) for seed in options.seeds.split(","))
     machine = reports.about_machine()

@@ -7,8 +7,10 @@ from amaranth import Cat, Elaboratable, Module, Signal, Value
 from amaranth.lib import wiring
 
 from hw.common.divide import Divider
+from hw.contract.boards import board_hardware
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
+from hw.contract.presets import preset
 from hw.contract.regs import COUNTERS
 from hw.control.controller import Controller
 from hw.control.csr import Csr
@@ -28,6 +30,7 @@ from hw.spike.kv_cache import CacheWriter
 from hw.spike.neuron import Neuron
 from hw.spike.threshold import Threshold
 from hw.spike.train import SpikeTrain
+from hw.top import SpikeloomTop
 from hw.vector.argmax import Argmax
 from hw.vector.elementwise import Rotator, SwiGlu
 from hw.vector.multiply import Multipliers
@@ -35,7 +38,7 @@ from hw.vector.norm import Norm, squares_width
 from hw.vector.softmax import Softmax
 from hw.vector.unit import VectorUnit
 
-__all__ = ["BLOCKS", "Harness", "Parts"]
+__all__ = ["BLOCKS", "CONFIGURATIONS", "Harness", "Parts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,3 +204,12 @@ BLOCKS: dict[str, Callable[[HwParams], Parts]] = {
     "matrix path": _alone(MatrixPath),
 }
 """By name, what builds a block of an accelerator."""
+
+CONFIGURATIONS: dict[str, Callable[[], Parts]] = {
+    name: lambda params=params: _alone(SpikeloomTop)(params)
+    for name, params in (
+        ("test", preset("test")),
+        ("ecpix5-85f", board_hardware("ecpix5-85f").params),
+    )
+}
+"""Whole accelerators by name: the smallest preset, and what stands for boards with an 85F."""

@@ -46,7 +46,8 @@ def parser() -> Parser:
         help="what the benches profile and front work on (default: bench/text.txt)",
     )
     add = made.group("timing").add_argument
-    add("--blocks", metavar="B,…", help="blocks of the bench timing (default: all)")
+    add("--blocks", metavar="B,…", help="blocks of the bench timing, or none (default: all)")
+    add("--whole", metavar="C,…", help="whole accelerators as well: test, ecpix5-85f (an hour)")
     add("--seeds", metavar="N,…", help="of its placer, each a run of its own (default: 1)")
     add = made.group("output").add_argument
     add("--docs", action="store_true", help="write tables and figures of docs/ anew as well")

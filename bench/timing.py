@@ -9,14 +9,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from bench.area import tally
-from bench.blocks import BLOCKS, Harness, Parts
+from bench.blocks import BLOCKS, CONFIGURATIONS, Harness, Parts
 from golden.console.places import SOURCES
-from hw.contract.params import HwParams
 from hw.contract.presets import preset
 from hw.generate import yosys
 from sim.errors import ToolError
@@ -56,6 +56,7 @@ def measure(
     *,
     presets: tuple[str, ...] = ("test", "edge"),
     blocks: tuple[str, ...] = tuple(BLOCKS),
+    configurations: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (1,),
     levels: bool = True,
     say: Callable[[str], None] = lambda _doing: None,
@@ -66,6 +67,8 @@ def measure(
     ----------
     presets, blocks : tuple of str
         Whose parameters, and which of `bench.blocks.BLOCKS`.
+    configurations : tuple of str
+        Whole accelerators besides, of `bench.blocks.CONFIGURATIONS`: an hour or more each.
     seeds : tuple of int
         Of the placer: each gives a frequency of its own.
     levels : bool
@@ -81,23 +84,28 @@ def measure(
     Raises
     ------
     ValueError
-        At a name of no block.
+        At a name of no block or configuration.
     ToolError
         Where the placer is not installed. A block at which a tool fails is among ``failed``.
     """
-    for name in blocks:
-        if name not in BLOCKS:
-            raise ValueError(f"block must be one of {', '.join(BLOCKS)}, not {name!r}")
+    for kind, chosen, known in (
+        ("block", blocks, BLOCKS),
+        ("configuration", configurations, CONFIGURATIONS),
+    ):
+        for name in chosen:
+            if name not in known:
+                raise ValueError(f"{kind} must be one of {', '.join(known)}, not {name!r}")
     tools = _tools()
+    tasks = [(of, name, partial(BLOCKS[name], preset(of))) for of in presets for name in blocks]
+    tasks += [(of, "accelerator", CONFIGURATIONS[of]) for of in configurations]
     rows, failed = [], []
-    for preset_name in presets:
-        params = preset(preset_name)
-        for name in blocks:
-            say(f"{preset_name}, {name}")
-            try:
-                rows.append({"preset": preset_name, **_row(name, params, seeds, levels)})
-            except (ToolError, yosys.YosysError) as error:  # a block that does not fit, say
-                failed.append({"preset": preset_name, "block": name, "error": str(error)})
+    for of, name, build in tasks:
+        say(f"{of}, {name}")
+        about = {"preset": of, "block": name}
+        try:
+            rows.append({**about, **_row(build, seeds, levels)})
+        except (ToolError, yosys.YosysError) as error:  # a block that does not fit, say
+            failed.append({**about, "error": str(error)})
     return {
         "device": f"LFE5U-{DEVICE.upper().replace('K', 'F')}, speed {SPEED}",
         "tools": tools,
@@ -158,17 +166,16 @@ def place_and_route(netlist: Netlist, seed: int) -> tuple[float, list[dict[str, 
     return round(clock["achieved"], 1), _path(report, netlist.sources)
 
 
-def _row(name: str, params: HwParams, seeds: Iterable[int], levels: bool) -> dict[str, object]:
+def _row(build: Callable[[], Parts], seeds: Iterable[int], levels: bool) -> dict[str, object]:
     begin = time.perf_counter()
-    netlist = synthesize(BLOCKS[name](params))
+    netlist = synthesize(build())
     runs = {seed: place_and_route(netlist, seed) for seed in seeds}
     _, path = min(runs.values(), key=lambda run: run[0])
     return {
-        "block": name,
         **netlist.cells,
         "mhz": {str(seed): mhz for seed, (mhz, _) in runs.items()},
         "path": path,
-        **(_xilinx(BLOCKS[name](params)) if levels else {}),
+        **(_xilinx(build()) if levels else {}),
         "seconds": round(time.perf_counter() - begin, 1),
     }
 

@@ -1,0 +1,71 @@
+"""How fast each block must clock, placed and routed alone; what the bench timing refuses."""
+
+import importlib.util
+import re
+
+import pytest
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
+
+from bench import timing
+from bench.blocks import BLOCKS, CONFIGURATIONS, Harness
+from bench.timing_table import timing_table
+
+FLOORS = {
+    "bursts": 100,
+    "controller": 105,
+    "fetcher": 105,
+    "write port": 110,
+}
+"""MHz by block, with the parameters of `test` and seed 1.
+
+The same tools give the same figure for the same netlist, so a floor lies below what was measured by
+what a change elsewhere in a block may move it.
+"""
+
+_PLACER = importlib.util.find_spec(timing.PLACER.replace("-", "_"))
+needs_placer = pytest.mark.skipif(_PLACER is None, reason=f"{timing.PLACER} is not installed")
+
+
+@pytest.mark.full
+@needs_placer
+@pytest.mark.parametrize("block", FLOORS)
+def test_a_block_clocks_as_fast_as_it_did(block):
+    report = timing.measure(presets=("test",), blocks=(block,), levels=False)
+    assert not report["failed"]
+    (row,) = report["rows"]
+    assert row["mhz"]["1"] >= FLOORS[block], row["path"]
+
+
+def test_names_of_nothing_are_refused():
+    with pytest.raises(ValueError, match=r"^block must be one of requantizer, .*, not 'adder'$"):
+        timing.measure(blocks=("adder",))
+    message = r"^configuration must be one of test, ecpix5-85f, not 'edge'$"
+    with pytest.raises(ValueError, match=message):
+        timing.measure(blocks=(), configurations=("edge",))
+
+
+@needs_placer
+def test_a_block_is_measured():
+    """The smallest one: its cells, its frequency for each seed, and where its worst path is."""
+    report = timing.measure(presets=("test",), blocks=("bursts",), seeds=(1, 2))
+    assert not report["failed"]
+    (row,) = report["rows"]
+    assert row["dsps"] == row["block_rams"] == 0 < row["lut4"]
+    assert row["mhz"].keys() == {"1", "2"} and all(mhz > 50 for mhz in row["mhz"].values())
+    assert row["xilinx"]["levels"] > 1
+    sources = {step["source"].partition(":")[0] for step in row["path"]}
+    assert sources & {"hw/memory/bursts.py", "hw/memory/cut.py"}
+    assert "| bursts | " in timing_table(report)
+
+
+def test_a_whole_accelerator_stands_in_the_harness():
+    harness = Harness(CONFIGURATIONS["test"]())
+    circuit = rtlil.convert(harness, name="harness", ports=[harness.i, harness.o])
+    top = circuit[circuit.index("attribute \\top 1") :].partition("\nend\n")[0]
+    ports = re.findall(r"wire (width \d+) (?:input|output) \d+\s+\\(\w+)", top)
+    assert sorted(ports) == [("width 1", name) for name in ("clk", "i", "o", "rst")]
+    assert "\\m_axi_araddr" in top
+
+
+def test_floors_are_of_blocks():
+    assert FLOORS.keys() <= BLOCKS.keys()
