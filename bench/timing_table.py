@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bench.timing_before import BEFORE
 from compiler.pages.markdown import table
 
 __all__ = ["timing_table"]
@@ -22,7 +23,17 @@ def timing_table(report: Mapping) -> str:
 
 
 def _cells(rows: list[dict]) -> str:
-    headings = ["block", "MHz", "LUT4", "CCU2C", "flip-flops", "block RAMs", "DSPs"]
+    before = BEFORE if {row["preset"] for row in rows} == {"test"} else {}
+    headings = [
+        "block",
+        *(["MHz before"] if before else []),
+        "MHz",
+        "LUT4",
+        "CCU2C",
+        "flip-flops",
+        "block RAMs",
+        "DSPs",
+    ]
     names = ("lut4", "ccu2c", "flip_flops", "block_rams", "dsps")
     xilinx = all("xilinx" in row for row in rows)
     if xilinx:
@@ -32,6 +43,11 @@ def _cells(rows: list[dict]) -> str:
         [
             (
                 row["block"],
+                *(
+                    [f"{before[row['block']]:.1f}" if row["block"] in before else ""]
+                    if before
+                    else ()
+                ),
                 " / ".join(f"{mhz:.1f}" for mhz in row["mhz"].values()),
                 *(f"{row[name]:,}" for name in names),
                 *(

@@ -8,6 +8,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from bench import timing
 from bench.blocks import BLOCKS, CONFIGURATIONS, Harness
+from bench.timing_before import BEFORE
 from bench.timing_table import timing_table
 
 FLOORS = {
@@ -55,7 +56,8 @@ def test_a_block_is_measured():
     assert row["xilinx"]["levels"] > 1
     sources = {step["source"].partition(":")[0] for step in row["path"]}
     assert sources & {"hw/memory/bursts.py", "hw/memory/cut.py"}
-    assert "| bursts | " in timing_table(report)
+    mhz = " / ".join(f"{value:.1f}" for value in row["mhz"].values())
+    assert f"| bursts | {BEFORE['bursts']} | {mhz} | " in timing_table(report)
 
 
 def test_a_whole_accelerator_stands_in_the_harness():
@@ -68,4 +70,4 @@ def test_a_whole_accelerator_stands_in_the_harness():
 
 
 def test_floors_are_of_blocks():
-    assert FLOORS.keys() <= BLOCKS.keys()
+    assert FLOORS.keys() | BEFORE.keys() <= BLOCKS.keys()
