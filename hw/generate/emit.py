@@ -25,6 +25,7 @@ LINT_WAIVERS = {
     "WIDTHTRUNC": "vector == 0 is written !vector, and a selected element as a shift",
     "VARHIDDEN": "the arguments of the functions that Yosys writes are called a, b and s",
     "CASEOVERLAP": "one-hot selections are written as casez; the first match is meant",
+    "UNSIGNED": "a limit of 0, which every value reaches with these parameters",
     "CMPCONST": "a limit that its field cannot exceed with these parameters",
 }
 """Verilator warnings that do not point at faults here, each with its reason."""
