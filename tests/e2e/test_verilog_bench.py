@@ -91,6 +91,7 @@ def test_icarus_runs_a_trained_models_layer(stories260k, tmp_path):
 @pytest.mark.full
 def test_verilator_runs_the_same_bench_in_as_many_cycles(layer):
     command = [str(verilator()), "--binary", "--timing", "--top-module", "spikeloom_bench"]
+    command += ["-CFLAGS", "-std=gnu++20 -fcoroutines"]  # nor is it told of coroutines
     command += ["-MAKEFLAGS", f"{_MAKE} PYTHON3={sys.executable}", f"{TOP}.vlt", f"{TOP}.v", BENCH]
     built = subprocess.run(command, cwd=layer, capture_output=True, text=True, check=False)
     assert built.returncode == 0 and "%Warning" not in built.stderr, built.stderr
