@@ -40,7 +40,6 @@ _PHASES = (  # what nextpnr logs when a phase begins
     ("Creating initial analytic placement", "placing"),
     ("Running simulated annealing placer", "refining the placement"),
     ("Running router2", "routing"),
-    ("Max frequency for clock", "analysing timing"),
 )
 # Migen writes attributes as text, Yosys wants numbers.
 _KEEP = 'attrmap -tocase keep -imap keep="true" keep=1 -imap keep="false" keep=0 -remove keep=0'
@@ -174,7 +173,8 @@ def build(
             _PLACER: tools[_PLACER],
         }
         run("routed", inputs, lambda to: _place(request, system, netlist, to, say))
-        result |= report.timing(json.loads((routed / "report.json").read_text()))
+        placed = json.loads((routed / "report.json").read_text())
+        result |= report.timing(placed, request.clock_mhz)
         result["seed"] = request.seed
     if "bitstream" in steps:
         run(

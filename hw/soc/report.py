@@ -24,6 +24,9 @@ _CELLS = {  # nextpnr's cell: what people call it
     "TRELLIS_IO": "pins",
 }
 
+_PIN = "$TRELLIS_IO_IN"
+_SAME_CLOCK = 0.01  # a PLL need not hit a frequency to the last digit
+
 
 def begin(
     *, board: Board, params: HwParams, origin: str, clock_mhz: float, baud: int
@@ -41,13 +44,15 @@ def begin(
     }
 
 
-def timing(placed: dict[str, Any]) -> dict[str, object]:
+def timing(placed: dict[str, Any], clock_mhz: float) -> dict[str, object]:
     """Return clocks, cells and the slowest path out of nextpnr's own report.
 
     Parameters
     ----------
     placed : dict
         Of ``nextpnr-ecp5 --report``.
+    clock_mhz : float
+        Of the system, whose clock is called after any of its nets.
 
     Returns
     -------
@@ -59,7 +64,7 @@ def timing(placed: dict[str, Any]) -> dict[str, object]:
     clocks = {}
     for net, clock in placed["fmax"].items():
         achieved, wanted = clock["achieved"], clock["constraint"]
-        clocks[_name(net)] = {
+        clocks[_name(net, wanted, clock_mhz)] = {
             "achieved_mhz": round(achieved, 2),
             "constraint_mhz": round(wanted, 2),
             "slack_ns": round(1000 / wanted - 1000 / achieved, 2),
@@ -72,7 +77,7 @@ def timing(placed: dict[str, Any]) -> dict[str, object]:
         for cell, name in _CELLS.items()
         if cell in placed["utilization"]
     }
-    return {"clocks": clocks, "utilization": cells, "worst_path": _worst(placed)}
+    return {"clocks": clocks, "utilization": cells, "worst_path": _worst(placed, clock_mhz)}
 
 
 def meets_timing(result: dict[str, Any]) -> bool:
@@ -141,12 +146,16 @@ def write(result: dict[str, Any], directory: Path) -> list[Path]:
     return files
 
 
-def _name(net: str) -> str:
-    """Return a clock without what nextpnr says of its network."""
-    return net.removeprefix("$glbnet$").removesuffix("$TRELLIS_IO_IN")
+def _name(net: str, wanted: float, clock_mhz: float) -> str:
+    """Return a clock without what nextpnr says of its network; the system's is ``sys_clk``."""
+    name = net.removeprefix("$glbnet$")
+    pin = name.endswith(_PIN)
+    if not pin and abs(wanted / clock_mhz - 1) < _SAME_CLOCK:
+        return "sys_clk"
+    return name.removesuffix(_PIN)
 
 
-def _worst(placed: dict[str, Any]) -> dict[str, object]:
+def _worst(placed: dict[str, Any], clock_mhz: float) -> dict[str, object]:
     within = [
         path
         for path in placed["critical_paths"]
@@ -158,11 +167,12 @@ def _worst(placed: dict[str, Any]) -> dict[str, object]:
         if net not in placed["fmax"] or not path["path"]:
             continue
         taken = sum(step["delay"] for step in path["path"])
-        slack = 1000 / placed["fmax"][net]["constraint"] - taken
+        wanted = placed["fmax"][net]["constraint"]
+        slack = 1000 / wanted - taken
         if least is None or slack < least:
             least = slack
             worst = {
-                "clock": _name(net),
+                "clock": _name(net, wanted, clock_mhz),
                 "ns": round(taken, 2),
                 "from": path["path"][0]["from"]["cell"],
                 "to": path["path"][-1]["to"]["cell"],
