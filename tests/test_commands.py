@@ -73,6 +73,8 @@ def test_an_option_means_the_same_everywhere():
     several = {option: of for option, of in meanings.items() if len(of) > 1}
     # of a recipe or a profile, one file; of everything else that is written, a directory
     assert {value for value, _ in several.pop("--output")} == {"DIR", "FILE"}
+    # of a build, how much there is; of a run, which kind
+    assert len(several.pop("--memory")) == 2
     assert not several
 
 

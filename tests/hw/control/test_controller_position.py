@@ -101,11 +101,11 @@ def test_addresses_by_token_and_position(token, position, operation, by_token, b
 @pytest.mark.parametrize(
     "opcode, layered, by_position, extra",
     [
-        (Opcode.ENCODE, 0, 1, 1),
-        (Opcode.ENCODE, 1, 0, 2),
-        (Opcode.STORE, 1, 1, 2),
+        (Opcode.ENCODE, 0, 1, 2),
+        (Opcode.ENCODE, 1, 0, 3),
+        (Opcode.STORE, 1, 1, 3),
         (Opcode.VECTOR, 0, 0, 2),
-        (Opcode.VECTOR, 1, 1, 4),
+        (Opcode.VECTOR, 1, 1, 5),
     ],
 )
 def test_timing(width, opcode, layered, by_position, extra):

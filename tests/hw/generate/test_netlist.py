@@ -111,7 +111,6 @@ def test_cells_do_what_their_source_says(place):
         ("word[4*address[2]+:4]", "word[3:0]"),
         ("known[9*(other+k-at)+:9] = 9'bx;", ";"),
         ("INIT[20*i+:18]", "INIT[18*i+:18]"),
-        ("di[35:18]}", "di[17:0]}"),
     ],
 )
 def test_a_fault_in_a_model_is_found(place, right, wrong):
