@@ -7,6 +7,7 @@ from golden.console.places import SOURCES, builds
 from golden.console.version import digest
 from hw.contract import regs
 from hw.contract.params import HwParams
+from hw.memory.port import AXI_ID_WIDTH
 from sim.memories import IDEAL
 from sim.rtl.litedram import controller, controller_content
 from sim.rtl.verilog import Build, Design, build
@@ -109,6 +110,7 @@ def build_bench(
             "DATA_WIDTH": params.axi_data_width,
             "ADDR_WIDTH": params.axi_addr_width,
             "AXIL_ADDR_WIDTH": regs.ADDR_WIDTH,
+            "ID_WIDTH": AXI_ID_WIDTH,
         },
         waves=waves,
     )
@@ -150,6 +152,10 @@ def build_memory(*, data_width: int, addr_width: int, root: Path = BUILD_ROOT) -
         sources=lambda _: _MEMORY_SOURCES,
         content={"bench": digest(_MEMORY_FILES)},
         signals=["clk", "rst", "fault", *_ports("m_axi", _BUS, without=_NOT_IN_DRAM)],
-        parameters={"DATA_WIDTH": data_width, "ADDR_WIDTH": addr_width},
+        parameters={
+            "DATA_WIDTH": data_width,
+            "ADDR_WIDTH": addr_width,
+            "ID_WIDTH": AXI_ID_WIDTH,
+        },
     )
     return build(design, root)

@@ -78,7 +78,6 @@ def test_waves_are_those_of_the_rtl(recorded):
 
 
 def test_figures_are_drawn_from_their_sources():
-    pytest.importorskip("wavedrom")
     for source in waves.SOURCES.glob("*.json"):
         figure = (waves.FIGURES / f"wave-{source.stem}.svg").read_text()
         assert figure == waves.drawn(kept(source.stem)), source.stem

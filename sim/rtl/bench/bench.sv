@@ -1,8 +1,9 @@
 // The accelerator with its memory; the host (sim/rtl/bench/host.py) drives what is left.
 module spikeloom_bench #(
-    parameter int DATA_WIDTH = 64,
-    parameter int ADDR_WIDTH = 40,
-    parameter int AXIL_ADDR_WIDTH = 9
+    parameter int DATA_WIDTH = 0,
+    parameter int ADDR_WIDTH = 0,
+    parameter int AXIL_ADDR_WIDTH = 0,
+    parameter int ID_WIDTH = 0
 ) (
     input  logic                       clk,
     input  logic                       rst,
@@ -28,8 +29,6 @@ module spikeloom_bench #(
     output logic                       irq,
     output logic                       fault
 );
-    localparam int ID_WIDTH = 5;
-
     logic [ID_WIDTH-1:0]     m_axi_arid, m_axi_rid, m_axi_awid, m_axi_bid;
     logic [ADDR_WIDTH-1:0]   m_axi_araddr, m_axi_awaddr;
     logic [7:0]              m_axi_arlen, m_axi_awlen;

@@ -2,9 +2,9 @@
 // Every output is a register; one call a clock cycle samples all pins and gives the next outputs.
 // The simulator knows two states, so an unknown (X) cannot be seen here.
 module dram #(
-    parameter int DATA_WIDTH = 64,
-    parameter int ADDR_WIDTH = 40,
-    parameter int ID_WIDTH = 3
+    parameter int DATA_WIDTH = 0,
+    parameter int ADDR_WIDTH = 0,
+    parameter int ID_WIDTH = 0
 ) (
     input  logic                    clk,
     input  logic                    rst,

@@ -1,9 +1,9 @@
 // The memory of dram.sv with LiteDRAM's controller before it: the same pins, so that either serves.
 // dram.cpp holds the bytes and checks the bus; time is the controller's alone.
 module dram #(
-    parameter int DATA_WIDTH = 64,
-    parameter int ADDR_WIDTH = 40,
-    parameter int ID_WIDTH = 3
+    parameter int DATA_WIDTH = 0,
+    parameter int ADDR_WIDTH = 0,
+    parameter int ID_WIDTH = 0
 ) (
     input  logic                    clk,
     input  logic                    rst,
