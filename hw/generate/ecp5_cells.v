@@ -1,8 +1,8 @@
 // Simulation models of two cells of an ECP5 that Yosys knows as black boxes only, after the memory
 // and DSP usage guides of the device (FPGA-TN-02204, FPGA-TN-02205), as far as Yosys uses them.
 
-// Block RAM of 2048 bytes of 9 bits; both ports without output registers. A word that one port
-// reads while the other one writes to it is unknown: x.
+// Block RAM of 2048 bytes of 9 bits; both ports without output registers. Port A alone
+// writes, as Yosys maps memories with one write port. A word that port B reads meanwhile is x.
 module DP16KD (
     input DIA0, DIA1, DIA2, DIA3, DIA4, DIA5, DIA6, DIA7, DIA8, DIA9, DIA10, DIA11, DIA12, DIA13,
     DIA14, DIA15, DIA16, DIA17,
@@ -81,7 +81,7 @@ module DP16KD (
         if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG" ||
             RESETMODE != "SYNC" && (RSTA !== 0 || RSTB !== 0) ||
             CLKAMUX != "CLKA" || CLKBMUX != "CLKB" || CSDECODE_A != "0b000" ||
-            CSDECODE_B != "0b000" || DATA_WIDTH_A == 36 && WEB !== 0) begin
+            CSDECODE_B != "0b000" || WEB !== 0) begin
             $display("FAIL: %m is used as no model here is");
             $fatal(1);
         end
@@ -130,10 +130,8 @@ module DP16KD (
     wire [10:0] at_a = first(DATA_WIDTH_A, a);
     wire [10:0] at_b = first(DATA_WIDTH_B, b);
     wire [3:0] write_a = writes(DATA_WIDTH_A, a, CEA && WEA && !RSTA);
-    wire [3:0] write_b = writes(DATA_WIDTH_B, b, CEB && WEB && !RSTB);
     wire [35:0] word_a = {bytes[at_a+3], bytes[at_a+2], bytes[at_a+1], bytes[at_a]};
     wire [35:0] word_b = {bytes[at_b+3], bytes[at_b+2], bytes[at_b+1], bytes[at_b]};
-    wire [35:0] in_b = {18'd0, di[35:18]};
 
     integer k;
     always @(posedge CLKA) begin
@@ -141,19 +139,14 @@ module DP16KD (
             if (write_a[k]) bytes[at_a+k] <= merged(DATA_WIDTH_A, a, bytes[at_a+k], di[9*k+:9]);
         if (RSTA) doa <= 0;
         else if (CEA && (!WEA || WRITEMODE_A == "READBEFOREWRITE"))
-            doa <= narrow(DATA_WIDTH_A, a, known(word_a, at_a, DATA_WIDTH_A, at_b, write_b));
+            doa <= narrow(DATA_WIDTH_A, a, word_a);
         else if (CEA && WRITEMODE_A == "WRITETHROUGH") doa <= di;
     end
 
-    integer n;
-    always @(posedge CLKB) begin
-        for (n = 0; n < 2; n = n + 1)
-            if (write_b[n]) bytes[at_b+n] <= merged(DATA_WIDTH_B, b, bytes[at_b+n], in_b[9*n+:9]);
+    always @(posedge CLKB)
         if (RSTB) dob <= 0;
-        else if (CEB && (!WEB || WRITEMODE_B == "READBEFOREWRITE"))
+        else if (CEB)
             dob <= narrow(DATA_WIDTH_B, b, known(word_b, at_b, DATA_WIDTH_B, at_a, write_a));
-        else if (CEB && WRITEMODE_B == "WRITETHROUGH") dob <= in_b;
-    end
 endmodule
 
 // Multiplier without registers.

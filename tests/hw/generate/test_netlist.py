@@ -86,7 +86,7 @@ def simulate(directory, models):
         log = yosys.run([*commands, "stat", "write_verilog -noattr cells.v"], directory)
         assert re.search(r"\b6\b.* DP16KD", log) and re.search(r"\b2\b.* MULT18X18D", log)
         cells.write_text(cells.read_text().replace("module dut", "module cells"))
-    (directory / "bench.v").write_text(_BENCH.replace("CYCLES", "20000"))
+    (directory / "bench.v").write_text(_BENCH.replace("CYCLES", "5000"))
     (directory / "models.v").write_text(models)
     files = ["bench.v", "design.v", "cells.v", "models.v"]
     command = ["iverilog", "-g2012", "-s", "bench", "-o", "out", *files]
@@ -116,5 +116,4 @@ def test_cells_do_what_their_source_says(place):
 def test_a_fault_in_a_model_is_found(place, right, wrong):
     models = cell_models()
     assert right in models
-    test_cells_do_what_their_source_says(place)
     assert simulate(place, models.replace(right, wrong)) != "0 differences\n"
