@@ -16,6 +16,7 @@ from hw.contract.params import HwParams
 from hw.generate.emit import emit
 from sim.device import Timing
 from sim.errors import failure
+from sim.rtl.builds import bench_parameters
 from sim.rtl.limits import cycle_limit
 from sim.rtl.verilog import verilator
 
@@ -57,12 +58,7 @@ def build_loop(params: HwParams, directory: Path, options: Sequence[str] = ()) -
     directory.mkdir(parents=True)
     sources = [path for path in emit(params, directory) if path.suffix == ".v"]
     sources += [_MEMORY / name for name in ("bench.sv", "dram.sv", "dram.cpp")]
-    parameters = {
-        "DATA_WIDTH": params.axi_data_width,
-        "ADDR_WIDTH": params.axi_addr_width,
-        "AXIL_ADDR_WIDTH": regs.ADDR_WIDTH,
-    }
-    values = [f"-G{name}={value}" for name, value in parameters.items()]
+    values = [f"-G{name}={value}" for name, value in bench_parameters(params).items()]
     objects = directory / "objects"
     top = ["--top-module", _TOP, "-o", _TOP, "--Mdir", objects]
     _call(directory, verilator(), *_VERILATOR, *options, *top, *values, _MAIN, *sources)

@@ -14,6 +14,7 @@ from sim.rtl.verilog import Build, Design, build
 
 __all__ = [
     "BUILD_ROOT",
+    "bench_parameters",
     "build_aborts",
     "build_accelerator",
     "build_bench",
@@ -106,15 +107,20 @@ def build_bench(
         sources=sources,
         content={**content, "bench": digest({*bench, *_HEADERS})},
         signals=["fault", *_HOST_PORTS],
-        parameters={
-            "DATA_WIDTH": params.axi_data_width,
-            "ADDR_WIDTH": params.axi_addr_width,
-            "AXIL_ADDR_WIDTH": regs.ADDR_WIDTH,
-            "ID_WIDTH": AXI_ID_WIDTH,
-        },
+        parameters=bench_parameters(params),
         waves=waves,
     )
     return build(design, root, say)
+
+
+def bench_parameters(params: HwParams) -> dict[str, int]:
+    """Return the parameters of ``bench.sv`` for an accelerator: the widths of its ports."""
+    return {
+        "DATA_WIDTH": params.axi_data_width,
+        "ADDR_WIDTH": params.axi_addr_width,
+        "AXIL_ADDR_WIDTH": regs.ADDR_WIDTH,
+        "ID_WIDTH": AXI_ID_WIDTH,
+    }
 
 
 def build_accelerator(params: HwParams, *, root: Path = BUILD_ROOT) -> Build:
