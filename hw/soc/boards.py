@@ -1,5 +1,8 @@
 """The boards that a bitstream can be made for: what LiteX needs to know of each."""
 
+# pyright: reportMissingImports=false
+# LiteX is an extra: the types are checked where it is installed.
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -4,6 +4,9 @@ To import this file needs LiteX. LiteDRAM's own way, `LiteDRAMAXI2Native` on a p
 converter, has one DRAM word under way at a time: it waits the whole latency of the DRAM for each.
 """
 
+# pyright: reportMissingImports=false
+# LiteX is an extra: the types are checked where it is installed.
+
 from typing import Any
 
 from litex.gen import LiteXModule

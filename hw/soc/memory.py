@@ -3,6 +3,9 @@
 To import this file needs LiteX; `require_litex` says so in a sentence.
 """
 
+# pyright: reportMissingImports=false
+# LiteX is an extra: the types are checked where it is installed.
+
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,6 +3,9 @@
 To import this file needs LiteX.
 """
 
+# pyright: reportMissingImports=false
+# LiteX is an extra: the types are checked where it is installed.
+
 from pathlib import Path
 from typing import Any
 

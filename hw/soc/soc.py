@@ -3,6 +3,9 @@
 To import this file needs LiteX; `hw.soc.build` says so where it is not installed.
 """
 
+# pyright: reportMissingImports=false
+# LiteX is an extra: the types are checked where it is installed.
+
 from typing import Any
 
 from litedram.gen import LiteDRAMCoreControl

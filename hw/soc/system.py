@@ -5,6 +5,9 @@ compiles the BIOS and names nets after the stack of whoever calls it: this way t
 same.
 """
 
+# pyright: reportMissingImports=false
+# LiteX is an extra: the types are checked where it is installed.
+
 import json
 import os
 import re

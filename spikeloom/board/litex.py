@@ -1,5 +1,8 @@
 """A board behind LiteX's server (``litex_server``): over UART, Ethernet, PCIe or USB."""
 
+# pyright: reportMissingImports=false
+# LiteX is an extra: the types are checked where it is installed.
+
 from collections.abc import Callable
 from typing import Any
 

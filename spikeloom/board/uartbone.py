@@ -4,6 +4,9 @@ A command is a byte that says what (1 writes, 2 reads words of rising addresses)
 words, the first word's number in four bytes, and of a write the words; all bytes big-endian.
 """
 
+# pyright: reportMissingModuleSource=false
+# pyserial is an extra: the types are checked where it is installed.
+
 import socket
 from typing import Protocol
 

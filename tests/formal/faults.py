@@ -88,7 +88,7 @@ FAULTS: list[Fault] = [
         ("self.busy & (requested != site.tokens)", "self.busy & ~self.i_words.valid"),
     ),
     *_of("encoder", "spike/encoder.py", ("read.en.eq(reads)", "read.en.eq(1)")),
-    *_of("encoder", "spike/encoder.py", ("& ~(1 << self.bank)),", "),"), full=True),
+    *_of("encoder", "spike/encoder.py", ("& ~(1 << self.bank))", ")"), full=True),
     *_of(
         "controller",
         "control/controller.py",
@@ -171,7 +171,7 @@ FAULTS: list[Fault] = [
         "registers",
         "control/csr.py",
         ("& (~self.bvalid | self.bready)", ""),
-        ("& ~self.busy):", "):"),
+        ("& ~self.wdata[1] & ~self.busy", "& ~self.wdata[1]"),
     ),
     *_of(
         "digits",
