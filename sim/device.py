@@ -38,7 +38,7 @@ class Timing:
 
     Attributes
     ----------
-    latency, stalls, seed
+    latency, stalls, seed, data_first
         Of the ideal memory, see `sim.rtl.bench.memory.configure`; a DRAM has its own.
     memory : str
         One of `sim.memories.MEMORIES`.
@@ -53,6 +53,7 @@ class Timing:
     stalls: float = 0.0
     seed: int = 0
     memory: str = IDEAL
+    data_first: bool = False
 
     def __post_init__(self) -> None:
         if self.memory not in MEMORIES:
@@ -68,12 +69,15 @@ class Timing:
                 f"latency and stalls must be left out with the memory {self.memory}: "
                 "it has those of its controller"
             )
+        if self.memory != IDEAL and self.data_first:
+            raise ValueError(f"data_first must be left out with the memory {self.memory}")
 
     def told(self) -> dict[str, float | str | None]:
         """Return what a report says of it: None for what its memory has no notion of."""
-        if self.memory == IDEAL:
-            return asdict(self)
-        return {"latency": None, "stalls": None, "seed": self.seed, "memory": self.memory}
+        told: dict[str, float | str | None] = asdict(self)
+        if not self.data_first:  # no command asks for it
+            del told["data_first"]
+        return told if self.memory == IDEAL else told | {"latency": None, "stalls": None}
 
     def asked(self, device: str) -> dict[str, float | str]:
         """Return what a run's results depend on: of memory nothing on the functional device."""
@@ -82,7 +86,8 @@ class Timing:
         if self.memory != IDEAL:
             return {"memory": self.memory}
         memory: dict[str, float | str] = {"latency": self.latency, "stalls": self.stalls}
-        return memory | ({"seed": self.seed} if self.stalls else {})
+        memory |= {"seed": self.seed} if self.stalls else {}
+        return memory | ({"data_first": True} if self.data_first else {})
 
 
 @dataclass(frozen=True, kw_only=True)

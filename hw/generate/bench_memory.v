@@ -106,7 +106,7 @@ module spikeloom_memory #(
         end
     end
 
-    // Writes: data are taken once their address is there.
+    // Writes: data are taken after their address; with stalls, an address once its data are seen.
     reg [ID_WIDTH-1:0] w_id[0:(1<<WAITING_LOG2)-1];
     reg [ADDRESS_WIDTH-1:0] w_address[0:(1<<WAITING_LOG2)-1];
     reg [8:0] w_beats[0:(1<<WAITING_LOG2)-1];
@@ -116,9 +116,11 @@ module spikeloom_memory #(
     wire [WAITING_LOG2:0] w_waiting = w_put - b_take;
     wire [ADDRESS_WIDTH-1:0] w_word = w_address[w_at] / BYTES + {31'd0, w_beat};
     wire w_last = w_beat + 1 == w_beats[w_at];
-    assign awready = open[2] && !w_waiting[WAITING_LOG2];
+    reg data_seen;
+    assign awready = open[2] && !w_waiting[WAITING_LOG2] && (stalls == 0 || data_seen);
     assign wready = open[3] && w_put != w_take;
     assign bresp = 0;
+    always @(posedge clk) data_seen <= wvalid && w_put == w_take && !(awvalid && awready);
 
     integer byte_index;
     reg [DATA_WIDTH-1:0] merged;

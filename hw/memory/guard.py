@@ -1,6 +1,6 @@
 """Stands between the accelerator and its memory, and can end what runs between any two cycles."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -25,10 +25,14 @@ __all__ = ["Guard"]
 class Guard(Component):
     """Pass the memory's five channels; on demand, close them as AXI wants it, and reset the rest.
 
-    What is on offer stays until memory takes it, nothing new is offered. Then all but the registers
-    is reset; words that are owed to a write burst follow with no byte enabled; responses are
-    awaited and dropped. Responses that do not come can be given up: requests carry an epoch, which
-    is another one afterwards, and what comes with an old one is dropped.
+    A write's address waits here until memory takes it, so that its words need not: a memory may
+    want to see them first, while closing too.
+
+    At an end what is on offer stays until memory takes it, nothing new is offered. Once no read
+    address and no word is on offer any more, all but the registers is reset; words that are owed to
+    a write burst follow with no byte enabled; responses are awaited and dropped. Responses that do
+    not come can be given up: requests carry an epoch, which is another one afterwards, and what
+    comes with an old one is dropped.
 
     Parameters
     ----------
@@ -56,7 +60,8 @@ class Guard(Component):
     ended, error : Out(1), Out
         A program has been ended in this cycle, and why.
 
-    Timing:      open, it adds no cycle; closing takes 4 cycles, and what memory takes.
+    Timing:      open, it adds a cycle to AW and none to the others; closing takes 4 cycles, and
+                 what memory takes.
     Arithmetic:  none.
     Golden:      none.
     """
@@ -92,14 +97,11 @@ class Guard(Component):
         p = self._params
         # What is on offer, and not to be offered any more.
         shut_read = Signal()
-        shut_write = Signal()
         shut_data = Signal()
-        full = Signal()  # as many write bursts as may be under way
         supply = Signal()  # an owed word
         supply_last = Signal()
         for taker, giver, shut in (
             (self.o_read, self.i_read, shut_read),
-            (self.o_write, self.i_write, shut_write | full),
             (self.o_write_data, self.i_write_data, shut_data),
         ):
             m.d.comb += [
@@ -107,6 +109,17 @@ class Guard(Component):
                 taker.valid.eq(giver.valid & ~shut),
                 giver.ready.eq(taker.ready & ~shut),
             ]
+        # A write's address: all its words are owed from now on.
+        full = Signal()  # as many write bursts as may be under way
+        held_back = full | self.closed
+        free = ~self.o_write.valid | self.o_write.ready
+        m.d.comb += self.i_write.ready.eq(free & ~held_back)
+        with m.If(free):
+            m.d.sync += [
+                self.o_write.valid.eq(self.i_write.valid & ~held_back),
+                self.o_write.payload.eq(self.i_write.payload),
+            ]
+
         word = self.o_write_data
         with m.If(supply):  # after the reset, all else of the channel is zero
             m.d.comb += [word.valid.eq(1), word.payload.last.eq(supply_last)]
@@ -134,7 +147,7 @@ class Guard(Component):
         asked = Signal()  # a cycle late; who looks at `reads` can wait
         answered = Signal()
         sent = word.valid & word.ready
-        addressed = self.o_write.valid & self.o_write.ready
+        addressed = self.i_write.valid & self.i_write.ready
         m.d.comb += writes_next.eq(writes + addressed - answers)
         m.d.sync += [
             asked.eq(self.o_read.valid & self.o_read.ready),
@@ -147,7 +160,7 @@ class Guard(Component):
             owed.eq(owed - sent),
         ]
         with m.If(addressed):  # the words of the burst before have all been sent
-            m.d.sync += owed.eq(self.o_write.payload.words)
+            m.d.sync += owed.eq(self.i_write.payload.words)
 
         stop = self.abort | self.expired
         give_up = Signal()
@@ -157,7 +170,6 @@ class Guard(Component):
         def close():
             for channel, shut in (
                 (self.o_read, shut_read),
-                (self.o_write, shut_write),
                 (self.o_write_data, shut_data),
             ):
                 with m.If(~(channel.valid & ~channel.ready)):
@@ -181,7 +193,7 @@ class Guard(Component):
                     m.next = "OFFERED"
             with m.State("OFFERED"):
                 close()
-                with m.If(Cat(shut_read, shut_write, shut_data).all()):
+                with m.If(shut_read & shut_data):
                     m.d.sync += self.reset.eq(1)
                     m.next = "RESET"
             with m.State("RESET"):
@@ -190,7 +202,7 @@ class Guard(Component):
             with m.State("OWED"):
                 with m.If(sent):
                     m.d.sync += [supply.eq(owed != 1), supply_last.eq(owed == 2)]
-                with m.If(owed == 0):
+                with m.If((owed == 0) & ~self.o_write.valid):
                     with m.If(~lost):
                         m.next = "ENDED"
                     with m.Elif(give_up):
@@ -207,7 +219,6 @@ class Guard(Component):
                         writes,
                         full,
                         shut_read,
-                        shut_write,
                         shut_data,
                         give_up,
                         self.reset,

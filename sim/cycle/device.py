@@ -88,7 +88,14 @@ class Cycle(Device):
 
 
 def _memory(memory_bytes: int, timing: Timing, idle_cycles: int = _IDLE_CYCLES) -> c.Timing:
-    return c.Timing(memory_bytes, timing.latency, timing.stalls, timing.seed, idle_cycles)
+    return c.Timing(
+        memory_bytes,
+        timing.latency,
+        timing.stalls,
+        timing.seed,
+        idle_cycles,
+        timing.data_first,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,7 +99,7 @@ class Timing(ctypes.Structure):
     _fields_ = [
         *_fields(_U64, "memory_bytes latency"),
         ("stalls", ctypes.c_double),
-        *_fields(_U64, "seed idle_cycles"),
+        *_fields(_U64, "seed idle_cycles data_first"),
     ]
 
 

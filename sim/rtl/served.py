@@ -67,7 +67,7 @@ class Served:
         self._settings = {
             "memory_bytes": memory_bytes,
             "word_bytes": params.axi_bytes,
-            **{name: getattr(timing, name) for name in ("latency", "stalls", "seed")},
+            **{n: getattr(timing, n) for n in ("latency", "stalls", "seed", "data_first")},
             "writable": [[0, memory_bytes]],
             "failing_reads": list(failing_reads),
             "failing_writes": list(failing_writes),

@@ -40,13 +40,14 @@ def random_inputs(rng, compiled, linear):
 
 
 def timings(rng) -> list[Timing]:
-    """Return a quick memory, a slow one, and two that stall at random."""
-    seeds = [int(seed) for seed in rng.integers(1 << 32, size=2)]
+    """Return a quick memory, a slow one, and three that stall at random, one of its own order."""
+    seeds = [int(seed) for seed in rng.integers(1 << 32, size=3)]
     return [
         Timing(latency=1),
         Timing(latency=200),
         Timing(latency=20, stalls=0.3, seed=seeds[0]),
         Timing(latency=3, stalls=0.7, seed=seeds[1]),
+        Timing(latency=20, stalls=0.3, seed=seeds[2], data_first=True),
     ]
 
 

@@ -228,6 +228,7 @@ async def everything(dut):
         found[name] = memory.fault()
     found["timing"] = {latency: await timing(dut, latency) for latency in (1, 2, 60)}
     found["interleaved"] = await interleaved(dut)
+    found["data_first"] = [await data_first(dut, wanted) for wanted in (False, True)]
     master = AxiMaster(AxiBus.from_prefix(dut, "m_axi"), dut.clk, max_burst_len=16)
     for stalls in (0.0, 0.5):
         await random_traffic(dut, master, stalls)
@@ -286,6 +287,29 @@ async def responses(dut, master):
     after = Path("image").read_bytes()
     kept = [after[p : p + 8] == before[p : p + 8] for p in (0x80F8, 0x8100, 0x8108)]
     return {"reads": reads, "writes": writes, "kept": kept}
+
+
+async def data_first(dut, wanted):
+    """Return how many addresses are taken: before data, with a burst's data, after them."""
+    pins = Pins(dut)
+    await start(dut, data_first=wanted)
+    pins["bready"].value = 1
+    taken = [0]
+
+    async def requests():
+        for i in range(3):
+            await pins.request("aw", 0x8000 + 0x100 * i, beats=2)
+            taken[0] += 1
+
+    task = cocotb.start_soon(requests())
+    await pins.cycles(20)
+    counts = [taken[0]]
+    for last in (0, 1):
+        await pins.word(last=last)
+        await pins.cycles(20)
+        counts.append(taken[0])
+    task.cancel()
+    return counts
 
 
 async def interleaved(dut):

@@ -75,6 +75,14 @@ def test_random_stalls(rtl, tmp_path, rng, seed, latency, stalls):
     compare(rtl, [random_trial(rng, preset("test"), tmp_path / f"{i}", timing) for i in range(10)])
 
 
+@pytest.mark.parametrize(("latency", "stalls"), [(1, 0.0), (20, 0.3), (3, 0.7)])
+def test_a_memory_that_takes_addresses_of_writes_only_with_data(
+    rtl, tmp_path, rng, seed, latency, stalls
+):
+    timing = Timing(latency=latency, stalls=stalls, seed=seed, data_first=True)
+    compare(rtl, [random_trial(rng, preset("test"), tmp_path / f"{i}", timing) for i in range(10)])
+
+
 QUICK = [("csd", 8), ("bitwise", 4), ("unary", 2)]
 
 

@@ -77,6 +77,8 @@ MUTATIONS = [
     ("write.h", "|| pending;", ";"),
     ("write.h", " & ~below(first)", ""),
     ("write.h", "(end + p.axi_bytes - 1) / p.axi_bytes", "end / p.axi_bytes + 1"),
+    ("guard.h", "return !o_write_valid || o_write_ready", "return true"),
+    ("guard.h", "|| o_write_ready", ""),
     ("rows.h", "waits ? kept : offered", "offered"),
     ("rows.h", "for (int i = kWriteClients; i--;)", "for (int i = 0; i < kWriteClients; ++i)"),
     ("rows.h", "words[owner] && left", "words[chosen] && left"),

@@ -58,6 +58,10 @@ def test_failing_addresses_answer_with_slverr_and_keep_their_bytes(found):
     }
 
 
+def test_addresses_of_writes_wait_for_data_where_that_is_asked_for(found):
+    assert found["data_first"] == [[3, 3, 3], [0, 1, 1]]
+
+
 def test_bursts_of_different_ids_are_interleaved_under_stalls(found):
     order = found["interleaved"]
     assert sorted(order) == sorted(list(range(4)) * 16)

@@ -52,12 +52,17 @@ class _Bench:
             Assume(~word.valid | ((unsent != 0) & (word.payload.last == (unsent == 1)))),
         ]
 
-        # The bus: words that are owed, and requests of this epoch without their answer.
+        # The bus: words of addresses on offer or taken that are owed, and requests of this epoch
+        # without their answer.
+        self.left = Signal(range(p.max_burst_words + 1))  # of addresses offered before
         self.owed = Signal(range(p.max_burst_words + 1))
-        with m.If(handshake(self.write)):
-            m.d.sync += self.owed.eq(self.write.payload.words)
-        with m.Elif(handshake(self.word)):
-            m.d.sync += self.owed.eq(self.owed - 1)
+        waited = Signal()
+        m.d.sync += [
+            waited.eq(self.write.valid & ~self.write.ready),
+            self.left.eq(self.owed - handshake(self.word)),
+        ]
+        self.fresh = self.write.valid & ~waited
+        m.d.comb += self.owed.eq(Mux(self.fresh, self.write.payload.words, self.left))
         data, response = dut.i_read_data, dut.i_response
         free(m, data.valid, data.payload, response.valid, response.payload)
         self.reads, self.writes = Signal(_COUNT_WIDTH), Signal(_COUNT_WIDTH)
@@ -82,6 +87,7 @@ class _Bench:
         m.d.comb += gives_up.eq(
             self.state("OWED")
             & (self.owed == 0)
+            & ~self.write.valid
             & given_up
             & ((self.inside.signal("reads") != 0) | (self.inside.signal("writes") != 0))
         )
@@ -90,7 +96,7 @@ class _Bench:
         capacity = (1 << len(self.inside.signal("reads"))) - 2  # the read port's credits
         m.d.comb += [
             Assume(~(data.valid & (data.payload.epoch == dut.epoch)) | (self.reads != 0)),
-            Assume(~write_ends | (self.writes > ((self.owed != 0) & (self.writes != 0)))),
+            Assume(~write_ends | (self.writes > ((self.owed != 0) & ~self.write.valid))),
             Assume(~dut.i_read.valid | (self.reads < capacity)),
         ]
         self._connect(m, p, unsent, capacity)
@@ -114,7 +120,8 @@ class _Bench:
                 "supply_last",
             )
         )
-        shut = Cat(*(inside.signal(f"shut_{name}") for name in ("read", "write", "data")))
+        shut = Cat(*(inside.signal(f"shut_{name}") for name in ("read", "data")))
+        waiting = dut.o_write.valid
         still_open = self.state("OPEN", "OFFERED")
         written_off = self.state("GIVEN_UP", "ENDED")
         late = self.state("RESET", "OWED", "GIVEN_UP", "ENDED")
@@ -122,6 +129,7 @@ class _Bench:
             Assert(still_open | late),
             Assert(owed == self.owed),
             Assert(owed <= p.max_burst_words),
+            Assert(~waiting | (dut.o_write.payload.words != 0)),
             Assert(~still_open | (unsent == owed)),
             Assert(dut.closed == ~self.state("OPEN")),
             Assert(dut.reset == late),
@@ -130,15 +138,15 @@ class _Bench:
             Assert(~supply | self.state("OWED")),
             Assert(~self.state("OWED") | (supply == (owed != 0))),
             Assert(~self.state("OWED") | (supply_last == (owed == 1))),
-            Assert(~written_off | (owed == 0)),
+            Assert(~written_off | ((owed == 0) & ~waiting)),
             Assert(written_off | (reads + asked == self.reads + answered)),
             Assert(self.reads <= capacity),
             Assert(~asked | still_open | self.state("RESET")),
-            Assert(written_off | (writes == self.writes)),
+            Assert(written_off | (writes == self.writes + waiting)),
             Assert(written_off | (full == (writes == 64))),
             Assert(writes <= 64),
             Assert(~written_off | ((self.reads == 0) & (self.writes == 0))),
-            Assert(written_off | (self.writes >= (self.owed != 0))),
+            Assert(written_off | (self.writes >= ((self.owed != 0) & ~waiting))),
         ]
 
 
@@ -147,14 +155,18 @@ def legal(m: Module, p: HwParams) -> None:
     bench = _Bench(m, p)
     dut, word = bench.dut, bench.word
     m.d.comb += [
-        Assert(~handshake(bench.write) | (bench.owed == 0)),
+        Assert(~bench.fresh | (bench.left == 0)),
         Assert(~word.valid | (bench.owed != 0)),
         Assert(~word.valid | (word.payload.last == (bench.owed == 1))),
     ]
-    for name, offer in (("read", bench.read), ("write", bench.write)):
-        waited = Signal(name=f"{name}_offered")
-        m.d.sync += waited.eq(offer.valid & ~offer.ready)
-        m.d.comb += Assert(~dut.closed | ~offer.valid | waited)
+    # The last write address is taken from the accelerator before the end begins.
+    offered = Signal()
+    m.d.sync += offered.eq(handshake(dut.i_write))
+    m.d.comb += Assert(~dut.closed | ~handshake(dut.i_write))
+    m.d.comb += Assert(~bench.fresh | offered)
+    asked = Signal()
+    m.d.sync += asked.eq(bench.read.valid & ~bench.read.ready)
+    m.d.comb += Assert(~dut.closed | ~bench.read.valid | asked)
     data, given = dut.i_read_data, dut.o_read_data
     late = dut.closed | (data.payload.epoch != dut.epoch)
     m.d.comb += [
@@ -166,6 +178,8 @@ def legal(m: Module, p: HwParams) -> None:
         Cover(dut.ended & (dut.epoch == 1)),
         Cover(dut.ended & (dut.epoch == 0)),
         Cover(word.valid & dut.reset & (bench.owed == 2) & word.ready),
+        Cover(handshake(bench.write) & (bench.owed == 0)),  # after its words
+        Cover(handshake(bench.write) & dut.reset & (bench.owed == 1)),
     ]
 
 
@@ -174,8 +188,11 @@ def ends(m: Module, p: HwParams) -> None:
     bench = _Bench(m, p)
     dut, inside = bench.dut, bench.inside
     offers = {"read": bench.read, "write": bench.write, "data": bench.word}
-    waits = {name: fair(m, o.valid & ~o.ready, name) for name, o in offers.items()}
-    awaits = bench.state("OWED") & (bench.owed == 0) & ~inside.signal("give_up")
+    # An address may be kept waiting until a word of it is on offer.
+    seen = {"write": bench.word.valid | (bench.owed == 0)}
+    waits = {n: fair(m, o.valid & ~o.ready & seen.get(n, 1), n) for n, o in offers.items()}
+    all_sent = (bench.owed == 0) & ~bench.write.valid
+    awaits = bench.state("OWED") & all_sent & ~inside.signal("give_up")
     awaits = awaits & ((inside.signal("reads") != 0) | (inside.signal("writes") != 0))
     bound_width = (p.max_burst_words * (PATIENCE + 1) + CLOSING_CYCLES).bit_length() + 1
     age, owed_cycles = Signal(bound_width), Signal(bound_width)
@@ -184,10 +201,10 @@ def ends(m: Module, p: HwParams) -> None:
     m.d.comb += owed_cycles.eq(bench.owed * (PATIENCE + 1))
     longest = p.max_burst_words * (PATIENCE + 1)
     for name, waited in waits.items():
-        shut = inside.signal(f"shut_{name}")
         m.d.comb += Assert((waited == 0) | offers[name].valid)
-        with m.If(bench.state("OFFERED") & ~shut):
-            m.d.comb += Assert(age <= waited)
+        if name != "write":
+            with m.If(bench.state("OFFERED") & ~inside.signal(f"shut_{name}")):
+                m.d.comb += Assert(age <= waited)
     offered = bench.state("OFFERED")
     m.d.comb += [
         Assert(~bench.state("OPEN") | (age == 0)),
@@ -196,8 +213,13 @@ def ends(m: Module, p: HwParams) -> None:
         Assert(
             ~bench.state("OWED") | (age + owed_cycles <= PATIENCE + 3 + longest + waits["data"])
         ),
+        Assert(
+            ~(bench.state("OWED") & bench.write.valid)
+            | (age <= PATIENCE + 3 + waits["write"])  # it waits beside the words
+        ),
         Assert(~bench.state("GIVEN_UP") | (age <= PATIENCE + 4 + longest)),
         Assert(~bench.state("ENDED") | (age <= PATIENCE + 5 + longest)),
         Assert(age < longest + CLOSING_CYCLES),
         Cover(dut.ended & (age > 8)),
+        Cover(bench.state("OWED") & bench.write.valid & (bench.owed == 2)),
     ]

@@ -65,7 +65,8 @@ up to the count times that weight is arithmetic; the small dimensions prove it a
   cycles; so does who takes words, tiles or segments, hands over MATMULs or releases a half. The
   bound grows linearly with that number. Of the clients of the read port, the one with the lower
   index goes first, so a client is served only while those before it are content; their requests
-  are few (program, vectors) or short.
+  are few (program, vectors) or short. The address of a write may be kept waiting until a word of
+  it is on offer.
 - **Event path.** Rows of one shape for a whole run, any shape.
 
 ## Faults

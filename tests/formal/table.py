@@ -127,9 +127,10 @@ _MEMORY = [
     _proof(
         "guard",
         "Guard",
-        "ended in any cycle: AR, AW and W stay until taken; no address is offered any more; each "
-        "write burst gets its words, WLAST on the last and no other; the next run finds nothing "
-        "under way of its own epoch, and gets no word of another",
+        "ended in any cycle: AR, AW and W stay until taken; no address is offered any more; no "
+        "word comes before its address is on offer, and each write burst gets its words, WLAST on "
+        "the last and no other; the next run finds nothing under way of its own epoch, and gets no "
+        "word of another",
         guard.legal,
         cover_depth=30,
     ),

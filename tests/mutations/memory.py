@@ -68,6 +68,8 @@ MUTATIONS = [
         ("the wait for what was written", "| (writes != 0)", ""),
         ("late words", "stale = self.closed | (data.payload.epoch != self.epoch)", "stale = 0"),
         ("the epoch", "self.epoch.eq(self.epoch + 1)", "self.epoch.eq(0)"),
+        ("the words of an address", "owed.eq(self.i_write.payload.words)", "owed.eq(1)"),
+        ("a write's address on offer", "with m.If(free):", "with m.If(1):"),
         ("the limit of writes", "full.eq(writes_next == MOST_WRITES)", "full.eq(0)"),
     ),
     *faults_in(

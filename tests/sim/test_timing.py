@@ -10,6 +10,8 @@ DDR3 = "litedram-ddr3"
 def test_what_a_run_depends_on():
     assert Timing().asked("rtl") == {"latency": 60, "stalls": 0.0}
     assert Timing(stalls=0.1, seed=3).asked("cycle") == {"latency": 60, "stalls": 0.1, "seed": 3}
+    first = {"latency": 60, "stalls": 0.0, "data_first": True}
+    assert Timing(data_first=True).asked("rtl") == first
     assert Timing(memory=DDR3, seed=3).asked("cycle") == {"memory": DDR3}
     assert Timing(memory=DDR3).asked("functional") == {}
 
@@ -17,8 +19,15 @@ def test_what_a_run_depends_on():
 def test_a_report_tells_nothing_that_the_memory_has_not():
     ideal = {"latency": 60, "stalls": 0.0, "seed": 0, "memory": "ideal"}
     assert Timing().told() == ideal
+    assert Timing(data_first=True).told() == ideal | {"data_first": True}
     told = {"latency": None, "stalls": None, "seed": 0, "memory": DDR3}
     assert Timing(memory=DDR3).told() == told
+
+
+def test_a_dram_has_its_own_order():
+    with pytest.raises(ValueError) as caught:
+        Timing(memory=DDR3, data_first=True)
+    assert str(caught.value) == "data_first must be left out with the memory litedram-ddr3"
 
 
 def test_an_unknown_memory_is_refused():

@@ -62,6 +62,7 @@ struct Timing {  // of the memory, see sim/rtl/bench/axi_memory.h
     double stalls;
     uint64_t seed;
     uint64_t idle_cycles;  // of the memory before the start
+    uint64_t data_first;   // whether it takes a write's address only with its data
 };
 
 struct Counters {  // hw.contract.regs.COUNTERS

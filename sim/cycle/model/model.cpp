@@ -18,6 +18,7 @@ struct Zeros : Bus {
         mapped = open("/dev/zero", timing.memory_bytes, p.axi_bytes, timing.latency, timing.stalls,
                       timing.seed);
         writable.push_back({0, timing.memory_bytes});
+        data_first = timing.data_first;
         for (uint64_t i = 0; i < timing.idle_cycles; ++i) {
             settle();
             cycle(true, true);

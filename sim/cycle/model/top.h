@@ -6,6 +6,7 @@
 #include "cache.h"
 #include "controller.h"
 #include "encoder.h"
+#include "guard.h"
 #include "matmul.h"
 #include "read.h"
 #include "rows.h"
@@ -22,6 +23,7 @@ struct Top {
     CacheWriter cache{p};
     RowMux rows{p};
     WritePort write{p};
+    Guard guard;
     Counters counters{};
 
     Top(const Params& params, const Host& host) : p(params), controller(p, host) {}
@@ -44,6 +46,7 @@ struct Top {
         read.grant(ar_ready);
         write.comb(w_ready);
         const bool row_ready = write.i_row_ready(), word_ready = write.i_ready;
+        const bool address_ready = guard.i_write_ready(aw_ready);
         const bool rows_valid[] = {matrix.o_row_valid, vector.o_row_valid,
                                    cache.o_row_valid()};
         const bool words_valid[] = {matrix.requant.o_valid(), vector.o_valid(), cache.o_valid()};
@@ -81,7 +84,8 @@ struct Top {
 
         // The clock's edge.
         if (r_valid && r_ready) client(r_client).queue.put({});
-        write.clock(rows.o_row_valid, row, rows.o_valid, aw_ready, b_valid);
+        guard.clock(write.o_address_valid(), write.o_address(), aw_ready);
+        write.clock(rows.o_row_valid, row, rows.o_valid, address_ready, b_valid);
         matrix.clock(matmuls ? slot : nullptr, encodes, controller.tokens, controller.bank, read,
                      encoder, rows.row_ready[kResults]);
         vector.clock(vectors ? slot : nullptr, client(kA).i_ready(), client(kB).i_ready(),
@@ -125,7 +129,7 @@ struct Top {
                                    size, kIncrementing};
         };
         request(memory.ar, read.o_valid, read.o_client, read.o_burst);
-        request(memory.aw, write.o_address_valid(), 0, write.o_address());
+        request(memory.aw, guard.o_write_valid, 0, guard.o_write);
         memory.w.valid = write.o_data_valid;
         memory.w.payload.strobe = write.o_data_strobe;
         memory.w.payload.last = write.o_data_last;

@@ -228,6 +228,7 @@ class Bench {
         memory_.first_failure = {};
         const int latencies[] = {1, 2, 20, 60};
         memory_.pace(latencies[below(4)], below(2) ? 0 : below(6) / 10.0);
+        memory_.data_first = below(2);
         std::memcpy(bytes_, before_.data(), before_.size());
     }
     void start() {

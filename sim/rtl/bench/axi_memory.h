@@ -27,6 +27,7 @@ class Memory {
     std::vector<Range> writable, failing[2], withheld[2];  // the last two: reads, writes
     uint64_t withheld_cycles = kNever;  // in which a withheld burst is not answered
     int failure = kSlaveError;
+    bool data_first = false;  // a write's address is taken only once its data are seen
     Range first_failure{};  // first word of a read, or burst, that was answered with `failure`
     Trace trace;
 
@@ -76,7 +77,7 @@ class Memory {
         if (!r.valid && !stalled()) send_word();
         if (!b.valid && !stalled()) send_response();
         ar.ready = waiting(reads_) < kOutstanding && !stalled();
-        aw.ready = waiting(writes_) < kOutstanding && !stalled();
+        aw.ready = waiting(writes_) < kOutstanding && sees_data() && !stalled();
         w.ready = early_.size() < kEarlyBeats && !stalled();
         counts.writes_under_way = writes_.size() + early_.size() + b.valid;
     }
@@ -168,6 +169,11 @@ class Memory {
             if (other.id == burst.id) until = std::max(until, other.held);
         holds_ |= until > 0;
         return until;
+    }
+    // A word without its address waits, here or on the bus; AXI4 lets a memory ask for that.
+    bool sees_data() const {
+        const bool next = writes_.empty() || writes_.back().complete();
+        return !data_first || !early_.empty() || (w.valid && !w.ready && next);
     }
     bool stalled() { return stall_below_ && (random() >> 32) < stall_below_; }
     // Outputs are registers: what is decided in cycle n is seen in cycle n + 1.

@@ -50,6 +50,8 @@ int dram_open(const char* path, uint64_t bytes, uint64_t word_bytes, uint64_t la
     return memory.open(path, bytes, word_bytes, latency, stalls, seed);
 }
 
+void dram_want_data_first() { memory.data_first = true; }
+
 void dram_permit_writes(uint64_t first, uint64_t end) { memory.writable.push_back({first, end}); }
 
 void dram_fail(int writes, uint64_t first, uint64_t end) {

@@ -148,6 +148,7 @@ async def _run(dut, job: Job, progress: Path) -> Outcome:
         writable=job.writable,
         failing_reads=job.failing_reads,
         failing_writes=job.failing_writes,
+        data_first=job.data_first,
     )
     if job.trace:
         first, end = job.traced or (0, job.memory_bytes)

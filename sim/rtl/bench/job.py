@@ -30,7 +30,7 @@ class Job:
         Addresses that the accelerator may write.
     limit_cycles : int
         Cycles after which the run is given up.
-    latency, stalls, seed
+    latency, stalls, seed, data_first
         The memory's timing, see `sim.rtl.bench.memory.configure`.
     memory : str
         One of `sim.memories.MEMORIES`: that of the build.
@@ -57,6 +57,7 @@ class Job:
     latency: int = 60
     stalls: float = 0.0
     seed: int = 0
+    data_first: bool = False
     memory: str = "ideal"
     failing_reads: list[list[int]] = field(default_factory=list)
     failing_writes: list[list[int]] = field(default_factory=list)

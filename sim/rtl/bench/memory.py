@@ -35,6 +35,8 @@ def _functions() -> ctypes.CDLL:
     library = ctypes.CDLL(None)
     word = ctypes.c_uint64
     library.dram_open.argtypes = [ctypes.c_char_p, word, word, word, ctypes.c_double, word]
+    library.dram_want_data_first.argtypes = []
+    library.dram_want_data_first.restype = None
     library.dram_permit_writes.argtypes = [word, word]
     library.dram_permit_writes.restype = None
     library.dram_fail.argtypes = [ctypes.c_int, word, word]
@@ -58,6 +60,7 @@ def configure(
     writable: list[list[int]],
     failing_reads: list[list[int]],
     failing_writes: list[list[int]],
+    data_first: bool = False,
 ) -> None:
     """Put another memory behind the bus, before a reset.
 
@@ -76,6 +79,8 @@ def configure(
         Of all randomness.
     writable, failing_reads, failing_writes : list of [first, end]
         Addresses that may be written, and those answered with SLVERR.
+    data_first : bool
+        Whether a write's address is taken only once its data are seen, as AXI4 allows.
 
     Raises
     ------
@@ -85,6 +90,8 @@ def configure(
     library = _functions()
     if not library.dram_open(image.encode(), memory_bytes, word_bytes, latency, stalls, seed):
         raise OSError(f"{image} cannot be mapped as memory of {memory_bytes} bytes")
+    if data_first:
+        library.dram_want_data_first()
     for first, end in writable:
         library.dram_permit_writes(first, end)
     for kind, ranges in enumerate((failing_reads, failing_writes)):

@@ -58,13 +58,16 @@ class Memory:
         Its port, random numbers.
     stall, idle : float
         Probability that it does not take, and does not answer, in a cycle.
+    first : str, optional
+        What of a write it wants to see before it takes the other: address or data.
     """
 
-    def __init__(self, guard, rng, stall=0.3, idle=0.3):
-        self.guard, self.rng, self.stall, self.idle = guard, rng, stall, idle
+    def __init__(self, guard, rng, stall=0.3, idle=0.3, first=None):
+        self.guard, self.rng, self.stall, self.idle, self.first = guard, rng, stall, idle, first
         self.reads = {}  # by (epoch, client): words as (address, whether the last)
         self.writes = deque()  # epochs of complete bursts
-        self.owed = deque()  # words of bursts, of which the first is being sent
+        self.bursts = deque()  # addresses taken, as (word address, words, epoch), not complete
+        self.words = deque()  # of the first, or of one whose address has not been taken
         self.bytes = {}
         self.mute = False
         self.closed_words = 0
@@ -83,9 +86,14 @@ class Memory:
     async def run(self, ctx):
         guard, rng = self.guard, self.rng
         offers = guard.o_read, guard.o_write, guard.o_write_data
-        place = epoch = client = 0
+        epoch = client = 0
+        word_waits = False
         while True:
             ready = [rng.random() >= self.stall for _ in offers]
+            if self.first == "data":
+                ready[1] &= bool(self.words) or (word_waits and not self.bursts)
+            if self.first == "address":
+                ready[2] &= bool(self.bursts)
             for offer, takes in zip(offers, ready, strict=True):
                 ctx.set(offer.ready, takes)
             waiting = [key for key, words in self.reads.items() if words]
@@ -118,24 +126,28 @@ class Memory:
                 key = epoch_now, seen[1].client
                 words = [(burst.address + i, i == burst.words - 1) for i in range(burst.words)]
                 self.reads.setdefault(key, deque()).extend(words)
+            offered = seen[3].words if seen[2] else 0
             if taken[1]:
-                assert not self.owed, "an address came before the words of the one before"
-                self.owed.append(seen[3].words)
-                place, epoch = seen[3].address, epoch_now
-                self.write_epoch = epoch
+                assert not self.bursts, "an address came before the words of the one before"
+                self.bursts.append((seen[3].address, offered, epoch_now))
+            if seen[4]:
+                owed = self.bursts[0][1] if self.bursts else offered
+                assert len(self.words) < owed, "a word without its address"
+                assert seen[5].last == (len(self.words) == owed - 1), "WLAST"
+            word_waits = seen[4] and not taken[2]
             if taken[2]:
-                assert self.owed, "a word without its address"
-                self.owed[0] -= 1
-                data, strobe = to_int(seen[5].data), to_int(seen[5].strobe)
-                assert seen[5].last == (self.owed[0] == 0), "WLAST"
-                for byte in range(PARAMS.axi_bytes):
-                    if strobe >> byte & 1:
-                        self.bytes[place * PARAMS.axi_bytes + byte] = data >> 8 * byte & 255
-                place += 1
-                self.closed_words += closed and not strobe
-                if not self.owed[0]:
-                    self.owed.popleft()
-                    self.writes.append(self.write_epoch)
+                self.words.append((to_int(seen[5].data), to_int(seen[5].strobe)))
+                self.closed_words += closed and not self.words[-1][1]
+            if self.bursts and len(self.words) == self.bursts[0][1]:
+                self._store(*self.bursts.popleft())
+
+    def _store(self, place, _, epoch):
+        for at, (data, strobe) in enumerate(self.words, place):
+            for byte in range(PARAMS.axi_bytes):
+                if strobe >> byte & 1:
+                    self.bytes[at * PARAMS.axi_bytes + byte] = data >> 8 * byte & 255
+        self.words.clear()
+        self.writes.append(epoch)
 
 
 class Host:
@@ -236,7 +248,16 @@ class Bench:
         return cycles
 
 
-@pytest.mark.parametrize("pace", [{}, {"stall": 0.8}, {"stall": 0.0, "idle": 0.0}])
+PACES = [
+    {},
+    {"stall": 0.8},
+    {"stall": 0.0, "idle": 0.0},
+    {"first": "data"},
+    {"first": "address"},
+]
+
+
+@pytest.mark.parametrize("pace", PACES)
 def test_aborts_at_any_moment(seed, pace):
     bench = Bench(seed, **pace)
 
@@ -251,7 +272,7 @@ def test_aborts_at_any_moment(seed, pace):
             assert bench.ends == [Error.ABORTED] * running
             bench.ends.clear()
             assert not any(bench.memory.reads.values())
-            assert not bench.memory.writes and not bench.memory.owed
+            assert not bench.memory.writes and not bench.memory.bursts and not bench.memory.words
         assert right > 20
         assert ctx.get(bench.dut.guard.epoch) == 0
 
@@ -312,7 +333,7 @@ def test_so_many_writes_wait_for_their_response_and_no_more(seed):
         memory.mute = True
         for _ in range(20_000):
             await ctx.tick()
-            assert len(memory.writes) + len(memory.owed) <= MOST_WRITES
+            assert len(memory.writes) + len(memory.bursts) <= MOST_WRITES
             if len(memory.writes) == MOST_WRITES:
                 break
         await ctx.tick().repeat(300)
