@@ -16,8 +16,10 @@ class Bursts(Component):
     """Cut and merge segments into bursts.
 
     A segment that begins where the one before it ended joins its burst, as long as that burst has
-    neither been handed over nor become as long as allowed. A burst is handed over when it is as
-    long as allowed, when the next segment does not join it, or, in a hurry, when none waits.
+    neither been handed over nor become as long as allowed. A burst is complete when it is as long
+    as allowed, when the next segment does not join it, or, in a hurry, when none waits. A complete
+    burst is handed over when the one before it has been taken: a cycle later, since whether that is
+    taken depends on all clients of the memory port.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ class Bursts(Component):
     o : Out(stream)
         Bursts, in order, covering the same words.
 
-    Timing:      latency 2 cycles; one segment or burst a cycle.
+    Timing:      latency 2 cycles; a segment a cycle, a burst every other cycle.
     Arithmetic:  addresses only.
     Golden:      none.
     """
@@ -76,7 +78,7 @@ class Bursts(Component):
             last.eq(~beyond & (low <= longest)),
             joins.eq(self.i.payload.address == run_end),
             complete.eq(full | Mux(self.i.valid, ~joins, self.hurry)),
-            hand_over.eq((run_words != 0) & complete & (~self.o.valid | self.o.ready)),
+            hand_over.eq((run_words != 0) & complete & ~self.o.valid),
             empty.eq((run_words == 0) | (hand_over & last)),
             accept.eq(empty | (joins & ~full)),
             self.i.ready.eq(accept),

@@ -48,7 +48,7 @@ FAULTS: list[Fault] = [
     *_of(
         "queue", "common/stream.py", ("queue.r_en.eq(self.o.ready)", "queue.r_en.eq(self.o.valid)")
     ),
-    *_of("bursts", "memory/bursts.py", (f"complete & {_FREE}", "complete")),
+    *_of("bursts", "memory/bursts.py", ("complete & ~self.o.valid", "complete")),
     *_of(
         "fetcher",
         "matmul/fetch.py",

@@ -17,9 +17,10 @@ MUTATIONS = [
         ("the cut of what is too long", "Mux(last, 0, run_words - longest)", "0"),
         (
             "a burst handed over while the one before waits",
-            "(run_words != 0) & complete & (~self.o.valid | self.o.ready)",
+            "(run_words != 0) & complete & ~self.o.valid",
             "(run_words != 0) & complete",
         ),
+        ("a segment that joins stalls", "(joins & ~full)", "(joins & ~full & (low == 0))"),
     ),
     *faults_in(
         "memory/read.py",

@@ -19,14 +19,14 @@ struct Bursts {
     Bursts(uint32_t max_words, uint32_t page_words)
         : max_words(max_words), page_words(page_words) {}
 
-    void comb(bool i_valid, const Segment& i, bool hurry, bool o_ready) {
+    void comb(bool i_valid, const Segment& i, bool hurry) {
         const uint32_t to_page_end = page_words - (run_address & (page_words - 1));
         const uint32_t longest = std::min(to_page_end, max_words);
         words = std::min(run_words, longest);
         const bool joins = i.address == run_end;
         const bool full = run_words >= longest;
         const bool complete = full || (i_valid ? !joins : hurry);
-        hand_over = run_words && complete && (!o_valid || o_ready);
+        hand_over = run_words && complete && !o_valid;
         rest_words = run_words - (hand_over ? words : 0);
         i_ready = !rest_words || (joins && !full);
     }

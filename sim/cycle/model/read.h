@@ -28,7 +28,7 @@ struct ReadPort {
         void comb(bool valid, const Segment& segment) {
             i_valid = valid;
             i = segment;
-            if (!idle()) bursts.comb(valid, segment, reserved < depth / 2, grant);
+            if (!idle()) bursts.comb(valid, segment, reserved < depth / 2);
         }
     };
 

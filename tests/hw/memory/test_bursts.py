@@ -7,7 +7,7 @@ import pytest
 from hw.contract.presets import preset
 from hw.memory.bursts import Bursts
 from hw.memory.port import burst_layout, segment_layout
-from tests.harness.streams import feed, simulate
+from tests.harness.streams import feed, latency, simulate
 
 PARAMS = preset("test")
 PAGE_WORDS = 4096 // PARAMS.axi_bytes
@@ -81,6 +81,38 @@ def test_a_burst_waits_to_grow_unless_in_a_hurry():
     assert all(words == MAX_WORDS for _, words in patient)
     hasty = run(segments, random.Random(0), idle=0.9, stall=0, hurry=1)
     assert len(hasty) > len(patient)
+
+
+def test_timing():
+    dut = Bursts(PARAMS, MAX_WORDS)
+
+    async def check(ctx):
+        ctx.set(dut.o.ready, 1)
+        ctx.set(dut.hurry, 1)
+        assert await latency(ctx, dut.i, dut.o, {"address": 5, "words": 1}) == 2
+
+    simulate(dut, check)
+
+
+@pytest.mark.parametrize("gap, cycles", [(0, 1), (100, 2)])
+def test_throughput(gap, cycles):
+    """Segments that join come one a cycle, those that are bursts of their own every other one."""
+    dut = Bursts(PARAMS, MAX_WORDS)
+    count = 10 * MAX_WORDS
+    payloads = [{"address": (gap + 1) * k, "words": 1} for k in range(count)]
+    passed = [0]
+
+    async def drive(ctx):
+        ctx.set(dut.o.ready, 1)
+        await feed(ctx, dut.i, payloads, random.Random(0), 0)
+
+    async def watch(ctx):
+        while True:
+            await ctx.tick()
+            passed[0] += 1
+
+    simulate(dut, drive, background=[watch])
+    assert passed[0] in range(cycles * count - cycles, cycles * count + cycles + 1)
 
 
 def test_layouts_hold_the_longest():
