@@ -30,7 +30,7 @@ class Argmax(Lanes):
     largest, index : Out
         The element and its index.
 
-    Timing:      latency 1 move, and one for each doubling of the lanes; a word a move.
+    Timing:      latency 2 moves, and one for each doubling of the lanes; a word a move.
     Arithmetic:  exact.
     Golden:      golden.numerics.vector
     """
@@ -52,7 +52,8 @@ class Argmax(Lanes):
         """Build it."""
         m = Module()
         pipe = Pipeline(m, self.move)
-        of_word, place = self._best(pipe, 0, self._params.encode_lanes)
+        elements = [self._arrived(pipe, lane) for lane in range(self._params.encode_lanes)]
+        of_word, place = self._best(pipe, elements, 0)
         valid = pipe.enter(self.i_valid)
         group = pipe.at(pipe.enter(self.group), of_word.stage)
         found = Signal()
@@ -68,14 +69,26 @@ class Argmax(Lanes):
         m.d.comb += self.gathers.eq(pipe.any(valid, 1, of_word.stage))
         return m
 
-    def _best(self, pipe: Pipeline, lane: int, count: int) -> tuple[Staged, Staged]:
-        """Return the best element of `count` lanes from `lane` on, and its place among them."""
+    def _arrived(self, pipe: Pipeline, lane: int) -> tuple[Staged, Staged]:
+        """Return an element of the word, and whether there is one, in registers beside them."""
+        element = pipe.enter(self.a[lane])
+        inside = pipe.enter(self.inside[lane])
+        return (
+            pipe.stage(f"element{lane}", signed(VECTOR_WIDTH), lambda value: value, element),
+            pipe.stage(f"inside{lane}", 1, lambda bit: bit, inside),
+        )
+
+    def _best(
+        self, pipe: Pipeline, elements: list[tuple[Staged, Staged]], lane: int
+    ) -> tuple[Staged, Staged]:
+        """Return the best of some elements from `lane` on, and its place among them."""
+        count = len(elements)
         if count == 1:
-            return pipe.enter(self.a[lane]), pipe.enter(Const(0, 0))
+            return elements[0][0], pipe.enter(Const(0, 0))
         half = count // 2
-        left, left_place = self._best(pipe, lane, half)
-        right, right_place = self._best(pipe, lane + half, half)
-        inside = pipe.enter(self.inside[lane + half])  # an element is if those before it are
+        left, left_place = self._best(pipe, elements[:half], lane)
+        right, right_place = self._best(pipe, elements[half:], lane + half)
+        _, inside = elements[half]  # an element is if those before it are
 
         def better(left, right, inside):
             return inside & (right > left)

@@ -123,7 +123,7 @@ struct VectorUnit {
         if (job->operation == VectorOp::kNorm) return 4;
         return job->operation == VectorOp::kSoftmax && pass == 1 ? 10 : compare_stages();
     }
-    uint32_t compare_stages() const { return __builtin_ctz(p.encode_lanes); }
+    uint32_t compare_stages() const { return 1 + __builtin_ctz(p.encode_lanes); }
 
     uint32_t latency() const {
         switch (job->operation) {

@@ -16,7 +16,7 @@ from tests.harness.streams import simulate
 
 TEST = preset("test")
 LATENCIES = {Adder: 1, Rotator: 6, SwiGlu: 14, Norm: 11, Softmax: 18}
-GATHERING = {Norm: 5, Softmax: 11, Argmax: 2}
+GATHERING = {Norm: 5, Softmax: 11, Argmax: 3}
 
 
 class Multiplying(Component):
@@ -90,7 +90,7 @@ def test_what_is_gathered_is_complete_when_nothing_is(pipeline):
     simulate(whole, check)
 
 
-@pytest.mark.parametrize("width, moves", [(64, 2), (128, 3), (256, 4)])
+@pytest.mark.parametrize("width, moves", [(64, 3), (128, 4), (256, 5)])
 def test_the_largest_takes_a_move_more_for_each_doubling(width, moves):
     params = replace(TEST, axi_data_width=width, banks=width // 16)
     dut = Argmax(params)
