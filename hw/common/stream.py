@@ -1,12 +1,12 @@
-"""Stream payloads that wait: a queue of them, or one."""
+"""Stream payloads that wait: a queue of them, two, or one."""
 
-from amaranth import Module, Shape, Signal
+from amaranth import Module, Mux, Shape, Signal
 from amaranth.lib import fifo, stream
 from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
 
-__all__ = ["Queue", "Register"]
+__all__ = ["Buffer", "Queue", "Register"]
 
 
 class Queue(Component):
@@ -53,6 +53,44 @@ class Queue(Component):
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),
         ]
+        return m
+
+
+class Buffer(Component):
+    """Two payloads that wait: neither side sees the other's ready, at a payload a cycle.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Payload.
+
+    Members
+    -------
+    i, o : In(stream), Out(stream)
+        What enters, and leaves, in the same order.
+
+    Timing:      latency 1 cycle; a payload a cycle.
+    Arithmetic:  none.
+    Golden:      none.
+    """
+
+    def __init__(self, shape) -> None:
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        """Build it."""
+        m = Module()
+        second = Signal.like(self.o.payload)  # waits for the first
+        waits = Signal()
+        m.d.comb += self.i.ready.eq(~waits)
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                self.o.valid.eq(waits | self.i.valid),
+                self.o.payload.eq(Mux(waits, second, self.i.payload)),
+                waits.eq(0),
+            ]
+        with m.Elif(self.i.valid & self.i.ready):
+            m.d.sync += [second.eq(self.i.payload), waits.eq(1)]
         return m
 
 

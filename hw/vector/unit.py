@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 
 from hw.common.component import Component
 from hw.common.divide import BITS_A_CYCLE, Divider
-from hw.common.stream import Register
+from hw.common.stream import Buffer, Register
 from hw.contract.isa import INSTRUCTIONS, VECTOR_PASSES, VECTOR_UNARY, Opcode, VectorOp
 from hw.contract.params import VECTOR_WIDTH, HwParams
 from hw.memory.port import segment_layout
@@ -55,7 +55,7 @@ class VectorUnit(Component):
 
     Timing:      a word a cycle and pass. Besides, a row takes a cycle, 2 cycles and the pipeline's
                  latency for each pass but the last; RMSNorm 100 cycles or so for its factor,
-                 softmax 30. The last row's results leave before the next instruction begins.
+                 softmax 30. A result leaves a cycle after its pipeline; busy until the last has left.
     Arithmetic:  see the pipelines; division and square root are serial and rounded down.
     Golden:      golden.numerics.vector
     """
@@ -128,7 +128,11 @@ class VectorUnit(Component):
         move = Signal()
         clear = Signal()
         inside = Signal(lanes)
-        found = Signal()  # the index waits for the write port
+        found = Signal()  # the index leaves
+        idle = Signal()
+        # Words that leave wait here, so that what moves the pipelines is a register.
+        m.submodules.leaving = leaving = Buffer(self.o.payload.shape())
+        connect(m, leaving.o, flipped(self.o))
         m.d.comb += [
             inside.eq(
                 Cat(
@@ -136,7 +140,7 @@ class VectorUnit(Component):
                     for lane in range(lanes)
                 )
             ),
-            move.eq(~self.o.valid | self.o.ready),
+            move.eq(leaving.i.ready),
             adder.copies.eq(job.operation == VectorOp.COPY),
             norm.sums.eq(~last_pass),
             softmax.sums.eq(~last_pass),
@@ -171,8 +175,8 @@ class VectorUnit(Component):
                 with m.Case(*pipelines[pipeline]):
                     m.d.comb += multipliers.factors.eq(pipeline.factors)
         m.d.comb += [
-            self.o.valid.eq(Cat(*(pipeline.o_valid for pipeline in pipelines), found).any()),
-            self.o.payload.eq(reduce(or_, results)),
+            leaving.i.valid.eq(Cat(*(pipeline.o_valid for pipeline in pipelines), found).any()),
+            leaving.i.payload.eq(reduce(or_, results)),
         ]
 
         # Numbers of a row that its last pass needs.
@@ -200,10 +204,10 @@ class VectorUnit(Component):
         ]
         needs_b = binary & last_pass
         finds = job.operation == VectorOp.ARGMAX
-        m.d.comb += self.busy.eq(1)
+        m.d.comb += self.busy.eq(~idle | leaving.o.valid)
         with m.FSM(name="phase"):
             with m.State("IDLE"):
-                m.d.comb += [self.busy.eq(0), self.i.ready.eq(1), accept.eq(self.i.valid)]
+                m.d.comb += [idle.eq(1), self.i.ready.eq(1), accept.eq(self.i.valid)]
                 m.d.sync += [row.eq(0), destination.eq(self.i.payload.destination)]
                 with m.If(self.i.valid):
                     m.next = "ROW"
@@ -258,7 +262,7 @@ class VectorUnit(Component):
                     m.next = "NUMBER"
             with m.State("NUMBER"):
                 m.d.comb += found.eq(1)
-                with m.If(self.o.ready):
+                with m.If(move):
                     m.d.sync += [row.eq(row + 1), destination.eq(destination + job.stride)]
                     m.next = "ROW"
                     with m.If(last_row):

@@ -114,7 +114,11 @@ FAULTS: list[Fault] = [
         ("index.eq(index + step)", "index.eq(index + 1)"),
         ("row.bytes.eq(1)", "row.bytes.eq(2)"),
     ),
-    *_of("vector unit", "vector/unit.py", ("move.eq(~self.o.valid | self.o.ready)", "move.eq(1)")),
+    *_of(
+        "vector unit",
+        "common/stream.py",
+        ("with m.If(~self.o.valid | self.o.ready):", "with m.If(1):"),
+    ),
     *_of(
         "operands",
         "vector/unit.py",

@@ -91,7 +91,7 @@ MUTATIONS = [
         ("the place of an index", "row_of_results.first.eq(destination),", ""),
         (
             "a word that is not taken",
-            "move.eq(~self.o.valid | self.o.ready)",
+            "move.eq(leaving.i.ready)",
             "move.eq(1)",
         ),
     ),

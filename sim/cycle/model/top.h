@@ -49,11 +49,10 @@ struct Top {
         const bool address_ready = guard.i_write_ready(aw_ready);
         const bool rows_valid[] = {matrix.o_row_valid, vector.o_row_valid,
                                    cache.o_row_valid()};
-        const bool words_valid[] = {matrix.requant.o_valid(), vector.o_valid(), cache.o_valid()};
+        const bool words_valid[] = {matrix.requant.o_valid(), vector.o_valid, cache.o_valid()};
         rows.comb(rows_valid, words_valid, row_ready, word_ready);
         encoder.comb();
-        vector.comb(rows.word_ready[kVectorRows], client(kA).queue.o_valid(),
-                    client(kB).queue.o_valid());
+        vector.comb(client(kA).queue.o_valid(), client(kB).queue.o_valid());
         matrix.comb(read, rows.word_ready[kResults], encoder);
         const bool drains = matrix.draining() || write.busy();
         controller.comb(encoder.busy() || matrix.bank_busy() || vector.busy() || cache.busy() || drains,

@@ -20,6 +20,7 @@ struct VectorUnit {
     uint32_t gathering = 0, leaving = 0;  // stages that hold words, as bits
     bool o_row_valid = false;
     Row o_row;
+    bool o_valid = false, o_waits = false;  // a word that leaves, another behind it
     uint32_t left = 0;    // cycles of the phase
     // of the requests
     bool active = false, asked_a = false, asked_b = false;
@@ -31,15 +32,13 @@ struct VectorUnit {
 
     explicit VectorUnit(const Params& p) : p(p) {}
 
-    bool busy() const { return phase != Phase::kIdle; }
-    bool i_ready() const { return !busy(); }
-    bool o_valid() const {
-        return phase == Phase::kNumber || (leaving && leaving >> (latency() - 1));
-    }
+    bool idle() const { return phase == Phase::kIdle; }
+    bool busy() const { return !idle() || o_valid; }
+    bool i_ready() const { return idle(); }
     bool takes_b() const { return take && needs_b(); }
 
-    void comb(bool o_ready, bool a_valid, bool b_valid) {
-        move = !o_valid() || o_ready;
+    void comb(bool a_valid, bool b_valid) {
+        move = !o_waits;
         take = phase == Phase::kPass && a_valid && (b_valid || !needs_b()) && move;
         o_a_valid = active && !asked_a;
         o_b_valid = active && !asked_b && asks_b();
@@ -52,7 +51,8 @@ struct VectorUnit {
                bool o_ready) {
         if (active) request(a_ready, b_ready);
         const bool gathered = !gathering, left_all = !leaving;
-        if (move && busy()) {
+        leave(o_ready);
+        if (move && !idle()) {
             const bool gathers = !last_pass() || argmax();
             gathering = (gathering << 1 | (take && gathers)) & ((1u << gather_stages()) - 1);
             leaving = (leaving << 1 | (take && !gathers)) & ((1u << latency()) - 1);
@@ -90,7 +90,7 @@ struct VectorUnit {
                 if (row_free) offer(Phase::kNumber, {destination, 4});
                 break;
             case Phase::kNumber:
-                if (o_ready) next_row();
+                if (move) next_row();
                 break;
             case Phase::kMean:
                 wait(Phase::kNormalize, job->shifts[row] + 1);
@@ -132,6 +132,17 @@ struct VectorUnit {
             case VectorOp::kNorm: return 11;
             case VectorOp::kSoftmax: return 18;
             default: return 1;
+        }
+    }
+
+    void leave(bool o_ready) {
+        const bool comes =
+            move && (phase == Phase::kNumber || (leaving && leaving >> (latency() - 1)));
+        if (!o_valid || o_ready) {
+            o_valid = o_waits || comes;
+            o_waits = false;
+        } else if (comes) {
+            o_waits = true;
         }
     }
 

@@ -1,20 +1,24 @@
-"""The queue and the register: order, capacity, latency and speed."""
+"""What payloads wait in: order, capacity, latency and speed."""
 
 import random
+from functools import partial
 
 import pytest
 from amaranth.lib import data
 
-from hw.common.stream import Queue, Register
+from hw.common.stream import Buffer, Queue, Register
 from tests.harness.streams import collect, feed, latency, simulate
 
+DEPTHS = (1, 2, 3, 4, 17)
+WAYS = (Register, Buffer, *(partial(Queue, depth=depth) for depth in DEPTHS))
 
-@pytest.mark.parametrize("depth", [0, 1, 2, 3, 4, 17])
+
+@pytest.mark.parametrize("make", WAYS)
 @pytest.mark.parametrize("idle, stall", [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3)])
-def test_queue_keeps_order(depth, idle, stall, seed):
+def test_order_is_kept(make, idle, stall, seed):
     rng = random.Random(seed)
     payloads = [rng.getrandbits(8) for _ in range(200)]
-    dut = Queue(8, depth) if depth else Register(8)
+    dut = make(8)
     taken = []
 
     async def drive(ctx):
@@ -77,5 +81,25 @@ def test_register_timing():
         for cycle in range(20):
             assert ctx.get(dut.i.ready) == cycle % 2
             await ctx.tick()
+
+    simulate(dut, check)
+
+
+def test_buffer_timing():
+    dut = Buffer(8)
+
+    async def check(ctx):
+        assert await latency(ctx, dut.i, dut.o, 17) == 1
+        assert ctx.get(dut.i.ready)
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.i.payload, 18)
+        await ctx.tick()
+        assert not ctx.get(dut.i.ready)
+        ctx.set(dut.o.ready, 1)
+        assert not ctx.get(dut.i.ready)
+        for _ in range(20):
+            await ctx.tick()
+            assert ctx.get(dut.i.ready)
+            assert ctx.get(dut.o.valid)
 
     simulate(dut, check)
