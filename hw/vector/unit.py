@@ -55,7 +55,7 @@ class VectorUnit(Component):
 
     Timing:      a word a cycle and pass. Besides, a row takes a cycle, 2 cycles and the pipeline's
                  latency for each pass but the last; RMSNorm 100 cycles or so for its factor,
-                 softmax 30. A result leaves a cycle after its pipeline; busy until the last has left.
+                 softmax 30. Busy until the last result has left.
     Arithmetic:  see the pipelines; division and square root are serial and rounded down.
     Golden:      golden.numerics.vector
     """
