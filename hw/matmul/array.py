@@ -95,7 +95,7 @@ class PEArray(Component):
         operands = Signal(data.ArrayLayout(row_of_operands, p.tokens if mac else 1))
         spikes = Signal(data.StructLayout({"plus": p.tokens, "minus": p.tokens}))
         place = Signal(range(2 * p.banks))
-        flags = Signal(data.StructLayout({"valid": 1, "clear": 1, "load": 1, "store": 1}))
+        flags = Signal(data.StructLayout({"valid": 1, "clear": 1, "keep": 1, "store": 1}))
         operation_place = Signal(range(2 * p.banks))
         m.d.comb += [
             operation_place.eq(address(operation.half, operation.bank)),
@@ -103,6 +103,11 @@ class PEArray(Component):
             read.en.eq(self.loads | self.enable),
             self.ready.eq(~self.loads),
         ]
+        # Whether the adder holds these accumulators already is found out a stage ahead, since every
+        # lane of every token chooses by it.
+        held_place = Signal(range(2 * p.banks))
+        next_held_place = Signal(range(2 * p.banks))
+        m.d.comb += next_held_place.eq(Mux(flags.valid, place, held_place))
         m.d.sync += flags.valid.eq(self.i.valid)
         with m.If(self.i.valid):
             for lane in range(p.lanes):
@@ -117,13 +122,12 @@ class PEArray(Component):
                 spikes.minus.eq(operation.minus),
                 place.eq(operation_place),
                 flags.clear.eq(operation.first_event & operation.first_step),
-                flags.load.eq(operation.first_step),
+                flags.keep.eq(next_held_place == operation_place),
                 flags.store.eq(operation.last_step),
             ]
 
         # Stage 2: the additions. Stage 3: the store.
         v_mem = Signal(row)
-        held_place = Signal(range(2 * p.banks))
         store_valid = Signal()
         m.d.comb += [
             store.addr.eq(held_place),
@@ -132,10 +136,8 @@ class PEArray(Component):
             self.idle.eq(~flags.valid & ~store_valid & ~self.i.valid),
             self.storing.eq(flags.valid & store_valid),
         ]
-        m.d.sync += store_valid.eq(flags.valid & flags.store)
-        keep = ~flags.load | (held_place == place)
+        m.d.sync += [store_valid.eq(flags.valid & flags.store), held_place.eq(next_held_place)]
         with m.If(flags.valid):
-            m.d.sync += held_place.eq(place)
             for token in range(p.tokens):
                 for lane in range(p.lanes):
                     base = Signal(signed(p.acc_width), name=f"base_{token}_{lane}")
@@ -143,7 +145,7 @@ class PEArray(Component):
                         Mux(
                             flags.clear,
                             0,
-                            Mux(keep, v_mem[token][lane], read.data[token][lane]),
+                            Mux(flags.keep, v_mem[token][lane], read.data[token][lane]),
                         )
                     )
                     operand = operands[token if mac else 0][lane]

@@ -51,7 +51,7 @@ class ArrayState:
             return selected
 
         self._names: list[Signal] = []
-        valid, clear, load, store = inside.signal("flags")
+        valid, clear, keep, store = inside.signal("flags")
         spikes, operands = inside.signal("spikes"), inside.signal("operands")
         mac = p.array == "mac"
         operand = Signal(signed(len(operands) // p.lanes // (p.tokens if mac else 1)))
@@ -69,7 +69,7 @@ class ArrayState:
         base, added = Signal(signed(p.acc_width)), Signal(signed(p.acc_width))
         here = valid & (at == address)
         m.d.comb += [
-            base.eq(Mux(clear, 0, Mux(~load | (held_place == at), v_mem, loaded))),
+            base.eq(Mux(clear, 0, Mux(keep, v_mem, loaded))),
             added.eq(accumulate(base, operand, plus, minus)),
         ]
         self.value = Signal(signed(p.acc_width), name="held_value")
@@ -88,7 +88,6 @@ class ArrayState:
             Assert(
                 ~here
                 | (held_place == address)
-                | ~load
                 | clear
                 | ((loaded == memory) & ~inside.collided(m, "accumulators"))
             ),
@@ -98,8 +97,8 @@ class ArrayState:
             ),
             # A beat's steps follow each other.
             Assert(~open_beat | ~store_valid),
-            Assert(~(valid & open_beat) | (~load & (at == held_place))),
-            Assert(~valid | load | open_beat),
+            Assert(~(valid & open_beat) | (at == held_place)),
+            Assert(~valid | (keep == (held_place == at))),
             Assert(fresh == Mux(valid, store, ~open_beat)),
             Assert(valid | ~open_beat | (held_place == self._address(p, chain))),
             Assert(~valid | store | (at == self._address(p, chain))),

@@ -225,7 +225,8 @@ FAULTS: list[Fault] = [
     *_of(
         "additions",
         "matmul/array.py",
-        ("keep = ~flags.load | (held_place == place)", "keep = ~flags.load"),
+        ("keep.eq(next_held_place == operation_place)", "keep.eq(~operation.first_step)"),
+        ("Mux(flags.valid, place, held_place)", "held_place"),
         ("operation.first_event & operation.first_step", "operation.first_event"),
         ("self.loads | self.enable", "self.enable"),
     ),

@@ -28,8 +28,8 @@ MUTATIONS = [
         "hw/matmul/test_array.py",
         (
             "forwarding of a bank that returns at once",
-            "keep = ~flags.load | (held_place == place)",
-            "keep = ~flags.load",
+            "keep.eq(next_held_place == operation_place)",
+            "keep.eq(~operation.first_step)",
         ),
         (
             "clearing of a tile's accumulators",
