@@ -108,23 +108,22 @@ class PEArray(Component):
         held_place = Signal(range(2 * p.banks))
         next_held_place = Signal(range(2 * p.banks))
         m.d.comb += next_held_place.eq(Mux(flags.valid, place, held_place))
-        m.d.sync += flags.valid.eq(self.i.valid)
-        with m.If(self.i.valid):
-            for lane in range(p.lanes):
-                weight = operation.beat[lane]
-                if mac:
-                    for token in range(p.tokens):
-                        m.d.sync += operands[token][lane].eq(weight * operation.magnitudes[token])
-                else:
-                    m.d.sync += operands[0][lane].eq(weight << operation.shift)
-            m.d.sync += [
-                spikes.plus.eq(operation.plus),
-                spikes.minus.eq(operation.minus),
-                place.eq(operation_place),
-                flags.clear.eq(operation.first_event & operation.first_step),
-                flags.keep.eq(next_held_place == operation_place),
-                flags.store.eq(operation.last_step),
-            ]
+        for lane in range(p.lanes):
+            weight = operation.beat[lane]
+            if mac:
+                for token in range(p.tokens):
+                    m.d.sync += operands[token][lane].eq(weight * operation.magnitudes[token])
+            else:
+                m.d.sync += operands[0][lane].eq(weight << operation.shift)
+        m.d.sync += [  # whatever they are where there is no operation: the adder does not move then
+            spikes.plus.eq(operation.plus),
+            spikes.minus.eq(operation.minus),
+            place.eq(operation_place),
+            flags.valid.eq(self.i.valid),
+            flags.clear.eq(operation.first_event & operation.first_step),
+            flags.keep.eq(next_held_place == operation_place),
+            flags.store.eq(operation.last_step),
+        ]
 
         # Stage 2: the additions. Stage 3: the store.
         v_mem = Signal(row)
@@ -134,9 +133,13 @@ class PEArray(Component):
             store.data.eq(v_mem),
             store.en.eq(store_valid),
             self.idle.eq(~flags.valid & ~store_valid & ~self.i.valid),
-            self.storing.eq(flags.valid & store_valid),
         ]
-        m.d.sync += [store_valid.eq(flags.valid & flags.store), held_place.eq(next_held_place)]
+        stores = flags.valid & flags.store
+        m.d.sync += [
+            store_valid.eq(stores),
+            held_place.eq(next_held_place),
+            self.storing.eq(stores & self.i.valid),
+        ]
         with m.If(flags.valid):
             for token in range(p.tokens):
                 for lane in range(p.lanes):

@@ -83,7 +83,7 @@ class ArrayState:
         self.valid = valid
         self.memory, self.in_flight = memory, here | (store_valid & (held_place == address))
         m.d.comb += [
-            Assert(~(plus & minus)),
+            Assert(~valid | ~(plus & minus)),
             # What was loaded is what memory holds, unless the adder has something newer.
             Assert(
                 ~here
@@ -95,6 +95,7 @@ class ArrayState:
             Assert(
                 ~self.used | (held_place != address) | open_beat | store_valid | (v_mem == memory)
             ),
+            Assert(chain.sequencer.array_storing == (valid & store_valid)),
             # A beat's steps follow each other.
             Assert(~open_beat | ~store_valid),
             Assert(~(valid & open_beat) | (at == held_place)),
