@@ -2,9 +2,10 @@
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.common.component import Component
+from hw.common.stream import Buffer
 from hw.contract.params import HwParams
 from hw.memory.cut import cut
 from hw.memory.port import burst_layout, segment_layout, word_address_width
@@ -17,9 +18,9 @@ class Bursts(Component):
 
     A segment that begins where the one before it ended joins its burst, as long as that burst has
     neither been handed over nor become as long as allowed. A burst is complete when it is as long
-    as allowed, when the next segment does not join it, or, in a hurry, when none waits. A complete
-    burst is handed over when the one before it has been taken: a cycle later, since whether that is
-    taken depends on all clients of the memory port.
+    as allowed, when the next segment does not join it, or, in a hurry, when none waits and the
+    burst before it has been taken. Two complete bursts wait, so that none depends on whether one is
+    taken in the same cycle, which depends on all clients of the memory port.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class Bursts(Component):
     o : Out(stream)
         Bursts, in order, covering the same words.
 
-    Timing:      latency 2 cycles; a segment a cycle, a burst every other cycle.
+    Timing:      latency 2 cycles; one segment or burst a cycle.
     Arithmetic:  addresses only.
     Golden:      none.
     """
@@ -56,6 +57,8 @@ class Bursts(Component):
         """Build it."""
         m = Module()
         max_words = self._max_words
+        m.submodules.leaving = leaving = Buffer(burst_layout(self._params))
+        connect(m, leaving.o, flipped(self.o))
         run_address = Signal(word_address_width(self._params))
         run_end = Signal.like(run_address)
         run_words = Signal(self.i.payload.words.shape().width + 1)
@@ -77,19 +80,19 @@ class Bursts(Component):
             full.eq(beyond | (low >= longest)),
             last.eq(~beyond & (low <= longest)),
             joins.eq(self.i.payload.address == run_end),
-            complete.eq(full | Mux(self.i.valid, ~joins, self.hurry)),
-            hand_over.eq((run_words != 0) & complete & ~self.o.valid),
+            complete.eq(full | Mux(self.i.valid, ~joins, self.hurry & ~self.o.valid)),
+            hand_over.eq((run_words != 0) & complete & leaving.i.ready),
             empty.eq((run_words == 0) | (hand_over & last)),
             accept.eq(empty | (joins & ~full)),
             self.i.ready.eq(accept),
         ]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        m.d.comb += [
+            leaving.i.valid.eq(hand_over),
+            leaving.i.payload.address.eq(run_address),
+            leaving.i.payload.words.eq(Mux(last, low, longest)),
+        ]
         with m.If(hand_over):
             m.d.sync += [
-                self.o.valid.eq(1),
-                self.o.payload.address.eq(run_address),
-                self.o.payload.words.eq(Mux(last, low, longest)),
                 run_address.eq(next_address),
                 longest.eq(longest_of_next),
                 run_words.eq(Mux(last, 0, run_words - longest)),

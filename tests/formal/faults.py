@@ -48,7 +48,10 @@ FAULTS: list[Fault] = [
     *_of(
         "queue", "common/stream.py", ("queue.r_en.eq(self.o.ready)", "queue.r_en.eq(self.o.valid)")
     ),
-    *_of("bursts", "memory/bursts.py", ("complete & ~self.o.valid", "complete")),
+    *_of(
+        "bursts", "common/stream.py", ("with m.If(~self.o.valid | self.o.ready):", "with m.If(1):")
+    ),
+    *_of("burst words", "memory/bursts.py", ("complete & leaving.i.ready", "complete")),
     *_of(
         "fetcher",
         "matmul/fetch.py",

@@ -34,6 +34,7 @@ def cut_and_merged(m: Module, p: HwParams) -> None:
     m.d.comb += Assume(dut.i.payload.words != 0)
     sink(m, dut.o, "o")
     axi_burst(m, p, dut.o.valid, dut.o.payload, p.max_burst_words)
+    waits, second = _second(m, p, inside, "leaving", dut.o.valid, p.max_burst_words)
 
     follow, followed = Signal(), Signal()
     offset, ahead = Signal.like(dut.i.payload.words), Signal(_COUNT_WIDTH)
@@ -41,9 +42,10 @@ def cut_and_merged(m: Module, p: HwParams) -> None:
     waiting, leaves = Signal(_COUNT_WIDTH), Signal()
     free(m, follow, offset)
     offered = Mux(dut.o.valid, dut.o.payload.words, 0)
+    complete = offered + Mux(waits, second.words, 0)
     run_words, run_address = inside.signal("run_words"), inside.signal("run_address")
     m.d.comb += [
-        waiting.eq(run_words + offered),
+        waiting.eq(run_words + complete),
         leaves.eq(followed & handshake(dut.o) & (ahead < offered)),
         Assume(offset < dut.i.payload.words),
     ]
@@ -57,11 +59,14 @@ def cut_and_merged(m: Module, p: HwParams) -> None:
             ahead.eq(waiting - Mux(handshake(dut.o), offered, 0) + offset),
             address.eq(dut.i.payload.address + offset),
         ]
-    place = (run_address + ahead - offered)[: len(address)]
+    place = (run_address + ahead - complete)[: len(address)]
     with m.If(followed):
         m.d.comb += Assert(ahead < waiting)  # it is never dropped
         with m.If(ahead < offered):
             m.d.comb += Assert((dut.o.payload.address + ahead)[: len(address)] == address)
+        with m.Elif(ahead < complete):
+            place_in_second = (second.address + ahead - offered)[: len(address)]
+            m.d.comb += Assert(place_in_second == address)
         with m.Else():
             m.d.comb += Assert(place == address)
     run_end = (run_address + run_words)[: len(address)]
@@ -71,6 +76,15 @@ def cut_and_merged(m: Module, p: HwParams) -> None:
         Cover(leaves & (ahead == p.max_burst_words - 1)),
     ]
     _longest(m, p, run_words, run_address, inside.signal("longest", ("sync",)), p.max_burst_words)
+
+
+def _second(m: Module, p: HwParams, inside: Opened, name: str, valid, longest: int):
+    """Return whether a burst waits behind the one on offer, and it; assert what is known of it."""
+    waits, second = inside.signal(f"{name}.waits"), inside.signal(f"{name}.second")
+    second = burst_layout(p)(second)
+    axi_burst(m, p, waits, second, longest)
+    m.d.comb += Assert(~waits | valid)
+    return waits, second
 
 
 def _longest(m: Module, p: HwParams, run_words, run_address, longest, max_words: int) -> None:
@@ -171,11 +185,12 @@ def _waiting(m: Module, p: HwParams, inside: Opened, name: str, longest: int) ->
     run_words = inside.signal(f"{name}_bursts.run_words")
     valid = inside.signal(f"{name}_bursts.o__valid")
     axi_burst(m, p, valid, burst, longest)
+    waits, second = _second(m, p, inside, f"{name}_bursts.leaving", valid, longest)
     m.d.comb += Assert(run_words <= p.max_burst_words + _LONGEST)
     run_address = inside.signal(f"{name}_bursts.run_address")
     most = inside.signal(f"{name}_bursts.longest", ("sync",))
     _longest(m, p, run_words, run_address, most, longest)
-    return run_words + Mux(valid, burst.words, 0)
+    return run_words + Mux(valid, burst.words, 0) + Mux(waits, second.words, 0)
 
 
 def write_port(m: Module, p: HwParams) -> None:

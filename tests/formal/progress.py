@@ -64,5 +64,6 @@ def served(index: int) -> Callable[[Module, HwParams], None]:
         for name in READ_CLIENTS[:index]:
             idle = client.inside.signal(f"{name}_bursts.run_words") == 0
             m.d.comb += Assert(idle & ~client.inside.signal(f"{name}_bursts.o__valid"))
+            m.d.comb += Assert(~client.inside.signal(f"{name}_bursts.leaving.waits"))
 
     return build

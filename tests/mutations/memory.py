@@ -17,7 +17,7 @@ MUTATIONS = [
         ("the cut of what is too long", "Mux(last, 0, run_words - longest)", "0"),
         (
             "a burst handed over while the one before waits",
-            "(run_words != 0) & complete & ~self.o.valid",
+            "(run_words != 0) & complete & leaving.i.ready",
             "(run_words != 0) & complete",
         ),
         ("a segment that joins stalls", "(joins & ~full)", "(joins & ~full & (low == 0))"),

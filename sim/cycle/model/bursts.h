@@ -10,8 +10,8 @@ struct Bursts {
     // registers
     uint64_t run_address = 0, run_end = 0;
     uint32_t run_words = 0;
-    bool o_valid = false;
-    Segment o;
+    bool o_valid = false, o_waits = false;  // a burst that leaves, another behind it
+    Segment o, second;
     // combinational
     bool i_ready = true, hand_over = false;
     uint32_t words = 0, rest_words = 0;
@@ -25,19 +25,23 @@ struct Bursts {
         words = std::min(run_words, longest);
         const bool joins = i.address == run_end;
         const bool full = run_words >= longest;
-        const bool complete = full || (i_valid ? !joins : hurry);
-        hand_over = run_words && complete && !o_valid;
+        const bool complete = full || (i_valid ? !joins : hurry && !o_valid);
+        hand_over = run_words && complete && !o_waits;
         rest_words = run_words - (hand_over ? words : 0);
         i_ready = !rest_words || (joins && !full);
     }
 
     void clock(bool i_valid, const Segment& i, bool o_ready) {
-        if (o_ready) o_valid = false;
-        if (hand_over) {
-            o_valid = true;
-            o = {run_address, words};
-            run_address += words;
+        const Segment burst = {run_address, words};
+        if (!o_valid || o_ready) {
+            o_valid = o_waits || hand_over;
+            o = o_waits ? second : burst;
+            o_waits = false;
+        } else if (hand_over) {
+            second = burst;
+            o_waits = true;
         }
+        if (hand_over) run_address += words;
         run_words = rest_words;
         if (i_valid && i_ready) {
             if (!rest_words) run_address = i.address;

@@ -94,9 +94,9 @@ def test_timing():
     simulate(dut, check)
 
 
-@pytest.mark.parametrize("gap, cycles", [(0, 1), (100, 2)])
-def test_throughput(gap, cycles):
-    """Segments that join come one a cycle, those that are bursts of their own every other one."""
+@pytest.mark.parametrize("gap", [0, 100])
+def test_throughput(gap):
+    """A segment is taken a cycle, whether it joins or is a burst of its own."""
     dut = Bursts(PARAMS, MAX_WORDS)
     count = 10 * MAX_WORDS
     payloads = [{"address": (gap + 1) * k, "words": 1} for k in range(count)]
@@ -112,7 +112,7 @@ def test_throughput(gap, cycles):
             passed[0] += 1
 
     simulate(dut, drive, background=[watch])
-    assert passed[0] in range(cycles * count - cycles, cycles * count + cycles + 1)
+    assert passed[0] in range(count - 1, count + 2)
 
 
 def test_layouts_hold_the_longest():
