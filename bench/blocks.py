@@ -21,6 +21,7 @@ from hw.matmul.matmul import MatrixPath
 from hw.matmul.requant import Requantizer
 from hw.matmul.sequencer import Sequencer
 from hw.memory.bursts import Bursts
+from hw.memory.guard import Guard
 from hw.memory.read import ReadPort
 from hw.memory.write import WritePort
 from hw.spike.buffer import SpikeBuffer
@@ -197,6 +198,7 @@ BLOCKS: dict[str, Callable[[HwParams], Parts]] = {
     "bursts": lambda p: Parts(components={"block": Bursts(p, p.max_burst_words)}),
     "read port": _alone(ReadPort),
     "write port": _alone(WritePort),
+    "guard": _alone(Guard),
     "drain": _alone(Drain),
     "controller": lambda p: Parts(components={"block": Controller(p, _identity(p))}),
     "registers": _registers,

@@ -12,10 +12,26 @@ from bench.timing_before import BEFORE
 from bench.timing_table import timing_table
 
 FLOORS = {
-    "bursts": 100,
-    "controller": 105,
-    "fetcher": 105,
-    "write port": 110,
+    "requantizer": 135,
+    "norm": 122,
+    "softmax": 130,
+    "SwiGLU": 132,
+    "rotator": 118,
+    "divider": 110,
+    "encoder": 105,
+    "neuron": 150,
+    "threshold": 103,
+    "cache writer": 108,
+    "event queue": 118,
+    "spike train": 116,
+    "fetcher": 102,
+    "bursts": 105,
+    "read port": 100,
+    "write port": 113,
+    "guard": 190,
+    "drain": 122,
+    "controller": 102,
+    "registers": 104,
 }
 """MHz by block, with the parameters of `test` and seed 1.
 
