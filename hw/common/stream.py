@@ -90,7 +90,9 @@ class Buffer(Component):
                 waits.eq(0),
             ]
         with m.Elif(self.i.valid & self.i.ready):
-            m.d.sync += [second.eq(self.i.payload), waits.eq(1)]
+            m.d.sync += waits.eq(1)
+        with m.If(~waits):  # whether it is valid comes late
+            m.d.sync += second.eq(self.i.payload)
         return m
 
 

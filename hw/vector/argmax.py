@@ -84,7 +84,8 @@ class Argmax(Lanes):
         """Return the best of some elements from `lane` on, and its place among them."""
         count = len(elements)
         if count == 1:
-            return elements[0][0], pipe.enter(Const(0, 0))
+            element, _ = elements[0]
+            return element, pipe.enter(Const(0, 0), element.stage)
         half = count // 2
         left, left_place = self._best(pipe, elements[:half], lane)
         right, right_place = self._best(pipe, elements[half:], lane + half)
