@@ -145,8 +145,13 @@ FAULTS: list[Fault] = [
     *_of(
         "read client: weights",
         "memory/read.py",
-        ("bursts.o.payload.words <= free", "free != 0"),
         ("self.i_data.valid & here)", "self.i_data.valid)"),
+    ),
+    *_of(
+        "read client: weights",
+        "memory/read.py",
+        ("bursts.o.payload.words <= free", "free != 0"),
+        full=True,
     ),
     *_of(
         "write port",
