@@ -68,7 +68,7 @@ def speed(finished: Mapping[str, Any]) -> str:
     simulated = [f"{many(len(finished['tokens']), 'token')} on {finished['device']}"]
     if seconds := finished["seconds_per_position"]:
         by = "by the host's clock" if finished["device"] == "board" else "simulated"
-        simulated.append(f"{by} at {1 / seconds:.4g} tokens a second, the prompt's included")
+        simulated.append(f"{by} at {1 / seconds:#.4g} tokens a second, the prompt's included")
     parts, checked = [], []
     if cycles := finished["cycles_per_position"]:
         parts.append(f"{cycles:,.0f} cycles a token")
