@@ -18,9 +18,10 @@ from tests.e2e import cycle_checks, cycle_programs
 MUTATIONS = [
     ("stream.h", "inner_depth_(depth - 1)", "inner_depth_(depth)"),
     ("stream.h", "inner_level_ && (!o_valid_ || o_ready)", "inner_level_ && !o_valid_"),
-    ("bursts.h", "(i_valid ? !joins : hurry)", "(!i_valid || !joins)"),
+    ("bursts.h", "(i_valid ? !joins : hurry && !leaving.o_valid())", "(!i_valid || !joins)"),
     ("bursts.h", "joins && !full", "false"),
-    ("bursts.h", "complete && !o_valid", "complete"),
+    ("bursts.h", "complete && leaving.i_ready()", "complete"),
+    ("bursts.h", "hurry && !leaving.o_valid()", "hurry"),
     ("read.h", "Client(p, p.fetch_depth)", "Client(p, p.fetch_depth - 1)"),
     ("read.h", "Client(p, 4 * p.slot_words)", "Client(p, 3 * p.slot_words)"),
     ("read.h", "reserved < depth / 2", "reserved < depth / 4"),

@@ -4,14 +4,14 @@
 #include <algorithm>
 
 #include "memory_port.h"
+#include "stream.h"
 
 struct Bursts {
     uint32_t max_words, page_words;
     // registers
     uint64_t run_address = 0, run_end = 0;
     uint32_t run_words = 0;
-    bool o_valid = false, o_waits = false;  // a burst that leaves, another behind it
-    Segment o, second;
+    Buffer<Segment> leaving;
     // combinational
     bool i_ready = true, hand_over = false;
     uint32_t words = 0, rest_words = 0;
@@ -25,22 +25,14 @@ struct Bursts {
         words = std::min(run_words, longest);
         const bool joins = i.address == run_end;
         const bool full = run_words >= longest;
-        const bool complete = full || (i_valid ? !joins : hurry && !o_valid);
-        hand_over = run_words && complete && !o_waits;
+        const bool complete = full || (i_valid ? !joins : hurry && !leaving.o_valid());
+        hand_over = run_words && complete && leaving.i_ready();
         rest_words = run_words - (hand_over ? words : 0);
         i_ready = !rest_words || (joins && !full);
     }
 
     void clock(bool i_valid, const Segment& i, bool o_ready) {
-        const Segment burst = {run_address, words};
-        if (!o_valid || o_ready) {
-            o_valid = o_waits || hand_over;
-            o = o_waits ? second : burst;
-            o_waits = false;
-        } else if (hand_over) {
-            second = burst;
-            o_waits = true;
-        }
+        leaving.clock(hand_over, {run_address, words}, o_ready);
         if (hand_over) run_address += words;
         run_words = rest_words;
         if (i_valid && i_ready) {

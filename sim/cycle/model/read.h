@@ -22,7 +22,7 @@ struct ReadPort {
               queue(depth) {}
 
         bool i_ready() const { return bursts.i_ready; }
-        bool idle() const { return !i_valid && !bursts.run_words && !bursts.o_valid && !reserved; }
+        bool idle() const { return !i_valid && !bursts.run_words && !bursts.leaving.o_valid() && !reserved; }
 
         // The segment that is offered in this cycle.
         void comb(bool valid, const Segment& segment) {
@@ -50,7 +50,7 @@ struct ReadPort {
         for (Client& client : clients) {
             const Bursts& bursts = client.bursts;
             const bool wants =
-                bursts.o_valid && client.reserved + bursts.o.words <= client.depth;
+                bursts.leaving.o_valid() && client.reserved + bursts.leaving.o().words <= client.depth;
             client.grant = wants && open;
             open = open && !wants;
         }
@@ -64,7 +64,7 @@ struct ReadPort {
             const bool left = client.queue.o_valid() && words_ready[index];
             if (client.grant) {
                 o_valid = true;
-                o_burst = client.bursts.o;
+                o_burst = client.bursts.leaving.o();
                 o_client = index;
                 client.reserved += o_burst.words;
             }

@@ -42,3 +42,27 @@ class Queue {
     bool o_valid_ = false, written_ = false;
     std::vector<Payload> items_;
 };
+
+// Two payloads that wait: whether one more has room depends on registers only.
+template <typename Payload>
+class Buffer {
+  public:
+    bool i_ready() const { return !waits_; }
+    bool o_valid() const { return o_valid_; }
+    const Payload& o() const { return o_; }
+
+    void clock(bool i_valid, const Payload& i, bool o_ready) {
+        if (!o_valid_ || o_ready) {
+            o_valid_ = waits_ || i_valid;
+            o_ = waits_ ? second_ : i;
+            waits_ = false;
+        } else if (i_valid && !waits_) {
+            second_ = i;
+            waits_ = true;
+        }
+    }
+
+  private:
+    bool o_valid_ = false, waits_ = false;
+    Payload o_{}, second_{};
+};

@@ -49,7 +49,7 @@ struct Top {
         const bool address_ready = guard.i_write_ready(aw_ready);
         const bool rows_valid[] = {matrix.o_row_valid, vector.o_row_valid,
                                    cache.o_row_valid()};
-        const bool words_valid[] = {matrix.requant.o_valid(), vector.o_valid, cache.o_valid()};
+        const bool words_valid[] = {matrix.requant.o_valid(), vector.results.o_valid(), cache.o_valid()};
         rows.comb(rows_valid, words_valid, row_ready, word_ready);
         encoder.comb();
         vector.comb(client(kA).queue.o_valid(), client(kB).queue.o_valid());

@@ -4,6 +4,7 @@
 #include "abi.h"
 #include "memory_port.h"
 #include "rows.h"
+#include "stream.h"
 
 struct VectorUnit {
     enum class Phase {
@@ -20,7 +21,7 @@ struct VectorUnit {
     uint32_t gathering = 0, leaving = 0;  // stages that hold words, as bits
     bool o_row_valid = false;
     Row o_row;
-    bool o_valid = false, o_waits = false;  // a word that leaves, another behind it
+    Buffer<Nothing> results;
     uint32_t left = 0;    // cycles of the phase
     // of the requests
     bool active = false, asked_a = false, asked_b = false;
@@ -33,12 +34,12 @@ struct VectorUnit {
     explicit VectorUnit(const Params& p) : p(p) {}
 
     bool idle() const { return phase == Phase::kIdle; }
-    bool busy() const { return !idle() || o_valid; }
+    bool busy() const { return !idle() || results.o_valid(); }
     bool i_ready() const { return idle(); }
     bool takes_b() const { return take && needs_b(); }
 
     void comb(bool a_valid, bool b_valid) {
-        move = !o_waits;
+        move = results.i_ready();
         take = phase == Phase::kPass && a_valid && (b_valid || !needs_b()) && move;
         o_a_valid = active && !asked_a;
         o_b_valid = active && !asked_b && asks_b();
@@ -51,7 +52,8 @@ struct VectorUnit {
                bool o_ready) {
         if (active) request(a_ready, b_ready);
         const bool gathered = !gathering, left_all = !leaving;
-        leave(o_ready);
+        const bool leaves = phase == Phase::kNumber || (leaving && leaving >> (latency() - 1));
+        results.clock(move && leaves, {}, o_ready);
         if (move && !idle()) {
             const bool gathers = !last_pass() || argmax();
             gathering = (gathering << 1 | (take && gathers)) & ((1u << gather_stages()) - 1);
@@ -132,17 +134,6 @@ struct VectorUnit {
             case VectorOp::kNorm: return 11;
             case VectorOp::kSoftmax: return 18;
             default: return 1;
-        }
-    }
-
-    void leave(bool o_ready) {
-        const bool comes =
-            move && (phase == Phase::kNumber || (leaving && leaving >> (latency() - 1)));
-        if (!o_valid || o_ready) {
-            o_valid = o_waits || comes;
-            o_waits = false;
-        } else if (comes) {
-            o_waits = true;
         }
     }
 
