@@ -142,7 +142,6 @@ def _array(params: HwParams) -> Parts:
         components={"sequencer": sequencer, "array": array},
         streams=[(array.i, sequencer.o)],
         wires=[
-            (array.loads, sequencer.array_loads),
             (sequencer.array_idle, array.idle),
             (sequencer.array_storing, array.storing),
         ],

@@ -16,12 +16,15 @@ __all__ = ["PEArray"]
 class PEArray(Component):
     """Add spikes times weights into accumulators.
 
-    Each operation passes two stages: the beat is shifted to its step's place, then every token's
-    lanes add it (a MAC array, the opponent to compare with, multiplies instead of shifting). An
-    accumulator word is loaded at a beat's first step and stored after its last; a beat that returns
-    at once is taken from the adder instead of memory. Memory has one port to read, for operations
-    and, where they leave it free, for the drain. What is read while it is stored may be anything:
-    it is never used (docs/proofs.md).
+    Each operation is held for a cycle and then passes two stages: the beat is shifted to its step's
+    place, then every token's lanes add it (a MAC array, the opponent to compare with, multiplies
+    instead of shifting). An accumulator word is loaded at a beat's first step and stored after its
+    last; a beat that returns at once is taken from the adder instead of memory. Memory has one port
+    to read, for operations and, where they leave it free, for the drain. What is read while it is
+    stored may be anything: it is never used (docs/proofs.md).
+
+    In a word of memory those accumulators are neighbours among which the drain chooses: so the
+    block RAMs that hold them, and the way from there to the drain, are short on a chip.
 
     Parameters
     ----------
@@ -32,12 +35,10 @@ class PEArray(Component):
     -------
     i : In(stream)
         Operations; one is taken each cycle.
-    loads : In(1)
-        An operation may come in this cycle that loads its accumulators.
     idle : Out(1)
         No operation is inside.
     storing : Out(1)
-        One beat's accumulators are stored while the next beat's are added to.
+        One beat's accumulators will be stored when an operation of this cycle would load its own.
     half, bank, token, group, enable : In
         The accumulators to read: of a bank's lanes, the group that fills a memory word of results.
     ready : Out(1)
@@ -47,7 +48,7 @@ class PEArray(Component):
     synaptic_operations : Out
         Additions into accumulators that count, of the operation taken one cycle ago.
 
-    Timing:      latency 3 cycles from an operation to the stored accumulators; one operation a
+    Timing:      latency 4 cycles from an operation to the stored accumulators; one operation a
                  cycle.
     Arithmetic:  exact; acc_width cannot overflow up to max_count x 127 x max_channels.
     Golden:      golden.numerics.accumulation.accumulate
@@ -58,7 +59,6 @@ class PEArray(Component):
         super().__init__(
             {
                 "i": In(stream.Signature(operation_layout(p), always_ready=True)),
-                "loads": In(1),
                 "idle": Out(1),
                 "storing": Out(1),
                 "half": In(1),
@@ -76,7 +76,13 @@ class PEArray(Component):
         """Build it."""
         m = Module()
         p = self._params
-        row = data.ArrayLayout(data.ArrayLayout(signed(p.acc_width), p.lanes), p.tokens)
+        groups = p.lanes // p.encode_lanes
+        group_row = data.ArrayLayout(data.ArrayLayout(signed(p.acc_width), p.tokens), groups)
+        row = data.ArrayLayout(group_row, p.encode_lanes)
+
+        def of(row, token, lane):
+            return row[lane % p.encode_lanes][lane // p.encode_lanes][token]
+
         m.submodules.accumulators = accumulators = memory.Memory(
             shape=row, depth=2 * p.banks, init=[], attrs=NO_COLLISIONS
         )
@@ -85,23 +91,30 @@ class PEArray(Component):
         def address(half, bank):
             return bank + Mux(half, p.banks, 0)
 
-        # Stage 1: the operands, while their accumulators are read. Spikes of all tokens share the
+        # Stage 1: the operation. What says whether there is one is reset, numbers are not.
+        operation = Signal(operation_layout(p), reset_less=True)
+        taken = Signal()
+        m.d.sync += [operation.eq(self.i.payload), taken.eq(self.i.valid)]
+
+        # Stage 2: the operands, while their accumulators are read. Spikes of all tokens share the
         # beat, shifted to their step's place; a MAC array has products instead.
-        operation = self.i.payload
         mac = p.array == "mac"
         weight_width = operation.beat[0].shape().width
         operand_width = min(weight_width + p.step_width - 1, p.acc_width)
         row_of_operands = data.ArrayLayout(signed(operand_width), p.lanes)
-        operands = Signal(data.ArrayLayout(row_of_operands, p.tokens if mac else 1))
-        spikes = Signal(data.StructLayout({"plus": p.tokens, "minus": p.tokens}))
+        rows_of_operands = data.ArrayLayout(row_of_operands, p.tokens if mac else 1)
+        operands = Signal(rows_of_operands, reset_less=True)
+        spikes = Signal(data.StructLayout({"plus": p.tokens, "minus": p.tokens}), reset_less=True)
         place = Signal(range(2 * p.banks))
         flags = Signal(data.StructLayout({"valid": 1, "clear": 1, "keep": 1, "store": 1}))
         operation_place = Signal(range(2 * p.banks))
+        loads = Signal()
         m.d.comb += [
             operation_place.eq(address(operation.half, operation.bank)),
-            read.addr.eq(Mux(self.loads, operation_place, address(self.half, self.bank))),
-            read.en.eq(self.loads | self.enable),
-            self.ready.eq(~self.loads),
+            loads.eq(taken & operation.first_step & ~operation.first_event),
+            read.addr.eq(Mux(loads, operation_place, address(self.half, self.bank))),
+            read.en.eq(loads | self.enable),
+            self.ready.eq(~loads),
         ]
         # Whether the adder holds these accumulators already is found out a stage ahead, since every
         # lane of every token chooses by it.
@@ -119,26 +132,26 @@ class PEArray(Component):
             spikes.plus.eq(operation.plus),
             spikes.minus.eq(operation.minus),
             place.eq(operation_place),
-            flags.valid.eq(self.i.valid),
+            flags.valid.eq(taken),
             flags.clear.eq(operation.first_event & operation.first_step),
             flags.keep.eq(next_held_place == operation_place),
             flags.store.eq(operation.last_step),
         ]
 
-        # Stage 2: the additions. Stage 3: the store.
-        v_mem = Signal(row)
+        # Stage 3: the additions. Stage 4: the store.
+        v_mem = Signal(row, reset_less=True)
         store_valid = Signal()
         m.d.comb += [
             store.addr.eq(held_place),
             store.data.eq(v_mem),
             store.en.eq(store_valid),
-            self.idle.eq(~flags.valid & ~store_valid & ~self.i.valid),
+            self.idle.eq(~flags.valid & ~store_valid & ~taken),
         ]
         stores = flags.valid & flags.store
         m.d.sync += [
             store_valid.eq(stores),
             held_place.eq(next_held_place),
-            self.storing.eq(stores & self.i.valid),
+            self.storing.eq(taken & operation.last_step & self.i.valid),
         ]
         with m.If(flags.valid):
             for token in range(p.tokens):
@@ -148,28 +161,24 @@ class PEArray(Component):
                         Mux(
                             flags.clear,
                             0,
-                            Mux(flags.keep, v_mem[token][lane], read.data[token][lane]),
+                            Mux(flags.keep, of(v_mem, token, lane), of(read.data, token, lane)),
                         )
                     )
                     operand = operands[token if mac else 0][lane]
-                    m.d.sync += v_mem[token][lane].eq(
+                    m.d.sync += of(v_mem, token, lane).eq(
                         accumulate(base, operand, spikes.plus[token], spikes.minus[token])
                     )
 
-        adds = sum(
-            Mux(operation.plus[token] | operation.minus[token], operation.lanes, 0)
-            for token in range(p.tokens)
-        )
+        op = self.i.payload
+        adds = sum(Mux(op.plus[t] | op.minus[t], op.lanes, 0) for t in range(p.tokens))
         m.d.sync += self.synaptic_operations.eq(Mux(self.i.valid, adds, 0))
 
         token, group = Signal.like(self.token), Signal.like(self.group)
         with m.If(self.enable & self.ready):
             m.d.sync += [token.eq(self.token), group.eq(self.group)]
-        groups = p.lanes // p.encode_lanes
         for index in range(p.encode_lanes):
             choices = Array(
-                Array(read.data[t][g * p.encode_lanes + index] for g in range(groups))[group]
-                for t in range(p.tokens)
+                Array(read.data[index][g][t] for g in range(groups))[group] for t in range(p.tokens)
             )
             m.d.comb += self.psums[index].eq(choices[token])
         return m

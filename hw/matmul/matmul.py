@@ -166,7 +166,6 @@ class MatrixPath(Component):
         connect(m, drain.o_row, rows.i)
         connect(m, rows.o, flipped(self.o_row))
         m.d.comb += [
-            array.loads.eq(sequencer.array_loads),
             sequencer.array_idle.eq(array.idle),
             sequencer.array_storing.eq(array.storing),
             sequencer.release.eq(drain.release),

@@ -62,11 +62,9 @@ class Sequencer(Component):
         Coding and tiling of the events' MATMUL; taken with its last end mark.
     o : Out(stream)
         Array operations; the array takes one each cycle.
-    array_loads : Out(1)
-        If there is an operation in this cycle, it loads its accumulators: known before that is.
     array_idle, array_storing : In(1)
-        Every operation has reached the accumulators; one beat's are stored while the next beat's
-        are added to.
+        Every operation has reached the accumulators; one beat's would be stored when an operation
+        of this cycle would load its own.
     o_tile : Out(stream)
         A finished tile: its half, and whether no event touched it.
     release : In(2)
@@ -88,7 +86,6 @@ class Sequencer(Component):
                 "i_beats": In(stream.Signature(beat_layout(p))),
                 "i_matmul": In(stream.Signature(sequence_layout(p))),
                 "o": Out(stream.Signature(operation_layout(p), always_ready=True)),
-                "array_loads": Out(1),
                 "array_idle": In(1),
                 "array_storing": In(1),
                 "o_tile": Out(stream.Signature(data.StructLayout({"half": 1, "empty": 1}))),
@@ -168,9 +165,6 @@ class Sequencer(Component):
         m.d.comb += [
             self.o.valid.eq(event & self.i_beats.valid),
             self.stalled.eq(event & ~self.i_beats.valid),
-            self.array_loads.eq(
-                (self.i.valid & self.i_beats.valid & ~train.end & half_free) & (fresh & ~untouched)
-            ),
             self.i_beats.ready.eq(event & op.last_step),
         ]
         with m.If(self.o.valid):

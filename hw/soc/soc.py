@@ -15,6 +15,7 @@ from litex.soc.integration.soc import SoCRegion
 from litex.soc.integration.soc_core import SoCCore
 from litex.soc.interconnect.axi import AXIInterface, AXILiteInterface
 from litex.soc.interconnect.csr_eventmanager import EventManager, EventSourceLevel
+from litex.soc.interconnect.stream import Buffer
 from migen import ClockSignal, Instance, ResetSignal, Signal
 
 from hw.contract.fingerprint import fingerprint
@@ -72,6 +73,7 @@ class Accelerator(LiteXModule):
     ev: Any
     comb: Any
     specials: Any
+    submodules: Any
 
     def __init__(self, params: HwParams) -> None:
         self.registers = AXILiteInterface(data_width=32, address_width=32)
@@ -87,9 +89,17 @@ class Accelerator(LiteXModule):
         self.comb += self.ev.done.trigger.eq(irq)
         ports = {"i_clk": ClockSignal("sys"), "i_rst": ResetSignal("sys"), "o_irq": irq}
         ports |= _ports("m_axi", self.memory, _MEMORY, drives=True)
-        ports |= _ports("s_axil", self.registers, _REGISTERS, drives=False)
+        # The bus is long, and so is the way through the registers: a cycle lies between them.
+        near = AXILiteInterface(data_width=32, address_width=32)
+        for channel in _REGISTERS:
+            sides = [getattr(self.registers, channel), getattr(near, channel)]
+            giver, taker = sides if channel in _FROM_MASTER else sides[::-1]
+            buffer = Buffer(giver.description)
+            self.submodules += buffer
+            self.comb += [giver.connect(buffer.sink), buffer.source.connect(taker)]
+        ports |= _ports("s_axil", near, _REGISTERS, drives=False)
         for channel in ("aw", "ar"):  # the bus' addresses are of the whole system
-            ports[f"i_s_axil_{channel}addr"] = getattr(self.registers, channel).addr[:ADDR_WIDTH]
+            ports[f"i_s_axil_{channel}addr"] = getattr(near, channel).addr[:ADDR_WIDTH]
         self.specials += Instance(TOP, **ports)
 
 

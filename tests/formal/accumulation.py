@@ -114,7 +114,7 @@ def _held(
 ) -> None:
     """Assert that the array holds what is expected, and that the drain reads it."""
     m.d.comb += [
-        Assert(~(tiles.started | tiles.live) | (array.value == expected)),
+        Assert(~(tiles.started | tiles.live) | (array.known & (array.value == expected))),
         Assert(~(tiles.started & tiles.busy) | ((array.memory == expected) & ~array.in_flight)),
     ]
     drained = chain.array
@@ -139,4 +139,5 @@ def _held(
     psum = drained.psums[place.lane % p.encode_lanes]
     m.d.comb += Assert(~reads | (psum == read))
     keeps(m, Assert, drained.ready & ~drained.enable, drained.psums, name="psums")
-    keeps(m, Assert, drained.idle, drained.idle | chain.sequencer.o.valid, name="idle")
+    taken = chain.sequencer.o.valid
+    keeps(m, Assert, drained.idle & ~taken, drained.idle | taken, name="idle")

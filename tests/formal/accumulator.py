@@ -7,6 +7,7 @@ from amaranth.hdl import Assert, Assume
 
 from hw.contract.params import HwParams
 from hw.matmul.pe import accumulate
+from hw.matmul.sequencer import operation_layout
 from tests.formal.chain import Chain
 from tests.formal.rules import constant, handshake
 
@@ -42,7 +43,9 @@ class ArrayState:
     def __init__(self, m: Module, p: HwParams, chain: Chain, place: Place) -> None:
         inside = chain.in_array
         address = Signal(range(2 * p.banks))
-        index = place.token * p.lanes + place.lane
+        groups = p.lanes // p.encode_lanes
+        index = (place.lane % p.encode_lanes * groups + place.lane // p.encode_lanes) * p.tokens
+        index += place.token
 
         def chosen(row: Value) -> Value:
             selected = Signal(signed(p.acc_width), name=f"chosen{len(self._names)}")
@@ -57,7 +60,9 @@ class ArrayState:
         operand = Signal(signed(len(operands) // p.lanes // (p.tokens if mac else 1)))
         m.d.comb += [
             address.eq(place.beat + Mux(place.half, p.banks, 0)),
-            operand.eq(operands.word_select(index if mac else place.lane, len(operand))),
+            operand.eq(
+                operands.word_select(place.token * p.lanes * mac + place.lane, len(operand))
+            ),
         ]
         memory = chosen(inside.memory("accumulators", address))
         loaded = chosen(inside.read_data("accumulators", 0))
@@ -72,18 +77,58 @@ class ArrayState:
             base.eq(Mux(clear, 0, Mux(keep, v_mem, loaded))),
             added.eq(accumulate(base, operand, plus, minus)),
         ]
-        self.value = Signal(signed(p.acc_width), name="held_value")
-        m.d.comb += self.value.eq(Mux(here, added, Mux(held_place == address, v_mem, memory)))
+        held = Signal(signed(p.acc_width), name="held_value")
+        m.d.comb += held.eq(Mux(here, added, Mux(held_place == address, v_mem, memory)))
+
+        # The operation that was taken a cycle ago: what it will add.
+        operation = operation_layout(p)(inside.signal("operation"))
+        taken, taken_place = inside.signal("taken"), inside.signal("operation_place")
+        coming = taken & (taken_place == address)
+        weight = operation.beat[place.lane]
+        worth = (
+            weight * operation.magnitudes[place.token]
+            if mac
+            else (weight << operation.shift)[: len(operand)].as_signed()
+        )
+        # What the adder and memory must hold: what was told to be added up to the last operation.
+        exact, known = Signal(signed(p.acc_width), name="exact_held"), Signal()
+        clears = operation.first_event & operation.first_step
+        to_add, start = Signal(signed(len(operand))), Signal(signed(p.acc_width))
+        self.value = Signal(signed(p.acc_width), name="value")
+        m.d.comb += [
+            to_add.eq(worth),
+            start.eq(Mux(clears, 0, exact)),
+            self.value.eq(
+                Mux(
+                    coming,
+                    accumulate(
+                        start,
+                        to_add,
+                        operation.plus[place.token],
+                        operation.minus[place.token],
+                    ),
+                    exact,
+                )
+            ),
+        ]
+        m.d.sync += exact.eq(self.value)
+        with m.If(coming & clears):
+            m.d.sync += known.eq(1)
+        m.d.comb += Assert(~known | (held == exact))
+        self.known = known | (coming & clears)
 
         open_beat = Signal()  # the last addition was not its beat's last
         self.used = Signal()  # there has been an addition since the reset
         with m.If(valid):
             m.d.sync += [open_beat.eq(~store), self.used.eq(1)]
         fresh = chain.fresh
-        self.valid = valid
-        self.memory, self.in_flight = memory, here | (store_valid & (held_place == address))
+        here_bank, taken_bank = (a - Mux(chain.half, p.banks, 0) for a in (at, taken_place))
+        self.valid = taken | valid
+        self.memory = memory
+        self.in_flight = coming | here | (store_valid & (held_place == address))
         m.d.comb += [
             Assert(~valid | ~(plus & minus)),
+            Assert(~taken | ((operation.plus & operation.minus) == 0)),
             # What was loaded is what memory holds, unless the adder has something newer.
             Assert(
                 ~here
@@ -95,24 +140,42 @@ class ArrayState:
             Assert(
                 ~self.used | (held_place != address) | open_beat | store_valid | (v_mem == memory)
             ),
-            Assert(chain.sequencer.array_storing == (valid & store_valid)),
+            # The first addition of all starts at zero, and so does the second, unless the adder
+            # holds the first.
+            Assert(self.used | ~store_valid),
+            Assert(self.used | ~known | here),
+            Assert(self.used | ~valid | clear),
+            Assert(self.used | valid | ~taken | clears),
+            Assert(self.used | valid | ~taken | chain.untouched | (chain.extent.row_beats == 1)),
+            Assert(self.used | ~taken | operation.first_event | (valid & (at == taken_place))),
+            Assert(chain.sequencer.array_storing == (taken & valid & store)),
             # A beat's steps follow each other.
             Assert(~open_beat | ~store_valid),
             Assert(~(valid & open_beat) | (at == held_place)),
             Assert(~valid | (keep == (held_place == at))),
-            Assert(fresh == Mux(valid, store, ~open_beat)),
-            Assert(valid | ~open_beat | (held_place == self._address(p, chain))),
-            Assert(~valid | store | (at == self._address(p, chain))),
+            Assert(~taken | (operation.first_step == Mux(valid, store, ~open_beat))),
+            Assert(fresh == Mux(taken, operation.last_step, Mux(valid, store, ~open_beat))),
+            Assert(self.valid | ~open_beat | (held_place == self._address(p, chain))),
+            Assert(~taken | valid | ~open_beat | (held_place == taken_place)),
+            Assert(~taken | operation.last_step | (taken_place == self._address(p, chain))),
+            Assert(taken | ~valid | store | (at == self._address(p, chain))),
+            Assert(~(taken & valid) | store | (at == taken_place)),
             # Beats follow each other.
-            Assert(~(valid | store_valid) | chain.sequencer.i_matmul.valid),
+            Assert(~(self.valid | store_valid) | chain.sequencer.i_matmul.valid),
             Assert(
-                ~(valid | store_valid)
+                ~(self.valid | store_valid)
                 | (chain.in_sequencer.signal("two_beats") == (chain.extent.row_beats == 2))
             ),
-            Assert(~(valid & store) | (at == self._before(p, chain, chain.bank))),
             Assert(
-                ~(valid & store_valid)
-                | (held_place == self._before(p, chain, at - Mux(chain.half, p.banks, 0)))
+                ~(taken & operation.last_step) | (taken_place == self._before(p, chain, chain.bank))
+            ),
+            Assert(taken | ~(valid & store) | (at == self._before(p, chain, chain.bank))),
+            Assert(~(taken & valid & store) | (at == self._before(p, chain, taken_bank))),
+            Assert(~(valid & store_valid) | (held_place == self._before(p, chain, here_bank))),
+            # Nothing is loaded while it is stored.
+            Assert(
+                ~(taken & operation.first_step & valid & store_valid)
+                | (chain.extent.row_beats != 2)
             ),
         ]
 

@@ -38,7 +38,6 @@ class Chain:
         connect(m, train.o, sequencer.i)
         connect(m, sequencer.o, array.i)
         m.d.comb += [
-            array.loads.eq(sequencer.array_loads),
             sequencer.array_idle.eq(array.idle),
             sequencer.array_storing.eq(array.storing),
         ]

@@ -235,9 +235,9 @@ FAULTS: list[Fault] = [
         "matmul/array.py",
         ("keep.eq(next_held_place == operation_place)", "keep.eq(~operation.first_step)"),
         ("Mux(flags.valid, place, held_place)", "held_place"),
-        ("storing.eq(stores & self.i.valid)", "storing.eq(0)"),
+        ("storing.eq(taken & operation.last_step & self.i.valid)", "storing.eq(0)"),
         ("operation.first_event & operation.first_step", "operation.first_event"),
-        ("self.loads | self.enable", "self.enable"),
+        ("loads | self.enable", "self.enable"),
     ),
     *_of(
         "additions",

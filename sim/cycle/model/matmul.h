@@ -66,10 +66,10 @@ struct MatrixPath {
     void comb(ReadPort& read, bool o_ready, const Encoder& encoder) {
         requant.comb(o_ready);
         sequencer.comb(train.o_valid, train.o, sequences.o_valid(), sequences.o(),
-                       beat_queue.o_valid(), array.idle(false), array.storing(),
+                       beat_queue.o_valid(), array.idle(), array.storing(),
                        tile_queue.i_ready());
         drain.comb(drains.o_valid(), drains.o(), tile_queue.o_valid(), tile_queue.o(),
-                   channel_words.loaded, encoder.scales_ready, !sequencer.loads,
+                   channel_words.loaded, encoder.scales_ready, !array.loads,
                    requant.i_ready());
         ReadPort::Client& weights = read.clients[kWeights];
         beats.comb(row_queue.o_valid(), row_queue.o(), weights.queue.o_valid(),
@@ -122,7 +122,7 @@ struct MatrixPath {
             o_row = drain.o_row();
         }
         drain.clock(drains.o(), drain_row, requant.i_ready());
-        array.clock(sequencer.o_valid, sequencer.last_step);
+        array.clock(sequencer.o_valid, sequencer.last_step, sequencer.loads());
         sequencer.clock(tile_queue.i_ready(), train.o.last, drain.release);
         train.clock(event_queue.o_valid(), event_queue.o(), sequencer.i_ready);
         beats.clock(beat_queue.i_ready());

@@ -19,7 +19,6 @@ struct Sequencer {
     // combinational
     bool o_valid = false, last_step = false, stalled = false, i_beats_ready = false;
     bool i_ready = false, o_tile_valid = false, i_matmul_ready = false, last_bank = false;
-    bool loads = false;  // the array its accumulators
     uint32_t rest = 0, left = 0, lanes = 0, spikes = 0;
 
     explicit Sequencer(const Params& p) : p(p) {}
@@ -32,7 +31,6 @@ struct Sequencer {
         const bool early = at_work && fresh && array_storing && extent->row_beats == 2;
         const bool event = at_work && !train.end && !early;
         o_valid = event && beat_valid;
-        loads = i_valid && beat_valid && !train.end && half_free && fresh && !untouched;
         stalled = event && !beat_valid;
         last_step = last_bank = false;
         if (event) {
@@ -49,6 +47,9 @@ struct Sequencer {
         i_ready = (o_valid && last_step && last_bank) || tile_handed;
         i_matmul_ready = tile_handed && train.last;
     }
+
+    // Whether the array loads its accumulators for the operation of this cycle.
+    bool loads() const { return fresh && !untouched; }
 
     // Additions that the array makes in this cycle; those of all steps of a beat at its last one.
     uint64_t synaptic_operations() const {

@@ -41,7 +41,6 @@ class Core(wiring.Component):
         connect(m, self.train.o, self.sequencer.i)
         connect(m, self.sequencer.o, self.array.i)
         m.d.comb += [
-            self.array.loads.eq(self.sequencer.array_loads),
             self.sequencer.array_idle.eq(self.array.idle),
             self.sequencer.array_storing.eq(self.array.storing),
         ]
