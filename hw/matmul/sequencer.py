@@ -9,7 +9,7 @@ from hw.contract.isa import Coding
 from hw.contract.params import HwParams
 from hw.matmul.beats import beat_layout
 from hw.matmul.tiling import tiling_layout
-from hw.spike.train import train_layout
+from hw.spike.train import is_single, train_layout
 
 __all__ = ["Sequencer", "operation_layout", "sequence_layout"]
 
@@ -119,6 +119,7 @@ class Sequencer(Component):
         # spike of the longest train.
         fresh = Signal(init=1)
         pending = Signal(p.step_width)
+        pending_single = Signal()
         mac = p.array == "mac"
         unary = Const(1) if mac else self.i_matmul.payload.coding == Coding.UNARY
         digits = Signal(p.step_width)
@@ -153,7 +154,7 @@ class Sequencer(Component):
             op.bank.eq(bank),
             op.first_event.eq(untouched),
             op.first_step.eq(fresh),
-            op.last_step.eq(rest == 0),
+            op.last_step.eq(Mux(fresh, train.single, pending_single)),
             op.lanes.eq(Mux(left < p.lanes, left, p.lanes)),
         ]
         last_bank = bank == extent.row_beats - 1
@@ -168,7 +169,11 @@ class Sequencer(Component):
             self.i_beats.ready.eq(event & op.last_step),
         ]
         with m.If(self.o.valid):
-            m.d.sync += [fresh.eq(op.last_step), pending.eq(rest)]
+            m.d.sync += [
+                fresh.eq(op.last_step),
+                pending.eq(rest),
+                pending_single.eq(is_single(rest, unary)),
+            ]
             with m.If(op.last_step):
                 m.d.sync += [
                     bank.eq(Mux(last_bank, 0, bank + 1)),

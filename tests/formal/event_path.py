@@ -84,6 +84,10 @@ class Path:
         self._memory(m)
         self._drain(m)
 
+        held = self.inside["train"].signal("held")
+        self.waiting = self.inside["train"].signal("held_valid")  # in the train, for its digits
+        self.waiting_end = held[-2]
+
     def _shape(self, m: Module, p: HwParams) -> None:
         """Let the rows of all MATMULs be alike, in any one shape that `HwParams` allows."""
         coding = constant(m, Coding, "coding_of_run")
@@ -163,7 +167,9 @@ def in_step(m: Module, p: HwParams, path: Path) -> Value:
         (valid, event_layout(p)(content))
         for valid, content in path.inside["events"].queued("", p.event_depth)
     ]
-    events = sum((valid & ~event.end for valid, event in held), train.valid & ~train.payload.end)
+    waiting = path.waiting & ~path.waiting_end
+    at_hand = train.valid & ~train.payload.end
+    events = sum((valid & ~event.end for valid, event in held), waiting + at_hand)
     rows = path.inside["rows"].queued("", p.event_depth)
     count = sum(valid for valid, _ in rows)
     for valid, content in [*rows, (pending, fetched.as_value()), (offered, extent_on_offer)]:
@@ -219,7 +225,7 @@ def moving(m: Module, p: HwParams) -> None:
     half = path.inside["sequencer"].signal("half")
 
     age = Signal(8)
-    inside = train.valid | (event_level != 0)
+    inside = train.valid | path.waiting | (event_level != 0)
     moves = path.taken | sequencer.o.valid | handshake(sequencer.o_tile)
     m.d.sync += age.eq(Mux(moves | ~(inside | path.offered), 0, age + 1))
 
@@ -231,9 +237,11 @@ def moving(m: Module, p: HwParams) -> None:
     within(~path.fetcher.i_matmul.valid, missing["fetches"] + 1)
     within(~inside & fetching, 1)
     # On the way to the sequencer.
-    within(inside & ~train.valid & ~event_head, 1)
-    within(inside & ~train.valid & event_head & ~path.train.i_coding.valid, missing["codings"] + 2)
-    within(inside & ~train.valid & event_head, patience + 3)
+    on_its_way = inside & ~train.valid
+    within(on_its_way & ~path.waiting & ~event_head, 1)
+    within(on_its_way & ~path.waiting, 2)
+    within(on_its_way & ~path.train.i_coding.valid, missing["codings"] + 3)
+    within(on_its_way, patience + 4)
     # Its beats, meanwhile.
     hungry = (events != 0) & ~beat
     within(hungry & (row_level == 0) & ~asking, 1)

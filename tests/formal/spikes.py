@@ -1,13 +1,43 @@
 """Spikes are worth their counts: every digit of every coding, and each addition of the array."""
 
-from amaranth import Const, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.hdl import Assert, Assume, Cover
 
 from hw.contract.isa import Coding
 from hw.contract.params import HwParams
 from hw.matmul.pe import accumulate
 from hw.spike.train import SpikeTrain
-from tests.formal.rules import constant, free, handshake, source
+from tests.formal.rules import Opened, constant, free, handshake, source
+
+
+class Waiting:
+    """The event that has its magnitudes, and waits in the spike train for its digits.
+
+    Parameters
+    ----------
+    m, train, inside
+        Module, the block, and a look inside.
+    """
+
+    def __init__(self, m: Module, train: SpikeTrain, inside: Opened) -> None:
+        held = inside.signal("held")
+        self.valid = inside.signal("held_valid")
+        self.end, self.last = held[-2], held[-1]
+        self.leaves = self.valid & inside.signal("moves")
+        event = train.i.payload
+        self.counts = Signal.like(event.counts, name="waiting_counts")
+        with m.If(handshake(train.i)):
+            m.d.sync += self.counts.eq(event.counts)
+        sizes = len(held[:-2]) // len(event.counts)
+        for token, count in enumerate(self.counts):
+            size = held[token * sizes : (token + 1) * sizes]
+            magnitude = Signal(sizes // 2, name=f"waiting_magnitude{token}")
+            m.d.comb += [
+                magnitude.eq(Mux(count < 0, -count, count)),
+                Assert(
+                    ~self.valid | (size == Cat(count < 0, magnitude, (magnitude * 3)[: sizes // 2]))
+                ),
+            ]
 
 
 def value(plus, minus):
@@ -19,7 +49,8 @@ def value(plus, minus):
 
 def digits(m: Module, p: HwParams) -> None:
     """Take any counts through the spike train, in any coding."""
-    m.submodules.dut = dut = SpikeTrain(p)
+    dut = SpikeTrain(p)
+    waiting = Waiting(m, dut, Opened(m, dut))
     source(m, dut.i, "i")
     source(m, dut.i_coding, "i_coding")
     free(m, dut.o.ready)
@@ -27,8 +58,8 @@ def digits(m: Module, p: HwParams) -> None:
     event = dut.i.payload
     m.d.comb += Assume(dut.i_coding.payload.as_value() < len(Coding))  # the controller checks it
     m.d.comb += Assert(coding.as_value() < len(Coding))
-    with m.If(handshake(dut.i)):
-        m.d.sync += [coding.eq(dut.i_coding.payload), counts.eq(event.counts)]
+    with m.If(waiting.leaves):
+        m.d.sync += [coding.eq(dut.i_coding.payload), counts.eq(waiting.counts)]
     for token in range(p.tokens):
         # Symmetric: the smallest number of its width is no count.
         m.d.comb += Assume(event.counts[token] >= -p.max_count)

@@ -74,7 +74,7 @@ struct MatrixPath {
         ReadPort::Client& weights = read.clients[kWeights];
         beats.comb(row_queue.o_valid(), row_queue.o(), weights.queue.o_valid(),
                    beat_queue.i_ready());
-        train.comb(event_queue.o_valid(), event_queue.o(), codings.o_valid(), sequencer.i_ready);
+        train.comb(codings.o_valid(), sequencer.i_ready);
         fetcher.comb_request(row_queue.i_ready());
         weights.comb(fetcher.o_valid, fetcher.o);
         fetcher.comb(fetches.o_valid(), weights.i_ready(), row_queue.i_ready());

@@ -5,20 +5,25 @@
 
 struct SpikeTrain {
     // registers
-    bool o_valid = false;
-    Event o;
+    bool held_valid = false, o_valid = false;
+    Event held, o;
     // combinational
-    bool i_ready = false, i_coding_ready = false;
+    bool moves = false, i_ready = false, i_coding_ready = false;
 
-    void comb(bool i_valid, const Event& i, bool i_coding_valid, bool o_ready) {
-        i_ready = i_coding_valid && (!o_valid || o_ready);
-        i_coding_ready = i_valid && i_ready && i.last;
+    void comb(bool i_coding_valid, bool o_ready) {
+        moves = i_coding_valid && (!o_valid || o_ready);
+        i_ready = !held_valid || moves;
+        i_coding_ready = held_valid && moves && held.last;
     }
 
     void clock(bool i_valid, const Event& i, bool o_ready) {
         if (o_ready) o_valid = false;
-        if (!i_valid || !i_ready) return;
-        o_valid = true;
-        o = i;
+        if (held_valid && moves) {
+            o_valid = true;
+            o = held;
+        }
+        if (!i_ready) return;
+        held_valid = i_valid;
+        if (i_valid) held = i;
     }
 };

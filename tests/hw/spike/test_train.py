@@ -38,6 +38,7 @@ def test_every_count(coding, seed):
         train = train_layout(PARAMS).from_bits(raw)
         spikes = encode(torch.tensor(pair), coding.name.lower(), time_steps).tolist()
         fires = [t for t in range(time_steps) if any(spikes[t])]
+        assert train.single == (len(fires) == 1)
         if coding == Coding.UNARY:
             assert train.steps == len(fires) == max(abs(n) for n in pair)
             for token, n in enumerate(pair):
