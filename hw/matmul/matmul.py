@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
 from hw.common.component import Component
-from hw.common.stream import Queue, Register
+from hw.common.stream import Buffer, Queue, Register
 from hw.contract.isa import INSTRUCTIONS, Coding, Opcode
 from hw.contract.params import HwParams
 from hw.matmul.array import PEArray
@@ -185,6 +185,9 @@ class MatrixPath(Component):
             drain.scales.eq(self.scales),
             drain.scales_ready.eq(self.scales_ready),
         ]
+        # Words that leave wait here, so that what moves the requantizers is a register.
+        m.submodules.leaving = leaving = Buffer(self.o.payload.shape())
+        connect(m, leaving.o, flipped(self.o))
         for lane in range(p.encode_lanes):  # in step with each other
             m.submodules[f"requant{lane}"] = requant = Requantizer(p)
             m.d.comb += [
@@ -192,14 +195,14 @@ class MatrixPath(Component):
                 requant.i.payload.channel.eq(drain.o.payload.channels[lane]),
                 requant.i.payload.threshold.eq(drain.o.payload.threshold),
                 requant.i.valid.eq(drain.o.valid),
-                requant.o.ready.eq(self.o.ready),
-                self.o.payload.word_select(lane, 32).eq(requant.o.payload),
+                requant.o.ready.eq(leaving.i.ready),
+                leaving.i.payload.word_select(lane, 32).eq(requant.o.payload),
             ]
             if lane == 0:
                 m.d.comb += [
                     drain.o.ready.eq(requant.i.ready),
-                    self.o.valid.eq(requant.o.valid),
-                    self.draining.eq(drain.busy | requant.busy),
+                    leaving.i.valid.eq(requant.o.valid),
+                    self.draining.eq(drain.busy | requant.busy | leaving.o.valid),
                 ]
 
         self._count(m, events, both)

@@ -33,6 +33,7 @@ struct MatrixPath {
     Queue<Tile> tile_queue{4};
     Drain drain;
     Requantizer requant;
+    Buffer<Nothing> results;
     // What each unit has to do, one entry a MATMUL.
     Queue<Walk> walks{kMatmuls};
     Queue<const Instruction*> fetches{kMatmuls}, sequences{kMatmuls}, loads{kMatmuls};
@@ -58,13 +59,13 @@ struct MatrixPath {
     }
     bool bank_busy() const { return under_way[0] || under_way[1]; }
     bool draining() const {
-        return drain.busy(tile_queue.o_valid()) || requant.busy(drain.o_valid);
+        return drain.busy(tile_queue.o_valid()) || requant.busy(drain.o_valid) || results.o_valid();
     }
 
-    // From the writer back to memory's words and the encoder's batch: a ready depends on the
+    // From the results back to memory's words and the encoder's batch: a ready depends on the
     // readies behind it.
-    void comb(ReadPort& read, bool o_ready, const Encoder& encoder) {
-        requant.comb(o_ready);
+    void comb(ReadPort& read, const Encoder& encoder) {
+        requant.comb(results.i_ready());
         sequencer.comb(train.o_valid, train.o, sequences.o_valid(), sequences.o(),
                        beat_queue.o_valid(), array.idle(), array.storing(),
                        tile_queue.i_ready());
@@ -104,7 +105,7 @@ struct MatrixPath {
     // `matmul` is a MATMUL that is accepted, `encoding` says that an ENCODE is. Who takes a payload
     // is clocked before who holds it, and queues come last.
     void clock(const Instruction* matmul, bool encoding, uint32_t tokens, bool bank,
-               const ReadPort& read, const Encoder& encoder, bool row_ready) {
+               const ReadPort& read, const Encoder& encoder, bool row_ready, bool word_ready) {
         if (matmul) issue(matmul, tokens, bank);
         if (encoding) walks.put({});
         if (drain.i_matmul_ready) --under_way[drains.o().bank];
@@ -114,6 +115,7 @@ struct MatrixPath {
         if (sequencer.o_tile_valid && tile_queue.i_ready()) tile_queue.put({sequencer.half});
 
         const ReadPort::Client& words = read.clients[kChannelWords];
+        results.clock(requant.o_valid(), {}, word_ready);
         requant.clock(drain.o_valid);
         const bool drain_row = drain.o_row_valid() && !o_row_valid;
         if (row_ready) o_row_valid = false;

@@ -49,11 +49,12 @@ struct Top {
         const bool address_ready = guard.i_write_ready(aw_ready);
         const bool rows_valid[] = {matrix.o_row_valid, vector.o_row_valid,
                                    cache.o_row_valid()};
-        const bool words_valid[] = {matrix.requant.o_valid(), vector.results.o_valid(), cache.o_valid()};
+        const bool words_valid[] = {matrix.results.o_valid(), vector.results.o_valid(),
+                                    cache.o_valid()};
         rows.comb(rows_valid, words_valid, row_ready, word_ready);
         encoder.comb();
         vector.comb(client(kA).queue.o_valid(), client(kB).queue.o_valid());
-        matrix.comb(read, rows.word_ready[kResults], encoder);
+        matrix.comb(read, encoder);
         const bool drains = matrix.draining() || write.busy();
         controller.comb(encoder.busy() || matrix.bank_busy() || vector.busy() || cache.busy() || drains,
                         matrix.under_way);
@@ -86,7 +87,7 @@ struct Top {
         guard.clock(write.o_address_valid(), write.o_address(), aw_ready);
         write.clock(rows.o_row_valid, row, rows.o_valid, address_ready, b_valid);
         matrix.clock(matmuls ? slot : nullptr, encodes, controller.tokens, controller.bank, read,
-                     encoder, rows.row_ready[kResults]);
+                     encoder, rows.row_ready[kResults], rows.word_ready[kResults]);
         vector.clock(vectors ? slot : nullptr, client(kA).i_ready(), client(kB).i_ready(),
                      rows.row_ready[kVectorRows], rows.word_ready[kVectorRows]);
         cache.clock(stores ? slot : nullptr, encoder.o_head_valid,
