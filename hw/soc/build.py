@@ -39,7 +39,7 @@ _SYSTEM_TOOLS = ("litex", "litedram", "liteeth", "litex-boards", "migen", "amara
 _WAYS = ("--placer", "static", "--router", "router2")
 _PHASES = (  # what nextpnr logs when a phase begins
     ("Packing IOs", "packing"),
-    ("Creating initial analytic placement", "placing"),
+    ("Running Static placer", "placing"),
     ("Running simulated annealing placer", "refining the placement"),
     ("Running router2", "routing"),
 )

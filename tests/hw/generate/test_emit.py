@@ -15,7 +15,7 @@ from hw.generate.emit import LINT_WAIVERS, TOP, emit
 from hw.generate.version import project_version
 from sim.rtl.verilog import verilator
 
-SLOW = {"datacenter": pytest.mark.full}  # three times the Verilog of edge
+SLOW = dict.fromkeys(("edge", "datacenter"), pytest.mark.full)  # many times the Verilog of test
 
 
 @pytest.fixture(
