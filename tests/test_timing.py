@@ -23,15 +23,17 @@ FLOORS = {
     "threshold": 103,
     "cache writer": 108,
     "event queue": 118,
-    "spike train": 116,
+    "spike train": 113,
     "fetcher": 102,
     "bursts": 105,
-    "read port": 100,
+    "read port": 112,
     "write port": 113,
     "guard": 190,
     "drain": 122,
     "controller": 102,
-    "registers": 104,
+    "registers": 107,
+    "array": 108,
+    "vector unit": 102,
 }
 """MHz by block, with the parameters of `test` and seed 1.
 

@@ -75,7 +75,8 @@ def _ecpix5(about: Board, params: HwParams, clock_mhz: float, baud: int) -> Any:
     soc.ethphy = LiteEthPHYRGMII(
         clock_pads=platform.request("eth_clocks"), pads=platform.request("eth"), rx_delay=0e-9
     )
-    soc.add_etherbone(phy=soc.ethphy)
+    # 32 bits wide, so that all but the MAC has the clock of the system.
+    soc.add_etherbone(phy=soc.ethphy, data_width=32)
     soc.hold("etherbone")
     return soc
 
