@@ -31,12 +31,6 @@ DEVICE, SPEED = "85k", 8
 _TOP = "harness"
 _XILINX = f"synth_xilinx -family xc7 -flatten -noiopad -top {_TOP}"
 _OF_A_CELL = re.compile(r"_(TRELLIS_FF|MULT18X18D|DP16KD|LUT4|CCU2C|PFUMX|L6MUX21)|\$")
-_MAP_LUTS = (
-    "techmap -map +/lattice/latches_map.v",
-    "opt_clean -purge",
-    "abc9 -W 300",
-    "clean",
-)
 _XILINX_LOGIC = "w:* t:LUT* t:CARRY4 t:MUXF*"
 # Beside the network of the clocks: router2 finds no way to it from just any pin.
 _PINS = 'LOCATE COMP "clk" SITE "G2";\n'
@@ -122,14 +116,8 @@ def synthesize(parts: Parts) -> Netlist:
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
         directory = Path(scratch)
         (directory / "block.il").write_text(_circuit(parts))
-        begin = ["read_rtlil block.il", *yosys.DONT_CARE]
-        synth = f"synth_ecp5 -top {_TOP}"
-        try:
-            yosys.run([*begin, f"{synth} -json block.json"], directory)
-        except yosys.YosysError:
-            # Its mapper fails on some circuits, unless nets that no cell is named after are gone.
-            steps = (f"{synth} -run begin:map_luts", *_MAP_LUTS, f"{synth} -run map_cells:")
-            yosys.run([*begin, *steps, "write_json block.json"], directory)
+        read = ("read_rtlil block.il", *yosys.DONT_CARE)
+        yosys.synthesize_ecp5(read, _TOP, "block.json", directory)
         text = (directory / "block.json").read_text()
     module = json.loads(text)["modules"][_TOP]
     return Netlist(text=text, cells=_cells(module), sources=_sources(module))

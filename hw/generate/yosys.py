@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["DONT_CARE", "MARK_QUEUES", "YosysError", "run"]
+__all__ = ["DONT_CARE", "MARK_QUEUES", "YosysError", "run", "synthesize_ecp5"]
 
 MARK_QUEUES = "setattr -set no_rw_check 1 c:storage t:$mem_v2 %i"
 """What gives `hw.common.memories.NO_COLLISIONS` to the memories of Amaranth's queues too.
@@ -19,6 +20,14 @@ DONT_CARE = (
     "setparam -set RD_COLLISION_X_MASK 1'1 a:no_rw_check=1 t:$mem_v2 %i",
 )
 """What applies `hw.common.memories.NO_COLLISIONS` to a design, before anything else is done."""
+
+
+_MAP_LUTS = (
+    "techmap -map +/lattice/latches_map.v",
+    "opt_clean -purge",
+    "abc9 -W 300",
+    "clean",
+)
 
 
 class YosysError(RuntimeError):
@@ -53,3 +62,31 @@ def run(commands: list[str], directory: Path) -> str:
         last = "\n".join((result.stdout + result.stderr).splitlines()[-10:])
         raise YosysError(f"Yosys failed ({result.returncode}):\n{last}")
     return result.stdout
+
+
+def synthesize_ecp5(read: Sequence[str], top: str, file: str, directory: Path) -> str:
+    """Synthesize for an ECP5, into Yosys' JSON; return what Yosys logged.
+
+    Parameters
+    ----------
+    read : sequence of str
+        Commands that read the design.
+    top : str
+        Its top module.
+    file : str
+        Name of the JSON in `directory`.
+    directory : Path
+        Where Yosys runs.
+
+    Raises
+    ------
+    YosysError
+        Where it fails.
+    """
+    synth = f"synth_ecp5 -top {top}"
+    try:
+        return run([*read, f"{synth} -json {file}"], directory)
+    except YosysError:
+        # Its mapper fails on some circuits, unless nets that no cell is named after are gone.
+        steps = (f"{synth} -run begin:map_luts", *_MAP_LUTS, f"{synth} -run map_cells:")
+        return run([*read, *steps, f"write_json {file}"], directory)

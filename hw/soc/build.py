@@ -217,19 +217,15 @@ def _system(request: Request, to: Path, log: Path) -> None:
 def _synthesize(system: Path, to: Path) -> None:
     for memory in system.glob("*.init"):
         shutil.copy(memory, to)
-    reads = [f"read_verilog {system.resolve() / name}" for name in SOURCES]
-    log = yosys.run(
-        [
-            # Modules are read as they are used, so that a parameter may change them.
-            "verilog_defaults -push",
-            "verilog_defaults -add -defer",
-            *reads,
-            "verilog_defaults -pop",
-            _KEEP,
-            f"synth_ecp5 -top {NAME} -json {NAME}.json",
-        ],
-        to,
-    )
+    read = [
+        # Modules are read as they are used, so that a parameter may change them.
+        "verilog_defaults -push",
+        "verilog_defaults -add -defer",
+        *(f"read_verilog {system.resolve() / name}" for name in SOURCES),
+        "verilog_defaults -pop",
+        _KEEP,
+    ]
+    log = yosys.synthesize_ecp5(read, NAME, f"{NAME}.json", to)
     (to / "yosys.log").write_text(log)
 
 
