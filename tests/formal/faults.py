@@ -196,7 +196,8 @@ FAULTS: list[Fault] = [
         "digits",
         "spike/train.py",
         ("above.eq((triple & ~magnitude) >> 1)", "above.eq(triple & ~magnitude)"),
-        ("Mux(magnitudes[token] > longest, magnitudes[token], longest)", "longest"),
+        ("Mux(magnitude > longest, magnitude, longest)", "longest"),
+        ("triple.eq(magnitude + (magnitude << 1))", "triple.eq(magnitude << 1)"),
     ),
     *_of(
         "addition",
@@ -223,6 +224,12 @@ FAULTS: list[Fault] = [
         ("Mux(position == 0, 0, gathered)", "gathered"),
         ("active = token < tokens", "active = token <= tokens"),
         ("(write.group + 1) >> groups_log2)", "(write.group >> groups_log2) + 1)"),
+    ),
+    *_of(
+        "steps",
+        "spike/train.py",
+        ("single.eq(is_single(expanded.steps, unary))", "single.eq(0)"),
+        ("(steps & (steps - 1)) == 0", "(steps & (steps - 2)) == 0"),
     ),
     *_of(
         "steps",
