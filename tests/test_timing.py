@@ -32,7 +32,10 @@ FLOORS = {
     "drain": 122,
     "controller": 102,
     "registers": 107,
+    "argmax": 165,
     "array": 108,
+    "array of 32 lanes": 78,
+    "matrix path": 68,
     "vector unit": 102,
 }
 """MHz by block, with the parameters of `test` and seed 1.

@@ -22,7 +22,7 @@ _ABOUT_BOARDS = (
     "board*).\n\n"
     "**Nothing on this page has run on an FPGA.** Cells are from a model of Yosys' figures, of "
     "LUTs at most {routable:.0%} are used (an estimate), and clocks are assumptions but for "
-    "those of the ECPIX-5. Firing is "
+    "those of both ECP5 boards. Firing is "
     "borrowed from SmolLM2-135M; with `--profile FILE`, recorded by `python -m golden profile`, "
     "it is as measured of the checkpoint. More than one core is a projection: there is no such "
     "top yet. Versal and UltraScale+ are taken as if they were Xilinx 7. Energy is the ledger's "

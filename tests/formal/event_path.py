@@ -27,6 +27,7 @@ from tests.formal.rules import (
     source,
     valid_stays,
 )
+from tests.formal.spikes import Waiting
 
 __all__ = ["MOVES_CYCLES", "MOVES_CYCLES_A_WORD", "moving"]
 
@@ -84,9 +85,7 @@ class Path:
         self._memory(m)
         self._drain(m)
 
-        held = self.inside["train"].signal("held")
-        self.waiting = self.inside["train"].signal("held_valid")  # in the train, for its digits
-        self.waiting_end = held[-2]
+        self.waiting = Waiting(m, self.train, self.inside["train"])
 
     def _shape(self, m: Module, p: HwParams) -> None:
         """Let the rows of all MATMULs be alike, in any one shape that `HwParams` allows."""
@@ -167,7 +166,7 @@ def in_step(m: Module, p: HwParams, path: Path) -> Value:
         (valid, event_layout(p)(content))
         for valid, content in path.inside["events"].queued("", p.event_depth)
     ]
-    waiting = path.waiting & ~path.waiting_end
+    waiting = path.waiting.valid & ~path.waiting.end
     at_hand = train.valid & ~train.payload.end
     events = sum((valid & ~event.end for valid, event in held), waiting + at_hand)
     rows = path.inside["rows"].queued("", p.event_depth)
@@ -225,7 +224,7 @@ def moving(m: Module, p: HwParams) -> None:
     half = path.inside["sequencer"].signal("half")
 
     age = Signal(8)
-    inside = train.valid | path.waiting | (event_level != 0)
+    inside = train.valid | path.waiting.valid | (event_level != 0)
     moves = path.taken | sequencer.o.valid | handshake(sequencer.o_tile)
     m.d.sync += age.eq(Mux(moves | ~(inside | path.offered), 0, age + 1))
 
@@ -238,8 +237,8 @@ def moving(m: Module, p: HwParams) -> None:
     within(~inside & fetching, 1)
     # On the way to the sequencer.
     on_its_way = inside & ~train.valid
-    within(on_its_way & ~path.waiting & ~event_head, 1)
-    within(on_its_way & ~path.waiting, 2)
+    within(on_its_way & ~path.waiting.valid & ~event_head, 1)
+    within(on_its_way & ~path.waiting.valid, 2)
     within(on_its_way & ~path.train.i_coding.valid, missing["codings"] + 3)
     within(on_its_way, patience + 4)
     # Its beats, meanwhile.

@@ -194,7 +194,7 @@ def _records(m: Module, p: HwParams, dut: Controller, inside: Opened) -> None:
 
 
 def banks(m: Module, p: HwParams) -> None:
-    """Count the MATMULs in the drain's queue."""
+    """Count the MATMULs in the drain's queue, and look at results on offer."""
     dut = MatrixPath(p)
     inside = Opened(m, dut)
     inputs = [value for _, member, value in dut.signature.flatten(dut) if member.flow is In]
@@ -206,4 +206,5 @@ def banks(m: Module, p: HwParams) -> None:
         needs = sum(valid & (of == bank) for valid, of in queued)
         m.d.comb += Assert(dut.bank_busy[bank] == (needs != 0))
         m.d.comb += Assert(inside.signal(f"under_way{bank}") == needs)
+    m.d.comb += Assert(~dut.o.valid | dut.draining)  # else a fence would not wait for them
     m.d.comb += Cover(dut.bank_busy == 0b11)

@@ -22,7 +22,7 @@ class Waiting:
     def __init__(self, m: Module, train: SpikeTrain, inside: Opened) -> None:
         held = inside.signal("held")
         self.valid = inside.signal("held_valid")
-        self.end, self.last = held[-2], held[-1]
+        self.end = held[-2]
         self.leaves = self.valid & inside.signal("moves")
         event = train.i.payload
         self.counts = Signal.like(event.counts, name="waiting_counts")

@@ -89,7 +89,12 @@ _STREAMS = [
         writers.operands,
         full=True,
     ),
-    _proof("banks", "MatrixPath", "a bank is busy while a MATMUL needs it", issue.banks),
+    _proof(
+        "banks",
+        "MatrixPath",
+        "a bank is busy while a MATMUL needs it; results on offer are told as draining",
+        issue.banks,
+    ),
 ]
 _MEMORY = [
     _proof(
