@@ -33,7 +33,8 @@ class HostBus(LiteXModule):
     sync: Any
 
     def __init__(self, host: Any) -> None:
-        self.bus = bus = wishbone.Interface.like(host)
+        bus: Any = wishbone.Interface.like(host)
+        self.bus = bus
         asks = host.cyc & host.stb & ~host.ack & ~host.err
         asked = ("adr", "dat_w", "sel", "we")
         self.sync += [
