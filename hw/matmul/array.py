@@ -3,6 +3,7 @@
 from amaranth import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.common.component import Component
 from hw.common.memories import NO_COLLISIONS
@@ -11,6 +12,9 @@ from hw.matmul.pe import accumulate
 from hw.matmul.sequencer import operation_layout
 
 __all__ = ["PEArray"]
+
+_NEAR = 4
+"""Accumulators of which a block RAM's output is one, in time for a register."""
 
 
 class PEArray(Component):
@@ -24,7 +28,8 @@ class PEArray(Component):
     stored may be anything: it is never used (docs/proofs.md).
 
     In a word of memory those accumulators are neighbours among which the drain chooses: so the
-    block RAMs that hold them, and the way from there to the drain, are short on a chip.
+    block RAMs that hold them, and the way from there to the drain, are short on a chip. Block RAM
+    is slow: the drain's registers take one of a few, and the choice among these follows them.
 
     Parameters
     ----------
@@ -43,8 +48,11 @@ class PEArray(Component):
         The accumulators to read: of a bank's lanes, the group that fills a memory word of results.
     ready : Out(1)
         They can be read in this cycle: no operation loads its own.
+    take : In(1)
+        They are taken in this cycle; a cycle after they were read, or later where no operation has
+        loaded its own since.
     psums : Out(array)
-        Their values, one cycle later, kept until something else is read or loaded.
+        Those taken last.
     synaptic_operations : Out
         Additions into accumulators that count, of the operation taken two cycles ago.
 
@@ -67,6 +75,7 @@ class PEArray(Component):
                 "group": In(range(max(p.lanes // p.encode_lanes, 2))),
                 "enable": In(1),
                 "ready": Out(1),
+                "take": In(1),
                 "psums": Out(data.ArrayLayout(signed(p.acc_width), p.encode_lanes)),
                 "synaptic_operations": Out(range(p.tokens * p.lanes + 1)),
             }
@@ -104,9 +113,9 @@ class PEArray(Component):
         row_of_operands = data.ArrayLayout(signed(operand_width), p.lanes)
         rows_of_operands = data.ArrayLayout(row_of_operands, p.tokens if mac else 1)
         operands = Signal(rows_of_operands, reset_less=True)
-        spikes = Signal(data.StructLayout({"plus": p.tokens, "minus": p.tokens}), reset_less=True)
+        spikes = Signal(data.StructLayout({"fires": p.tokens, "minus": p.tokens}), reset_less=True)
         place = Signal(range(2 * p.banks))
-        flags = Signal(data.StructLayout({"valid": 1, "clear": 1, "keep": 1, "store": 1}))
+        flags = Signal(data.StructLayout({"valid": 1, "keep": 1, "load": 1, "store": 1}))
         operation_place = Signal(range(2 * p.banks))
         loads = Signal()
         m.d.comb += [
@@ -116,11 +125,17 @@ class PEArray(Component):
             read.en.eq(loads | self.enable),
             self.ready.eq(~loads),
         ]
-        # Whether the adder holds these accumulators already is found out a stage ahead, since every
-        # lane of every token chooses by it.
+        # Where the accumulators come from, the adder or memory or nowhere, is found out a stage
+        # ahead, since every lane of every token chooses by it.
         held_place = Signal(range(2 * p.banks))
         next_held_place = Signal(range(2 * p.banks))
-        m.d.comb += next_held_place.eq(Mux(flags.valid, place, held_place))
+        clear, held = Signal(), Signal()
+        m.d.comb += [
+            next_held_place.eq(Mux(flags.valid, place, held_place)),
+            clear.eq(operation.first_event & operation.first_step),
+            held.eq(next_held_place == operation_place),
+        ]
+        fires = operation.plus | operation.minus
         for lane in range(p.lanes):
             weight = operation.beat[lane]
             if mac:
@@ -129,12 +144,12 @@ class PEArray(Component):
             else:
                 m.d.sync += operands[0][lane].eq(weight << operation.shift)
         m.d.sync += [  # whatever they are where there is no operation: the adder does not move then
-            spikes.plus.eq(operation.plus),
+            spikes.fires.eq(fires),
             spikes.minus.eq(operation.minus),
             place.eq(operation_place),
             flags.valid.eq(taken),
-            flags.clear.eq(operation.first_event & operation.first_step),
-            flags.keep.eq(next_held_place == operation_place),
+            flags.keep.eq(held & ~clear),
+            flags.load.eq(~held & ~clear),
             flags.store.eq(operation.last_step),
         ]
 
@@ -153,32 +168,36 @@ class PEArray(Component):
             held_place.eq(next_held_place),
             self.storing.eq(taken & operation.last_step & self.i.valid),
         ]
-        with m.If(flags.valid):
-            for token in range(p.tokens):
-                for lane in range(p.lanes):
-                    base = Signal(signed(p.acc_width), name=f"base_{token}_{lane}")
-                    m.d.comb += base.eq(
-                        Mux(
-                            flags.clear,
-                            0,
-                            Mux(flags.keep, of(v_mem, token, lane), of(read.data, token, lane)),
-                        )
-                    )
-                    operand = operands[token if mac else 0][lane]
+        for token in range(p.tokens):
+            for lane in range(p.lanes):
+                base = Signal(signed(p.acc_width), name=f"base_{token}_{lane}")
+                kept = of(v_mem, token, lane) & flags.keep.replicate(p.acc_width)
+                loaded = of(read.data, token, lane) & flags.load.replicate(p.acc_width)
+                m.d.comb += base.eq(kept | loaded)
+                operand = operands[token if mac else 0][lane]
+                with m.If(flags.valid):
                     m.d.sync += of(v_mem, token, lane).eq(
-                        accumulate(base, operand, spikes.plus[token], spikes.minus[token])
+                        accumulate(base, operand, spikes.fires[token], spikes.minus[token])
                     )
 
-        fires = operation.plus | operation.minus
         adds = sum(Mux(fires[token], operation.lanes, 0) for token in range(p.tokens))
         m.d.sync += self.synaptic_operations.eq(Mux(taken, adds, 0))
 
         token, group = Signal.like(self.token), Signal.like(self.group)
         with m.If(self.enable & self.ready):
             m.d.sync += [token.eq(self.token), group.eq(self.group)]
-        for index in range(p.encode_lanes):
-            choices = Array(
-                Array(read.data[index][g][t] for g in range(groups))[group] for t in range(p.tokens)
-            )
-            m.d.comb += self.psums[index].eq(choices[token])
+        near = min(_NEAR // p.tokens or 1, groups)  # groups of a register
+        near_log2 = exact_log2(near)
+        far = Signal(range(max(groups // near, 2)))
+        with m.If(self.take):
+            m.d.sync += far.eq(group >> near_log2)
+        for index, of_index in enumerate(read.data):
+            registers = []
+            for first in range(0, groups, near):
+                choices = Array(Array(of_index[first + g])[token] for g in range(near))
+                register = Signal(signed(p.acc_width), name=f"psum{index}_{first}", reset_less=True)
+                with m.If(self.take):
+                    m.d.sync += register.eq(choices[group[:near_log2]] if near > 1 else choices[0])
+                registers.append(register)
+            m.d.comb += self.psums[index].eq(Array(registers)[far])
         return m

@@ -109,7 +109,9 @@ class ChannelWords(Component):
         outputs = Signal(range(p.tile_outputs + 1))
         groups = Signal(range(groups_of_tile + 1))
         words = Signal(range(2 * groups_of_tile + 1))
-        last_tile = tile == matmul.tiling.tiles - 1
+        last_tile = Signal()
+        next_address = Signal.like(address)
+        last_group = Signal(range(groups_of_tile))
         m.d.comb += [
             outputs.eq(Mux(last_tile, matmul.tiling.last.outputs, matmul.tiling.full.outputs)),
             groups.eq((outputs + p.encode_lanes - 1) >> exact_log2(p.encode_lanes)),
@@ -145,7 +147,11 @@ class ChannelWords(Component):
         m.d.sync += self.loaded.eq(self.loaded & ~self.release)
         with m.FSM(name="phase"):
             with m.State("IDLE"):
-                m.d.sync += [tile.eq(0), address.eq(matmul.address)]
+                m.d.sync += [
+                    tile.eq(0),
+                    last_tile.eq(matmul.tiling.single),
+                    address.eq(matmul.address),
+                ]
                 with m.If(self.i.valid):
                     m.next = "REQUEST"
             with m.State("REQUEST"):
@@ -154,7 +160,11 @@ class ChannelWords(Component):
                     self.o_request.payload.address.eq(address),
                     self.o_request.payload.words.eq(words),
                 ]
-                m.d.sync += group.eq(0)
+                m.d.sync += [
+                    group.eq(0),
+                    last_group.eq(groups - 1),
+                    next_address.eq(address + words),
+                ]
                 with m.If(self.o_request.valid & self.o_request.ready):
                     m.next = "LOAD"
             with m.State("LOAD"):
@@ -165,12 +175,13 @@ class ChannelWords(Component):
                         m.d.sync += bias_comes.eq(1)
                     with m.Else():
                         m.d.sync += [bias_comes.eq(0), group.eq(group + 1)]
-                        with m.If(group == groups - 1):
+                        with m.If(group == last_group):
                             m.d.sync += [
                                 self.loaded.eq((self.loaded & ~self.release) | (1 << half)),
                                 half.eq(~half),
                                 tile.eq(tile + 1),
-                                address.eq(address + words),
+                                last_tile.eq(tile + 2 == matmul.tiling.tiles),
+                                address.eq(next_address),
                             ]
                             m.next = "REQUEST"
                             with m.If(last_tile):

@@ -61,10 +61,12 @@ class Drain(Component):
         What to read from the array.
     ready : In(1)
         The array can be read in this cycle; where not, it shows what was read no longer.
-    channel_group, channel_enable : Out
-        Which channel words to read, of the half too; the group is one within the tile.
+    take : Out(1)
+        What was read of the array is taken, and its channel words are read.
+    channel_group : Out
+        Which channel words, of the half too; the group is one within the tile.
     psums, channels : In
-        What was read, one cycle later.
+        What was taken, one cycle later.
     o_row : Out(stream)
         Where the row whose words follow goes.
     o : Out(stream)
@@ -95,8 +97,8 @@ class Drain(Component):
                 "group": Out(range(max(p.lanes // p.encode_lanes, 2))),
                 "enable": Out(1),
                 "ready": In(1),
+                "take": Out(1),
                 "channel_group": Out(range(p.tile_outputs // p.encode_lanes)),
-                "channel_enable": Out(1),
                 "psums": In(data.ArrayLayout(signed(p.acc_width), p.encode_lanes)),
                 "channels": In(data.ArrayLayout(channel_layout(), p.encode_lanes)),
                 "o_row": Out(stream.Signature(row_layout(p))),
@@ -141,8 +143,8 @@ class Drain(Component):
         taken = there & words & moves
         m.d.comb += [
             self.enable.eq(walking & (~there | (taken & ~read_last))),
+            self.take.eq(taken),
             self.channel_group.eq(read_group),
-            self.channel_enable.eq(taken),
         ]
         with m.If(self.enable & self.ready):
             m.d.sync += [
@@ -158,6 +160,8 @@ class Drain(Component):
 
         thresholds = Array(self.scales[bank][t] for bank in range(2) for t in range(p.tokens))
         threshold = Signal(range(2 * p.tokens))
+        for psum, value in zip(self.o.payload.psums, self.psums, strict=True):
+            m.d.comb += psum.eq(Mux(self.i_tile.payload.empty, 0, value))
         m.d.comb += [
             self.o.payload.channels.eq(self.channels),
             self.o.payload.threshold.eq(thresholds[threshold]),
@@ -169,8 +173,6 @@ class Drain(Component):
                 self.o.valid.eq(1),
                 threshold.eq(self.token + Mux(matmul.bank, p.tokens, 0)),
             ]
-            for psum, value in zip(self.o.payload.psums, self.psums, strict=True):
-                m.d.sync += psum.eq(Mux(self.i_tile.payload.empty, 0, value))
 
         m.d.comb += self.busy.eq(1)
         with m.FSM(name="phase"):
@@ -204,7 +206,7 @@ class Drain(Component):
                     with m.If(token == matmul.tokens - 1):
                         m.next = "RELEASE"
             with m.State("RELEASE"):
-                # The last word needs its threshold until it has left.
+                # The last word needs its tile and threshold until it has left.
                 with m.If(moves):
                     m.d.comb += [self.i_tile.ready.eq(1), self.release.eq(1 << self.half)]
                     m.d.sync += tile.eq(tile + 1)

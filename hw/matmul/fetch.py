@@ -79,12 +79,14 @@ class Fetcher(Component):
         m = Module()
         matmul = self.i_matmul.payload
         tile = Signal(24, init=1)  # the first one is 1
+        first_tile = Signal(init=1)
+        ends = Signal()  # the tile is the last one, where it is not the first
         row = Signal(row_words_layout(self._params))
         last_tile = Signal()
         pitch = Signal.like(row.words)
         full_words, last_words = matmul.tiling.full.row_words, matmul.tiling.last.row_words
         m.d.comb += [
-            last_tile.eq(tile == matmul.tiling.tiles),
+            last_tile.eq(Mux(first_tile, matmul.tiling.single, ends)),
             row.words.eq(Mux(last_tile, last_words, full_words)),
             row.weight_width.eq(matmul.weight_width),
             pitch.eq(Mux(last_tile & ~matmul.strided, last_words, full_words)),
@@ -113,10 +115,14 @@ class Fetcher(Component):
                 base_of_matmul.eq(matmul.base),
             ]
             with m.If(self.i.payload.end):
-                m.d.sync += tile.eq(tile + 1)
+                m.d.sync += [
+                    tile.eq(tile + 1),
+                    first_tile.eq(0),
+                    ends.eq(tile + 1 == matmul.tiling.tiles),
+                ]
                 with m.If(self.i.payload.last):
                     m.d.comb += self.i_matmul.ready.eq(1)
-                    m.d.sync += [tile.eq(1), first.eq(1)]
+                    m.d.sync += [tile.eq(1), first_tile.eq(1), first.eq(1)]
 
         # Stage 2: its address. The segment and its extent leave together.
         base = Signal.like(matmul.base)

@@ -109,7 +109,7 @@ class Sequencer(Component):
         extent = Signal.like(tiling.full)
         first_tile = Signal(init=1)
         ends = Signal()  # the tile is the last one, where it is not the first
-        with m.If(Mux(first_tile, tiling.tiles == 1, ends)):
+        with m.If(Mux(first_tile, tiling.single, ends)):
             m.d.comb += extent.eq(tiling.last)
         with m.Else():
             m.d.comb += extent.eq(tiling.full)

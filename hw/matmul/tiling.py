@@ -24,10 +24,9 @@ def tile_layout(params: HwParams) -> data.StructLayout:
 
 
 def tiling_layout(params: HwParams) -> data.StructLayout:
-    """Return a MATMUL's tiles: how many, the extent of a full one and of the last one."""
-    return data.StructLayout(
-        {"tiles": 24, "full": tile_layout(params), "last": tile_layout(params)}
-    )
+    """Return a MATMUL's tiles: how many, whether one, the extent of a full one and of the last."""
+    tile = tile_layout(params)
+    return data.StructLayout({"tiles": 24, "single": 1, "full": tile, "last": tile})
 
 
 class Tiling(Component):
@@ -64,6 +63,7 @@ class Tiling(Component):
         groups = Signal(range(p.banks + 1))  # of `lanes` outputs, in the last tile
         m.d.comb += [
             self.o.tiles.eq((self.outputs + p.tile_outputs - 1) >> tile_log2),
+            self.o.single.eq(self.o.tiles == 1),
             self.o.full.outputs.eq(p.tile_outputs),
             self.o.last.outputs.eq((self.outputs - 1)[:tile_log2] + 1),
             groups.eq((self.o.last.outputs + p.lanes - 1) >> exact_log2(p.lanes)),

@@ -88,7 +88,8 @@ class EventQueue(Component):
         # Stage 1: bitmap words, one ahead of the one that is being searched.
         tile = Signal(24)
         next_word = Signal(range(p.max_channels // p.scan_width + 1))
-        word_valid, word_taken = Signal(), Signal()
+        word_valid = Signal()
+        word_taken = Signal()
         walking = Signal()
         with m.If(word_taken):
             m.d.sync += word_valid.eq(0)
@@ -111,15 +112,15 @@ class EventQueue(Component):
             with m.If(fires[index]):
                 m.d.comb += lowest.eq(index)
         rest = fires & (fires - 1)
-        event_valid, event_taken = Signal(), Signal()
+        event_valid = Signal()  # there are some
+        event_taken = Signal()
         end_valid = Signal()
         m.d.comb += [
-            event_valid.eq(fires != 0),
             end_valid.eq(walking & ~event_valid & ~word_valid & (searched == words)),
-            word_taken.eq(word_valid & ((fires == 0) | ((rest == 0) & event_taken))),
+            word_taken.eq(word_valid & (~event_valid | ((rest == 0) & event_taken))),
         ]
         with m.If(event_taken):
-            m.d.sync += fires.eq(rest)
+            m.d.sync += [fires.eq(rest), event_valid.eq(rest != 0)]
         if p.skip_silent:
             found = self.scan_fires
         else:
@@ -128,6 +129,7 @@ class EventQueue(Component):
         with m.If(word_taken):
             m.d.sync += [
                 fires.eq(found),
+                event_valid.eq(found.any()),
                 base.eq(searched),
                 searched.eq(searched + 1),
             ]

@@ -1,6 +1,6 @@
 """Turns an event's counts into its spike train, in the coding asked for."""
 
-from amaranth import Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -93,12 +93,18 @@ class SpikeTrain(Component):
             ]
             for token in range(p.tokens):
                 count = self.i.payload.counts[token]
-                magnitude = Signal(width, name=f"magnitude{token}")
-                m.d.comb += magnitude.eq(Mux(count < 0, -count, count))
+                negative = count[-1]
+                # 4 counts less one, or one less 4: one carry chain, as a negative number is its
+                # complement and one more.
+                four, one = Signal(width, name=f"four{token}"), Signal(width, name=f"one{token}")
+                m.d.comb += [
+                    four.eq((count << 2) ^ negative.replicate(width)),
+                    one.eq(count ^ (~negative).replicate(width)),
+                ]
                 m.d.sync += [
-                    held.counts[token].negative.eq(count < 0),
-                    held.counts[token].magnitude.eq(magnitude),
-                    held.counts[token].triple.eq(magnitude + (magnitude << 1)),
+                    held.counts[token].negative.eq(negative),
+                    held.counts[token].magnitude.eq(Mux(negative, -count, count)),
+                    held.counts[token].triple.eq((Cat(1, four) + Cat(1, one)) >> 1),
                 ]
 
         # Stage 2: digits.

@@ -127,17 +127,23 @@ def _held(
         Assert(~(drained.enable & drained.ready & of_this & collides)),
         Cover(collides),
     ]
-    reads, read = Signal(), Signal(signed(p.acc_width + 2))
-    m.d.sync += [
-        read.eq(expected),
-        reads.eq(
-            (drained.enable & drained.ready & tiles.started & tiles.busy & of_this)
-            & (drained.token == place.token)
-            & (drained.group == place.lane // p.encode_lanes)
-        ),
-    ]
-    psum = drained.psums[place.lane % p.encode_lanes]
-    m.d.comb += Assert(~reads | (psum == read))
-    keeps(m, Assert, drained.ready & ~drained.enable, drained.psums, name="psums")
-    taken = chain.sequencer.o.valid
-    keeps(m, Assert, drained.idle & ~taken, drained.idle | taken, name="idle")
+    # What was read is shown until an operation loads, or something else is read; and what of it was
+    # taken, until something else is.
+    shows, shown = Signal(), Signal(signed(p.acc_width + 2))
+    taken, psum = Signal(), drained.psums[place.lane % p.encode_lanes]
+    with m.If(drained.enable | ~drained.ready):
+        m.d.sync += [
+            shown.eq(expected),
+            shows.eq(
+                (drained.enable & drained.ready & tiles.started & tiles.busy & of_this)
+                & (drained.token == place.token)
+                & (drained.group == place.lane // p.encode_lanes)
+            ),
+        ]
+    value = Signal(signed(p.acc_width + 2))
+    with m.If(drained.take):
+        m.d.sync += [taken.eq(shows), value.eq(shown)]
+    m.d.comb += Assert(~taken | (psum == value))
+    keeps(m, Assert, ~drained.take, drained.psums, name="psums")
+    given = chain.sequencer.o.valid
+    keeps(m, Assert, drained.idle & ~given, drained.idle | given, name="idle")

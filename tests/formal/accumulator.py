@@ -54,7 +54,7 @@ class ArrayState:
             return selected
 
         self._names: list[Signal] = []
-        valid, clear, keep, store = inside.signal("flags")
+        valid, keep, load, store = inside.signal("flags")
         spikes, operands = inside.signal("spikes"), inside.signal("operands")
         mac = p.array == "mac"
         operand = Signal(signed(len(operands) // p.lanes // (p.tokens if mac else 1)))
@@ -69,13 +69,12 @@ class ArrayState:
         v_mem = chosen(inside.signal("v_mem"))
         held_place, at = inside.signal("held_place"), inside.signal("place")
         store_valid = inside.signal("store_valid")
-        plus, minus = (spikes.word_select(side, p.tokens) for side in range(2))
-        plus, minus = (side[place.token] for side in (plus, minus))
+        fires, minus = (spikes.word_select(kind, p.tokens)[place.token] for kind in range(2))
         base, added = Signal(signed(p.acc_width)), Signal(signed(p.acc_width))
         here = valid & (at == address)
         m.d.comb += [
-            base.eq(Mux(clear, 0, Mux(keep, v_mem, loaded))),
-            added.eq(accumulate(base, operand, plus, minus)),
+            base.eq(Mux(keep, v_mem, Mux(load, loaded, 0))),
+            added.eq(accumulate(base, operand, fires, minus)),
         ]
         held = Signal(signed(p.acc_width), name="held_value")
         m.d.comb += held.eq(Mux(here, added, Mux(held_place == address, v_mem, memory)))
@@ -104,7 +103,7 @@ class ArrayState:
                     accumulate(
                         start,
                         to_add,
-                        operation.plus[place.token],
+                        (operation.plus | operation.minus)[place.token],
                         operation.minus[place.token],
                     ),
                     exact,
@@ -127,13 +126,13 @@ class ArrayState:
         self.memory = memory
         self.in_flight = coming | here | (store_valid & (held_place == address))
         m.d.comb += [
-            Assert(~valid | ~(plus & minus)),
+            Assert(~valid | fires | ~minus),
             Assert(~taken | ((operation.plus & operation.minus) == 0)),
             # What was loaded is what memory holds, unless the adder has something newer.
             Assert(
                 ~here
                 | (held_place == address)
-                | clear
+                | ~load
                 | ((loaded == memory) & ~inside.collided(m, "accumulators"))
             ),
             # Memory has what left the adder last.
@@ -144,7 +143,7 @@ class ArrayState:
             # holds the first.
             Assert(self.used | ~store_valid),
             Assert(self.used | ~known | here),
-            Assert(self.used | ~valid | clear),
+            Assert(self.used | ~valid | ~(keep | load)),
             Assert(self.used | valid | ~taken | clears),
             Assert(self.used | valid | ~taken | chain.untouched | (chain.extent.row_beats == 1)),
             Assert(self.used | ~taken | operation.first_event | (valid & (at == taken_place))),
@@ -152,7 +151,8 @@ class ArrayState:
             # A beat's steps follow each other.
             Assert(~open_beat | ~store_valid),
             Assert(~(valid & open_beat) | (at == held_place)),
-            Assert(~valid | (keep == (held_place == at))),
+            Assert(~valid | ~keep | (held_place == at)),
+            Assert(~valid | ~load | (held_place != at)),
             Assert(~taken | (operation.first_step == Mux(valid, store, ~open_beat))),
             Assert(fresh == Mux(taken, operation.last_step, Mux(valid, store, ~open_beat))),
             Assert(self.valid | ~open_beat | (held_place == self._address(p, chain))),

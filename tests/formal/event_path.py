@@ -115,7 +115,8 @@ class Path:
         m.d.comb += self.train.i_coding.payload.eq(coding)
         for matmul in (self.fetcher.i_matmul, self.sequencer.i_matmul):
             tiling = matmul.payload.tiling
-            m.d.comb += [tiling.full.eq(extent), tiling.last.eq(extent), tiling.tiles.eq(1)]
+            m.d.comb += [tiling.full.eq(extent), tiling.last.eq(extent)]
+            m.d.comb += [tiling.tiles.eq(1), tiling.single.eq(1)]
         m.d.comb += self.fetcher.i_matmul.payload.weight_width.eq(width)
         m.d.comb += self.sequencer.i_matmul.payload.coding.eq(coding)
 

@@ -202,7 +202,7 @@ def _walk(m, p, pair, followed, seen, least, ends) -> None:
     tile, next_word, fires, base, searched, lowest = (
         inside.signal(name) for name in ("tile", "next_word", "fires", "base", "searched", "lowest")
     )
-    word_valid = inside.signal("$signal", ("sync",))
+    word_valid = inside.signal("word_valid")
     # What has been put into the output register, in the tile that is being walked.
     put, put_least = Signal(), Signal(range(p.max_channels + 1))
     free_output = ~events.o.valid | events.o.ready
@@ -234,6 +234,7 @@ def _walk(m, p, pair, followed, seen, least, ends) -> None:
         Assert(walking | ~(started | put | (tile != 0) | offers)),
         Assert(next_word == searched + word_valid),
         Assert(next_word <= events.ready_words),
+        Assert(inside.signal("event_valid") == (fires != 0)),
         Assert((fires == 0) | (base + 1 == searched)),
         # The chosen channel is put once its word is searched, unless it still waits in `fires`.
         Assert(followed.wanted | ~(put | ((fires != 0) & at_base & bit))),

@@ -240,7 +240,7 @@ FAULTS: list[Fault] = [
     *_of(
         "additions",
         "matmul/array.py",
-        ("keep.eq(next_held_place == operation_place)", "keep.eq(~operation.first_step)"),
+        ("held.eq(next_held_place == operation_place)", "held.eq(~operation.first_step)"),
         ("Mux(flags.valid, place, held_place)", "held_place"),
         ("storing.eq(taken & operation.last_step & self.i.valid)", "storing.eq(0)"),
         ("operation.first_event & operation.first_step", "operation.first_event"),

@@ -105,7 +105,7 @@ def addition(m: Module, p: HwParams) -> None:
     m.d.comb += exact.eq(v_mem + Mux(plus, weight, 0) - Mux(minus, weight, 0))
     limit = p.max_count * 127 * p.max_channels
     total = Signal(signed(p.acc_width))
-    m.d.comb += total.eq(accumulate(v_mem, weight, plus, minus))
+    m.d.comb += total.eq(accumulate(v_mem, weight, plus | minus, minus))
     with m.If((exact <= limit) & (exact >= -limit)):
         m.d.comb += Assert(total == exact)
     m.d.comb += Cover(exact == limit)

@@ -119,7 +119,8 @@ def channel_words(m: Module, p: HwParams) -> None:
     for tile in (tiling.full, tiling.last):
         m.d.comb += Assume((tile.outputs != 0) & (tile.outputs <= p.tile_outputs))
     m.d.comb += [
-        Assert(~loading | (inside.signal("group") < inside.signal("groups"))),
+        Assert(~loading | (inside.signal("group") <= inside.signal("last_group"))),
+        Assert(~loading | (inside.signal("last_group") == inside.signal("groups") - 1)),
         Assert(idle | dut.i.valid),
         # The drain reads halves that are loaded (proof `drain`), and they are not written.
         Assume(~dut.enable | dut.loaded.bit_select(dut.half, 1)),
@@ -135,9 +136,9 @@ def drain(m: Module, p: HwParams) -> None:
     source(m, dut.i_matmul, "i_matmul")
     source(m, dut.i_tile, "i_tile")
     free(m, dut.loaded, dut.scales, dut.scales_ready, dut.ready, dut.psums, dut.channels)
-    # What was read stays until the next reading (array, channel words); a bank's thresholds stay
+    # What was taken stays until something else is (array, channel words); a bank's thresholds stay
     # while a MATMUL needs them (controller, encoder, matrix path).
-    keeps(m, Assume, ~dut.channel_enable, dut.channels, name="read")
+    keeps(m, Assume, ~dut.take, dut.psums, dut.channels, name="taken")
     # A half stays loaded until it is released (channel words).
     for half in range(2):
         held = dut.loaded[half] & ~dut.release[half]
@@ -162,8 +163,8 @@ def drain(m: Module, p: HwParams) -> None:
     m.d.comb += Assert(~dut.o.valid | of_bank)
     m.d.comb += [
         Assert(~inside.signal("there") | shows),
-        Assert(~dut.channel_enable | shows),
-        Assert(~dut.channel_enable | dut.loaded.bit_select(dut.half, 1)),
+        Assert(~dut.take | shows),
+        Assert(~dut.take | dut.loaded.bit_select(dut.half, 1)),
         Assert(~walking | dut.loaded.bit_select(dut.half, 1)),
         # It reads of the tile that it was given and not released.
         Assert(~dut.enable | dut.i_tile.valid),

@@ -12,7 +12,7 @@ MUTATIONS = [
         "hw/matmul/test_array.py",
         ("the sign of a spike", "wide ^ minus.replicate(width)", "wide ^ plus.replicate(width)"),
         ("the carry into a subtraction", "total = Cat(1, v_mem)", "total = Cat(0, v_mem)"),
-        ("a token that does not fire", "operand = Mux(plus | minus,", "operand = Mux(1,"),
+        ("a token that does not fire", "operand = Mux(fires,", "operand = Mux(1,"),
     ),
     *faults_in(
         "contract/params.py",
@@ -28,13 +28,13 @@ MUTATIONS = [
         "hw/matmul/test_array.py",
         (
             "forwarding of a bank that returns at once",
-            "keep.eq(next_held_place == operation_place)",
-            "keep.eq(~operation.first_step)",
+            "held.eq(next_held_place == operation_place)",
+            "held.eq(~operation.first_step)",
         ),
         (
             "clearing of a tile's accumulators",
-            "flags.clear.eq(operation.first_event & operation.first_step)",
-            "flags.clear.eq(0)",
+            "clear.eq(operation.first_event & operation.first_step)",
+            "clear.eq(0)",
         ),
         ("the half that drains", "address(self.half, self.bank)", "address(0, self.bank)"),
         (

@@ -91,7 +91,7 @@ def run(tiles, coding, rng, idle, params=PARAMS, adds_in=None):
     async def drive_events(ctx):
         extent = {"outputs": full, "row_beats": full // LANES, "row_words": 0}
         end = {"outputs": last.outputs, "row_beats": last.beats, "row_words": 0}
-        tiling = {"tiles": len(tiles), "full": extent, "last": end}
+        tiling = {"tiles": len(tiles), "single": len(tiles) == 1, "full": extent, "last": end}
         ctx.set(dut.sequencer.i_matmul.payload, {"coding": coding, "tiling": tiling})
         ctx.set(dut.sequencer.i_matmul.valid, 1)
         ctx.set(dut.train.i_coding.payload, coding)
@@ -136,6 +136,10 @@ def run(tiles, coding, rng, idle, params=PARAMS, adds_in=None):
                     ready = False
                     while not ready:
                         _, _, ready = await ctx.tick().sample(dut.array.ready)
+                    ctx.set(dut.array.enable, 0)
+                    ctx.set(dut.array.take, 1)
+                    await ctx.tick()
+                    ctx.set(dut.array.take, 0)
                     group = [ctx.get(dut.array.psums[lane]) for lane in range(GROUP)]
                     psums[-1] += [0] * GROUP if empty else group
                 del psums[-1][tile.outputs :]

@@ -78,7 +78,7 @@ class Bench:
         for matmul in self.matmuls:
             sizes = self.params.tiles(len(matmul.channels))
             full, last = {"outputs": self.params.tile_outputs}, {"outputs": sizes[-1]}
-            tiling = {"tiles": len(sizes), "full": full, "last": last}
+            tiling = {"tiles": len(sizes), "single": len(sizes) == 1, "full": full, "last": last}
             share = {"address": matmul.address, "has_bias": matmul.has_bias, "tiling": tiling}
             payloads.append(share)
         await feed(ctx, self.dut.i, payloads, self._rng, self._idle)

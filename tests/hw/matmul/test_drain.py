@@ -69,7 +69,12 @@ class Matmul:
             "destination_stride": self.stride,
             "tokens": self.tokens,
             "bank": self.bank,
-            "tiling": {"tiles": len(self.sizes), "full": full, "last": last},
+            "tiling": {
+                "tiles": len(self.sizes),
+                "single": len(self.sizes) == 1,
+                "full": full,
+                "last": last,
+            },
         }
 
     def rows(self):
@@ -118,7 +123,8 @@ class Bench:
         dut, lanes = self.dut, self.params.encode_lanes
         groups = self.params.lanes // lanes
         sampled = (dut.half, dut.bank, dut.token, dut.group, dut.enable, dut.ready)
-        sampled += (dut.channel_group, dut.channel_enable, dut.release)
+        sampled += (dut.channel_group, dut.take, dut.release)
+        shown = None
         while True:
             ctx.set(dut.ready, self._rng.random() >= self._loads)
             (
@@ -130,18 +136,19 @@ class Bench:
                 enable,
                 ready,
                 channel_group,
-                channel_enable,
+                take,
                 release,
             ) = await ctx.tick().sample(*sampled)
+            if take:
+                ctx.set(dut.psums, shown)
+                start = channel_group * lanes
+                ctx.set(dut.channels, self._halves[half].channels[start : start + lanes])
             if enable and ready:
                 tile = self._halves[half]
                 start = (bank * groups + group) * lanes
-                ctx.set(dut.psums, tile.psums[token][start : start + lanes])
+                shown = tile.psums[token][start : start + lanes]
             elif not ready:
-                ctx.set(dut.psums, [-1] * lanes)
-            if channel_enable:
-                start = channel_group * lanes
-                ctx.set(dut.channels, self._halves[half].channels[start : start + lanes])
+                shown = [-1] * lanes
             for half in range(2):
                 if release >> half & 1:
                     assert self._halves[half], "a half was released that holds nothing"

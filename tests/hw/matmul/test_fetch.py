@@ -31,6 +31,7 @@ class Matmul:
         extent = {"outputs": 0, "row_beats": 0}
         tiling = {
             "tiles": self.tiles,
+            "single": self.tiles == 1,
             "full": {**extent, "row_words": self.full_words},
             "last": {**extent, "row_words": self.last_words},
         }

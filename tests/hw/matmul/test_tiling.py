@@ -40,6 +40,7 @@ def test_tiling_equals_that_of_the_parameters(name):
                 tiles = -(-outputs // params.tile_outputs)
                 last = outputs - (tiles - 1) * params.tile_outputs
                 assert ctx.get(dut.o.tiles) == tiles
+                assert ctx.get(dut.o.single) == (tiles == 1)
                 for extent, size in ((dut.o.full, params.tile_outputs), (dut.o.last, last)):
                     assert ctx.get(extent.outputs) == size
                     assert ctx.get(extent.row_words) == params.row_words(size, width)
