@@ -197,14 +197,14 @@ def _synthesize(task: _Task) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
         directory = Path(scratch)
         (directory / "block.il").write_text(task.circuit())
-        steps = [
-            "read_rtlil block.il",
-            *yosys.DONT_CARE,
-            f"{FAMILIES[task.family]} -top {task.top}",
-        ]
+        read = ["read_rtlil block.il", *yosys.DONT_CARE]
         if not task.dsps:
-            steps.insert(-1, f"techmap -map {MULTIPLIER}")
-        yosys.run([*steps, "tee -o stat.json stat -json"], directory)
+            read.append(f"techmap -map {MULTIPLIER}")
+        count = "tee -o stat.json stat -json"
+        if task.family == "ecp5":
+            yosys.synthesize_ecp5(read, task.top, count, directory)
+        else:
+            yosys.run([*read, f"{FAMILIES[task.family]} -top {task.top}", count], directory)
         cells = json.loads((directory / "stat.json").read_text())["design"]["num_cells_by_type"]
     return {
         **task.about,

@@ -117,7 +117,7 @@ def synthesize(parts: Parts) -> Netlist:
         directory = Path(scratch)
         (directory / "block.il").write_text(_circuit(parts))
         read = ("read_rtlil block.il", *yosys.DONT_CARE)
-        yosys.synthesize_ecp5(read, _TOP, "block.json", directory)
+        yosys.synthesize_ecp5(read, _TOP, "write_json block.json", directory)
         text = (directory / "block.json").read_text()
     module = json.loads(text)["modules"][_TOP]
     return Netlist(text=text, cells=_cells(module), sources=_sources(module))

@@ -72,8 +72,13 @@ class Timing:
         if self.memory != IDEAL and self.data_first:
             raise ValueError(f"data_first must be left out with the memory {self.memory}")
 
-    def told(self) -> dict[str, float | str | None]:
-        """Return what a report says of it: None for what its memory has no notion of."""
+    def told(self, device: str | None = None) -> dict[str, float | str | None]:
+        """Return what a report says of it: None for what its memory has no notion of.
+
+        That is all of it on the device ``board``, whose memory is a board's own.
+        """
+        if device == "board":
+            return dict.fromkeys(("latency", "stalls", "seed", "memory"))
         told: dict[str, float | str | None] = asdict(self)
         if not self.data_first:  # no command asks for it
             del told["data_first"]

@@ -64,8 +64,8 @@ def run(commands: list[str], directory: Path) -> str:
     return result.stdout
 
 
-def synthesize_ecp5(read: Sequence[str], top: str, file: str, directory: Path) -> str:
-    """Synthesize for an ECP5, into Yosys' JSON; return what Yosys logged.
+def synthesize_ecp5(read: Sequence[str], top: str, write: str, directory: Path) -> str:
+    """Synthesize for an ECP5; return what Yosys logged.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def synthesize_ecp5(read: Sequence[str], top: str, file: str, directory: Path) -
         Commands that read the design.
     top : str
         Its top module.
-    file : str
-        Name of the JSON in `directory`.
+    write : str
+        Command that writes what is wanted of the result.
     directory : Path
         Where Yosys runs.
 
@@ -85,8 +85,8 @@ def synthesize_ecp5(read: Sequence[str], top: str, file: str, directory: Path) -
     """
     synth = f"synth_ecp5 -top {top}"
     try:
-        return run([*read, f"{synth} -json {file}"], directory)
+        return run([*read, synth, write], directory)
     except YosysError:
         # Its mapper fails on some circuits, unless nets that no cell is named after are gone.
         steps = (f"{synth} -run begin:map_luts", *_MAP_LUTS, f"{synth} -run map_cells:")
-        return run([*read, *steps, f"write_json {file}"], directory)
+        return run([*read, *steps, write], directory)

@@ -191,7 +191,8 @@ class PEArray(Component):
         far = Signal(range(max(groups // near, 2)))
         with m.If(self.take):
             m.d.sync += far.eq(group >> near_log2)
-        for index, of_index in enumerate(read.data):
+        for index in range(p.encode_lanes):
+            of_index = read.data[index]
             registers = []
             for first in range(0, groups, near):
                 choices = Array(Array(of_index[first + g])[token] for g in range(near))

@@ -138,11 +138,15 @@ class WritePort(Component):
                     with m.If(words == 0):
                         m.next = "ROW"
 
-        m.d.sync += pending.eq(
-            pending + (self.o_address.valid & self.o_address.ready) - self.i_response.valid
-        )
+        asked = self.o_address.valid & self.o_address.ready
+        answered = self.i_response.valid
+        awaits = Signal()  # an answer: some are pending
+        m.d.sync += [
+            pending.eq(pending + asked - answered),
+            awaits.eq(asked | (awaits & ~answered) | (pending > 1)),
+        ]
         m.d.comb += [
-            self.busy.eq(~fsm.ongoing("ROW") | (pending != 0)),
+            self.busy.eq(~fsm.ongoing("ROW") | awaits),
             self.failed.eq(self.i_response.valid & self.i_response.payload),
             self.bytes.eq(
                 Mux(sent, sum(out.payload.strobe[byte] for byte in range(p.axi_bytes)), 0)

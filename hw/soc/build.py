@@ -225,7 +225,7 @@ def _synthesize(system: Path, to: Path) -> None:
         "verilog_defaults -pop",
         _KEEP,
     ]
-    log = yosys.synthesize_ecp5(read, NAME, f"{NAME}.json", to)
+    log = yosys.synthesize_ecp5(read, NAME, f"write_json {NAME}.json", to)
     (to / "yosys.log").write_text(log)
 
 

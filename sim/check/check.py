@@ -177,7 +177,7 @@ def _check(
         preset=preset_name(compiled.params),
         device=request.device,
         counters=counters,
-        settings=request.timing.told(),
+        settings=request.timing.told(request.device),
         effort=effort(compiled, counters, tally, functional.counters, request.clock_mhz),
         clock=clock,
         place=place,

@@ -142,7 +142,7 @@ def _report(
         "context": compiled.context,
         "memory_bytes": compiled.memory_bytes,
         "device": request.device,
-        **request.timing.told(),
+        **request.timing.told(request.device),
         "prompt": prompt if isinstance(prompt, str) else list(prompt),
         "prompt_tokens": ids,
         "tokens": made,

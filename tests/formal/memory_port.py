@@ -265,6 +265,7 @@ def _write_invariants(
         Assert(~data | (beats_left != 0)),
         Assert(~data | ~out.valid | (out.payload.last == (beats_left == 1))),
         Assert(inside.signal("pending") == unanswered + (beats_left != 0)),
+        Assert(inside.signal("awaits") == (inside.signal("pending") != 0)),
     ]
     with m.If(~row & (to_come != 0)):
         m.d.comb += [

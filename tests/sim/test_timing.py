@@ -19,6 +19,8 @@ def test_what_a_run_depends_on():
 def test_a_report_tells_nothing_that_the_memory_has_not():
     ideal = {"latency": 60, "stalls": 0.0, "seed": 0, "memory": "ideal"}
     assert Timing().told() == ideal
+    assert set(Timing().told("board").values()) == {None}
+    assert set(Timing().told("board")) == set(ideal)
     assert Timing(data_first=True).told() == ideal | {"data_first": True}
     told = {"latency": None, "stalls": None, "seed": 0, "memory": DDR3}
     assert Timing(memory=DDR3).told() == told
