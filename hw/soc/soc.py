@@ -23,8 +23,8 @@ from hw.contract.params import HwParams
 from hw.contract.regs import ADDR_WIDTH
 from hw.generate.emit import TOP
 from hw.memory.port import AXI_ID_WIDTH
+from hw.soc.bus_register import BusRegister
 from hw.soc.dram_port import DramPort
-from hw.soc.host_bus import HostBus
 
 __all__ = ["REGISTERS_BASE", "Accelerator", "SpikeloomSoC"]
 
@@ -190,6 +190,8 @@ class SpikeloomSoC(SoCCore):
         )
         if cpu:
             self.uart.add_auto_tx_flush(clock_hz)  # a console that nobody reads must not stop it
+            for name in list(self.bus.masters):
+                self.hold(name)
 
         self.uartbone_phy = bridge_phy
         self.uartbone = UARTBone(
@@ -213,8 +215,8 @@ class SpikeloomSoC(SoCCore):
         if cpu:
             self.irq.add("accelerator", use_loc_if_exists=True)
 
-    def hold(self, bridge: str) -> None:
-        """Put a register between the bus and a host's bridge, one of the bus' masters by name."""
-        host = HostBus(self.bus.masters[bridge])
-        self.add_module(name=f"{bridge}_bus", module=host)
-        self.bus.masters[bridge] = host.bus
+    def hold(self, master: str) -> None:
+        """Put a register between the bus and one of its masters, by name."""
+        register = BusRegister(self.bus.masters[master])
+        self.add_module(name=f"{master}_register", module=register)
+        self.bus.masters[master] = register.bus

@@ -17,7 +17,7 @@ _TOP = "spikeloom_system"
 _MAIN = Path(__file__).with_name("main.cpp")
 _SOC = [
     SOURCES / "hw" / "soc" / name
-    for name in ("soc.py", "memory.py", "dram_port.py", "simulated.py")
+    for name in ("soc.py", "bus_register.py", "memory.py", "dram_port.py", "simulated.py")
 ]
 
 

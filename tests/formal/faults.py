@@ -197,7 +197,7 @@ FAULTS: list[Fault] = [
         "spike/train.py",
         ("above.eq((triple & ~magnitude) >> 1)", "above.eq(triple & ~magnitude)"),
         ("Mux(magnitude > longest, magnitude, longest)", "longest"),
-        ("triple.eq(magnitude + (magnitude << 1))", "triple.eq(magnitude << 1)"),
+        ("count ^ (~negative).replicate(width)", "count ^ negative.replicate(width)"),
     ),
     *_of(
         "addition",

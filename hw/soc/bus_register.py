@@ -1,4 +1,4 @@
-"""A register between a host's bridge and the bus."""
+"""A register between a master and the bus."""
 
 # pyright: reportMissingImports=false
 # LiteX is an extra: the types are checked where it is installed.
@@ -9,19 +9,19 @@ from litex.gen import LiteXModule
 from litex.soc.interconnect import wishbone
 from migen import If
 
-__all__ = ["HostBus"]
+__all__ = ["BusRegister"]
 
 
-class HostBus(LiteXModule):
+class BusRegister(LiteXModule):
     """Hand a master's accesses to the bus one by one, and their results back, by registers.
 
-    A host's bridge is slow, and lies where its pins are. Without this, its address would go through
-    the bus to all who wait for it within a cycle, the CPU among them.
+    All masters share one bus, and with it one arbiter, one decoder and one acknowledgement. Without
+    this, an address of one would go through all three to the others within a cycle.
 
     Parameters
     ----------
-    host : wishbone.Interface
-        The bridge's side.
+    master : wishbone.Interface
+        The master's side.
 
     Members
     -------
@@ -32,28 +32,28 @@ class HostBus(LiteXModule):
     bus: Any
     sync: Any
 
-    def __init__(self, host: Any) -> None:
-        bus: Any = wishbone.Interface.like(host)
+    def __init__(self, master: Any) -> None:
+        bus: Any = wishbone.Interface.like(master)
         self.bus = bus
-        asks = host.cyc & host.stb & ~host.ack & ~host.err
+        asks = master.cyc & master.stb & ~master.ack & ~master.err
         asked = ("adr", "dat_w", "sel", "we")
         self.sync += [
-            host.ack.eq(0),
-            host.err.eq(0),
+            master.ack.eq(0),
+            master.err.eq(0),
             If(
                 bus.cyc,
                 If(
                     bus.ack | bus.err,
                     bus.cyc.eq(0),
                     bus.stb.eq(0),
-                    host.ack.eq(bus.ack),
-                    host.err.eq(bus.err),
-                    host.dat_r.eq(bus.dat_r),
+                    master.ack.eq(bus.ack),
+                    master.err.eq(bus.err),
+                    master.dat_r.eq(bus.dat_r),
                 ),
             ).Elif(
                 asks,
                 bus.cyc.eq(1),
                 bus.stb.eq(1),
-                *(getattr(bus, name).eq(getattr(host, name)) for name in asked),
+                *(getattr(bus, name).eq(getattr(master, name)) for name in asked),
             ),
         ]

@@ -9,7 +9,7 @@ pytest.importorskip("litex", reason="LiteX is not installed: pip install 'spikel
 from litex.soc.interconnect.wishbone import Interface
 from migen import passive, run_simulation
 
-from hw.soc.host_bus import HostBus
+from hw.soc.bus_register import BusRegister
 
 
 def answer(address: int) -> int:
@@ -60,7 +60,7 @@ def host(rng, bus, wanted):
 def test_every_access_once_and_in_order(seed):
     rng = random.Random(seed)
     bridge = Interface(data_width=32, adr_width=30)
-    dut = HostBus(bridge)
+    dut = BusRegister(bridge)
     wanted = [
         (rng.getrandbits(30), rng.getrandbits(1), rng.getrandbits(32), rng.getrandbits(4))
         for _ in range(300)
