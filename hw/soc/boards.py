@@ -12,6 +12,8 @@ from hw.contract.params import HwParams
 
 __all__ = ["BOARDS", "Board", "board"]
 
+_MAC_ADDRESS, _IP_ADDRESS, _PORT = 0x10E2D5000000, "192.168.1.50", 1234  # of Etherbone: LiteX's
+
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
@@ -75,10 +77,36 @@ def _ecpix5(about: Board, params: HwParams, clock_mhz: float, baud: int) -> Any:
     soc.ethphy = LiteEthPHYRGMII(
         clock_pads=platform.request("eth_clocks"), pads=platform.request("eth"), rx_delay=0e-9
     )
-    # 32 bits wide, so that all but the MAC has the clock of the system.
-    soc.add_etherbone(phy=soc.ethphy, data_width=32)
-    soc.hold("etherbone")
+    _add_etherbone(soc)
     return soc
+
+
+def _add_etherbone(soc: Any) -> None:
+    """Add the bridge over Ethernet, as `SoC.add_etherbone` of LiteX does with 32 bits.
+
+    But for one thing: queues lie between the bridge and UDP, as LiteX has them with 8 bits. They
+    cut the ready that would go from the MAC's transmitter to its receiver within a cycle.
+    """
+    from liteeth.core import LiteEthUDPIPCore
+    from liteeth.frontend.etherbone import LiteEthEtherbone
+    from migen import ClockDomain, ClockSignal, ResetSignal
+
+    soc.ethcore = LiteEthUDPIPCore(
+        phy=soc.ethphy,
+        mac_address=_MAC_ADDRESS,
+        ip_address=_IP_ADDRESS,
+        clk_freq=soc.clk_freq,
+        arp_entries=1,
+        dw=32,
+        with_sys_datapath=True,
+    )
+    soc.cd_etherbone = queues = ClockDomain()
+    soc.comb += [queues.clk.eq(ClockSignal("sys")), queues.rst.eq(ResetSignal("sys"))]
+    soc.etherbone = LiteEthEtherbone(soc.ethcore.udp, _PORT, buffer_depth=16, cd="etherbone")
+    soc.bus.add_master(name="etherbone", master=soc.etherbone.wishbone.bus)
+    soc.hold("etherbone")
+    for clock in (soc.ethphy.crg.cd_eth_rx.clk, soc.ethphy.crg.cd_eth_tx.clk):
+        soc.platform.add_period_constraint(clock, 1e9 / soc.ethphy.rx_clk_freq)
 
 
 def _orangecrab(about: Board, params: HwParams, clock_mhz: float, baud: int) -> Any:

@@ -21,7 +21,7 @@ from hw.soc.dram_port import Block
 from hw.soc.memory import DDR3, phy_settings
 from hw.soc.soc import SpikeloomSoC
 
-__all__ = ["MEMORY_BYTES", "TOP", "simulated_verilog"]
+__all__ = ["MEMORY_BYTES", "TOP", "simulated_system", "simulated_verilog"]
 
 TOP = "spikeloom_system"
 """Name of the Verilog module."""
@@ -72,11 +72,40 @@ def _small_chip(clock_hz: float) -> Any:
     return kind(clock_hz, "1:2")
 
 
-def simulated_verilog(directory: Path, params: HwParams) -> list[Path]:
-    """Write the system's Verilog, and the accelerator's, and return the files.
+def simulated_system(params: HwParams, *, cpu: bool = False) -> SpikeloomSoC:
+    """Return the system, to be finalized; its platform gives its Verilog.
 
     Its ports are ``clk``, ``rst`` and two streams of bytes: ``serial_sink_*`` to the bridge,
     ``serial_source_*`` from it.
+
+    Parameters
+    ----------
+    params : HwParams
+        The accelerator.
+    cpu : bool
+        Whether it has the boards' CPU. There is nothing to train in a model of a DRAM: its BIOS
+        goes on to test the memory.
+    """
+    platform = _Platform()
+    chip = _small_chip(DDR3.clock_hz)
+    settings = phy_settings(DDR3)
+    if cpu:
+        settings.read_leveling = settings.write_leveling = False
+        settings.delays = settings.bitslips = 0
+    return SpikeloomSoC(
+        platform,
+        params,
+        clock_hz=DDR3.clock_hz,
+        crg=_Clock(platform),
+        phy=SDRAMPHYModel(chip, settings, clk_freq=DDR3.clock_hz),
+        module=chip,
+        bridge_phy=RS232PHYModel(platform.request("serial")),
+        cpu=cpu,
+    )
+
+
+def simulated_verilog(directory: Path, params: HwParams) -> list[Path]:
+    """Write the Verilog of a system without a CPU, and the accelerator's, and return the files.
 
     Parameters
     ----------
@@ -85,20 +114,9 @@ def simulated_verilog(directory: Path, params: HwParams) -> list[Path]:
     params : HwParams
         The accelerator.
     """
-    platform = _Platform()
-    chip = _small_chip(DDR3.clock_hz)
-    system = SpikeloomSoC(
-        platform,
-        params,
-        clock_hz=DDR3.clock_hz,
-        crg=_Clock(platform),
-        phy=SDRAMPHYModel(chip, phy_settings(DDR3), clk_freq=DDR3.clock_hz),
-        module=chip,
-        bridge_phy=RS232PHYModel(platform.request("serial")),
-        cpu=False,
-    )
+    system = simulated_system(params)
     system.finalize()
-    output = platform.get_verilog(system, name=TOP)
+    output = system.platform.get_verilog(system, name=TOP)
     path = directory / f"{TOP}.v"
     path.write_text(output.main_source)
     for name, content in output.data_files.items():  # initial values of memories

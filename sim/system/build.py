@@ -11,10 +11,12 @@ from sim.rtl.builds import BUILD_ROOT, rtl_sources
 from sim.rtl.litedram import PACKAGES, require_litex
 from sim.rtl.verilog import Build, Design, build
 
-__all__ = ["build_system"]
+__all__ = ["MAIN", "build_system"]
+
+MAIN = Path(__file__).with_name("main.cpp")
+"""Makes a process of the system: its UART is a TCP connection."""
 
 _TOP = "spikeloom_system"
-_MAIN = Path(__file__).with_name("main.cpp")
 _SOC = [
     SOURCES / "hw" / "soc" / name
     for name in ("soc.py", "bus_register.py", "memory.py", "dram_port.py", "simulated.py")
@@ -49,11 +51,11 @@ def build_system(
         content={
             "params": params.as_dict(),
             "hw": digest([*rtl_sources(), *_SOC]),
-            "main": digest([_MAIN]),
+            "main": digest([MAIN]),
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         },
         signals=[],
         parameters={},
-        main=_MAIN,
+        main=MAIN,
     )
     return build(design, root, say)
