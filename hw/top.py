@@ -163,15 +163,15 @@ class SpikeloomTop(Component):
                 instruction.ready.eq(encoder.i.ready & other.ready),
             ]
         m.d.comb += [
-            encoder.store.eq(store.valid),
+            encoder.store.eq(controller.storing),
             encoder.i.valid.eq(
-                Mux(store.valid, cache.i.ready, encode.valid & matrix.i_encode.ready)
+                (store.valid & cache.i.ready) | (encode.valid & matrix.i_encode.ready)
             ),
             encoder.i.payload.eq(encode.payload),
             cache.i.payload.eq(store.payload),
             cache.position.eq(controller.position),
         ]
-        with m.If(store.valid):
+        with m.If(controller.storing):
             for name, value in {
                 "rule": Rule.ABSMAX,
                 "tokens": store.payload.heads,

@@ -42,6 +42,8 @@ class Controller(Component):
         Segments of layers' records and of token numbers, and their words.
     o_encode, o_matmul, o_vector, o_store : Out(stream)
         Instructions, checked, with what position and token add to their lengths and addresses.
+    storing : Out(1)
+        The instruction that is to be handed over is a STORE, whether it waits or not.
     tokens, bank : Out
         Of the last ENCODE: its batch, and the bank its thresholds go to; with an ENCODE, of itself.
     bank_busy : In(2)
@@ -80,6 +82,7 @@ class Controller(Component):
                 "o_matmul": Out(stream.Signature(INSTRUCTIONS[Opcode.MATMUL])),
                 "o_vector": Out(stream.Signature(INSTRUCTIONS[Opcode.VECTOR])),
                 "o_store": Out(stream.Signature(INSTRUCTIONS[Opcode.STORE])),
+                "storing": Out(1),
                 "tokens": Out(range(p.tokens + 1)),
                 "bank": Out(1),
                 "bank_busy": In(2),
@@ -162,7 +165,7 @@ class Controller(Component):
                 records.segments.eq(segments),
             ]
 
-        with m.FSM(name="phase"):
+        with m.FSM(name="phase") as phase:
             with m.State("IDLE"):
                 m.d.comb += self.busy.eq(0)
                 with m.If(self.start):
@@ -266,4 +269,5 @@ class Controller(Component):
                 with m.If(slots.quiet & records.quiet & ~self.working):
                     m.d.comb += [self.done.eq(1), self.error.eq(failure)]
                     m.next = "IDLE"
+        m.d.comb += self.storing.eq(phase.ongoing("STORE"))
         return m
