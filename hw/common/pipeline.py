@@ -18,10 +18,14 @@ _SIGNED_PIECE, _UNSIGNED_PIECE = 17, 18
 
 
 class Staged(NamedTuple):
-    """A value, and the number of moves after which it belongs to the word that entered."""
+    """A value, and the number of moves after which it belongs to the word that entered.
+
+    What says whether there is a word `resets` to zero, everywhere in the pipeline; numbers do not.
+    """
 
     value: Value
     stage: int
+    resets: bool = False
 
 
 class Pipeline:
@@ -45,10 +49,14 @@ class Pipeline:
         """Return `value`, which comes from outside after `stage` moves."""
         return Staged(Value.cast(value), stage)
 
+    def valid(self, value) -> Staged:
+        """Return the bit `value`, which says whether a word enters: it resets."""
+        return Staged(Value.cast(value), 0, resets=True)
+
     def stage(self, name: str, shape, compute: Callable[..., Value], *operands: Staged) -> Staged:
         """Return a register of what `compute` makes of the operands, once the last one is there."""
         number = max(operand.stage for operand in operands)
-        result = Signal(shape, name=f"{name}{self._name}")
+        result = Signal(shape, name=f"{name}{self._name}", reset_less=True)
         self._register(result, compute(*(self.at(operand, number) for operand in operands)))
         return Staged(result, number + 1)
 
@@ -59,7 +67,11 @@ class Pipeline:
         values = self._delayed.setdefault(id(operand.value), [operand.value])
         while len(values) <= stage - operand.stage:
             name = getattr(operand.value, "name", "value")
-            later = Signal(operand.value.shape(), name=f"{name}_{len(values)}")
+            later = Signal(
+                operand.value.shape(),
+                name=f"{name}_{len(values)}",
+                reset_less=not operand.resets,
+            )
             self._register(later, values[-1])
             values.append(later)
         return values[stage - operand.stage]

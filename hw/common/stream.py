@@ -80,13 +80,14 @@ class Buffer(Component):
     def elaborate(self, platform):
         """Build it."""
         m = Module()
-        second = Signal.like(self.o.payload)  # waits for the first
+        first = Signal.like(self.o.payload, reset_less=True)
+        second = Signal.like(self.o.payload, reset_less=True)  # waits for the first
         waits = Signal()
-        m.d.comb += self.i.ready.eq(~waits)
+        m.d.comb += [self.o.payload.eq(first), self.i.ready.eq(~waits)]
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [
                 self.o.valid.eq(waits | self.i.valid),
-                self.o.payload.eq(Mux(waits, second, self.i.payload)),
+                first.eq(Mux(waits, second, self.i.payload)),
                 waits.eq(0),
             ]
         with m.Elif(self.i.valid & self.i.ready):
@@ -120,9 +121,10 @@ class Register(Component):
     def elaborate(self, platform):
         """Build it."""
         m = Module()
-        m.d.comb += self.i.ready.eq(~self.o.valid)
+        held = Signal.like(self.o.payload, reset_less=True)
+        m.d.comb += [self.o.payload.eq(held), self.i.ready.eq(~self.o.valid)]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(self.i.payload)]
+            m.d.sync += [self.o.valid.eq(1), held.eq(self.i.payload)]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         return m

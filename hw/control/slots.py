@@ -103,10 +103,10 @@ class Slots(Component):
 
         # Words are shifted in from the top, so a slot or header ends aligned to the top.
         word, record_word = ahead.o_words, self.i_records
-        window = Signal(HEADER.size)
+        window = Signal(HEADER.size, reset_less=True)
         header = HEADER(window)
         slot = window[-8 * SLOT_BYTES :]
-        record = Signal(8 * SLOT_BYTES)
+        record = Signal(8 * SLOT_BYTES, reset_less=True)
         words_left = Signal(range(header_words + 1))
         too_long = Signal()
         # Words are taken while this is set: as long as some are left, and nobody stops.

@@ -68,7 +68,10 @@ class Beats(Component):
                 m.d.sync += taken_words.eq(0)
 
         # Earlier words of the beat that is being gathered, the latest one last.
-        earlier = [Signal(p.axi_data_width, name=f"word{index}") for index in range(most_words - 1)]
+        earlier = [
+            Signal(p.axi_data_width, name=f"word{index}", reset_less=True)
+            for index in range(most_words - 1)
+        ]
         gathered = Cat(*earlier, self.i.payload)
         word_index = Signal(range(max(most_words, 2)))
         beat_index = Signal(range(max(most_beats, 2)))

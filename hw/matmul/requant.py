@@ -127,7 +127,7 @@ class Requantizer(Component):
             negative,
             bias,
         )
-        valid = pipe.enter(self.i.valid)
+        valid = pipe.valid(self.i.valid)
         m.d.comb += [
             self.o.payload.eq(total.value),
             self.o.valid.eq(pipe.at(valid, total.stage)),

@@ -91,7 +91,7 @@ class Encoder(Component):
         m = Module()
         p = self._params
         lanes, lanes_log2 = p.encode_lanes, exact_log2(p.encode_lanes)
-        site = Signal(INSTRUCTIONS[Opcode.ENCODE])
+        site = Signal(INSTRUCTIONS[Opcode.ENCODE], reset_less=True)
         bank = Signal()
 
         # The vector's groups of `lanes` channels are gone through twice, by LOAD and by FIRE.
@@ -137,7 +137,7 @@ class Encoder(Component):
         # Magnitudes and signs of the word that arrives; lanes beyond the last channel are zero.
         beyond = Signal(lanes)
         elements = data.ArrayLayout(input_layout(), lanes)
-        arrived = Signal(elements)
+        arrived = Signal(elements, reset_less=True)
         arrived_valid = Signal()
         arrived_group = Signal.like(group)
         m.d.sync += arrived_valid.eq(self.i_words.valid & self.i_words.ready)

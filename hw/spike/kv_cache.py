@@ -68,7 +68,7 @@ class CacheWriter(Component):
         p = self._params
         lanes = p.encode_lanes
         byte_log2, tile_log2 = exact_log2(p.axi_bytes), exact_log2(p.tile_outputs)
-        job = Signal(INSTRUCTIONS[Opcode.STORE])
+        job = Signal(INSTRUCTIONS[Opcode.STORE], reset_less=True)
         position = Signal(POSITION_WIDTH)
         keys = job.cache.as_value() == Cache.KEY
         groups = Signal(range(p.tile_outputs // lanes + 1))

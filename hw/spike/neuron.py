@@ -81,7 +81,11 @@ class Neuron(Component):
         # Of the membrane, what exceeds 2^bit thresholds: negative where it holds fewer. The first
         # stage finds counts beyond every clip.
         excess = [
-            Signal(signed(max(membrane_width, p.threshold_width + bit + 1) + 1), name=f"v_mem{bit}")
+            Signal(
+                signed(max(membrane_width, p.threshold_width + bit + 1) + 1),
+                name=f"v_mem{bit}",
+                reset_less=True,
+            )
             for bit in range(bits + 1)
         ]
         rest_layout = data.StructLayout(

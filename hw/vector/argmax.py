@@ -54,7 +54,7 @@ class Argmax(Lanes):
         pipe = Pipeline(m, self.move)
         elements = [self._arrived(pipe, lane) for lane in range(self._params.encode_lanes)]
         of_word, place = self._best(pipe, elements, 0)
-        valid = pipe.enter(self.i_valid)
+        valid = pipe.valid(self.i_valid)
         group = pipe.at(pipe.enter(self.group), of_word.stage)
         found = Signal()
         comes = self.move & pipe.at(valid, of_word.stage)

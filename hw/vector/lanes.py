@@ -57,7 +57,7 @@ class Lanes(Component):
 
     def give(self, m: Module, pipe: Pipeline, valid: Value, results: list[Staged]) -> None:
         """Give results, one a lane and all of one stage, of the words that enter with `valid`."""
-        stage, entered = results[0].stage, pipe.enter(valid)
+        stage, entered = results[0].stage, pipe.valid(valid)
         m.d.comb += [
             *(self.o[lane].eq(result.value) for lane, result in enumerate(results)),
             self.o_valid.eq(pipe.at(entered, stage)),

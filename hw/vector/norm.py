@@ -97,7 +97,7 @@ class Norm(MultiplyingLanes):
             *squares,
         )
         self.give(m, whole, self.i_valid & ~self.sums, results)
-        summing = whole.enter(self.i_valid & self.sums)
+        summing = whole.valid(self.i_valid & self.sums)
         m.d.comb += self.gathers.eq(whole.any(summing, 1, of_word.stage))
         with m.If(self.move & whole.at(summing, of_word.stage)):
             m.d.sync += self.squares.eq(self.squares + of_word.value)

@@ -102,7 +102,7 @@ class Softmax(MultiplyingLanes):
             *powers,
         )
         self.give(m, whole, self.i_valid & ~self.sums, results)
-        summing = whole.enter(self.i_valid & self.sums)
+        summing = whole.valid(self.i_valid & self.sums)
         m.d.comb += self.gathers.eq(whole.any(summing, 1, of_word.stage))
         with m.If(self.move & whole.at(summing, of_word.stage)):
             m.d.sync += self.total.eq(self.total + of_word.value)

@@ -82,7 +82,7 @@ class VectorUnit(Component):
         p = self._params
         lanes, byte_log2 = p.encode_lanes, exact_log2(p.axi_bytes)
         lanes_log2 = exact_log2(lanes)
-        job = Signal(INSTRUCTIONS[Opcode.VECTOR])
+        job = Signal(INSTRUCTIONS[Opcode.VECTOR], reset_less=True)
         operation = job.operation.as_value()
         accept = Signal()
         last_element = Signal(len(job.elements))  # of a row
