@@ -73,7 +73,7 @@ def encoder(m: Module, p: HwParams) -> None:
         Assert(idle | (groups != 0)),
         Assert(groups <= p.max_channels // p.encode_lanes),
         Assert(dut.storing | (tokens <= p.tokens)),
-        Assert(INSTRUCTIONS[Opcode.ENCODE](inside.signal("site")).tokens == tokens),
+        Assert(idle | (INSTRUCTIONS[Opcode.ENCODE](inside.signal("site")).tokens == tokens)),
     ]
     scaled, normalizing = inside.signal("scaled_token"), inside.signal("normalizing")
     started = token + inside.state("phase", "FIRE")  # thresholds that have been found
