@@ -1,6 +1,6 @@
 """The dimensions of one accelerator: choices are fields, consequences are properties."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 __all__ = [
@@ -88,6 +88,12 @@ class HwParams:
     skip_silent: bool = True
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"{field.name} must be a whole number, not {value!r}")
+            if field.type is bool and not isinstance(value, bool):
+                raise ValueError(f"{field.name} must be true or false, not {value!r}")
         for name, low, high in (
             ("tokens", 1, 64),
             ("max_count", 1, 127),

@@ -117,7 +117,7 @@ class Csr(Component):
         kept = Signal()
         irq_enable, irq_status = Signal(), Signal()
         counter_high = Signal(32)
-        m.d.comb += self.irq.eq(irq_enable & irq_status)
+        m.d.sync += self.irq.eq(irq_enable & irq_status)
 
         # Writes: address and data are taken together.
         write = Signal()

@@ -19,6 +19,7 @@ SETTINGS = tuple(field.name for field in fields(HwParams))
 """What can be set."""
 _WORDS = {"array": str, "skip_silent": bool}  # all others are numbers
 _CLOCK_MHZ = 100.0  # where neither a board nor the request says
+_SLOWEST_MHZ, _FASTEST_MHZ = 1, 1000  # that constraints are written for
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -87,12 +88,19 @@ def choose(
     elif of is not None:
         base, origin = of.params, f"board {board}"
     else:
-        named = named or "edge"
+        named = "edge" if named is None else named
         base, origin = preset(named), f"preset {named}"
     if settings:
-        base = replace(base, **dict(_setting(text) for text in settings))
+        changes = [_setting(text) for text in settings]
+        names = [name for name, _ in changes]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"--set must name {twice} once, not twice")
+        base = replace(base, **dict(changes))
         origin = f"{origin}, {', '.join(settings)}"
     clock = clock_mhz or (of.clock_mhz if of else _CLOCK_MHZ)
+    if not _SLOWEST_MHZ <= clock <= _FASTEST_MHZ:
+        raise ValueError(f"the clock must be {_SLOWEST_MHZ} to {_FASTEST_MHZ} MHz, not {clock:g}")
     return Choice(params=base, origin=origin, clock_mhz=clock, board=of, layers=layers)
 
 
@@ -120,6 +128,8 @@ def _setting(text: str) -> tuple[str, Any]:
             return name, _TRUTH[value.lower()]
         if name == "weight_widths":
             return name, tuple(int(width) for width in value.split(","))
+        if kind is int and not value.isdecimal():  # `int` takes blanks and underscores too
+            raise ValueError
         return name, kind(value)
     except (KeyError, ValueError):
         wanted = "true or false" if kind is bool else "a whole number"

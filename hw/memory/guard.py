@@ -202,14 +202,9 @@ class Guard(Component):
             with m.State("OWED"):
                 with m.If(sent):
                     m.d.sync += [supply.eq(owed != 1), supply_last.eq(owed == 2)]
-                with m.If((owed == 0) & ~self.o_write.valid):
-                    with m.If(~lost):
-                        m.next = "ENDED"
-                    with m.Elif(give_up):
-                        m.d.sync += self.epoch.eq(self.epoch + 1)
-                        m.next = "GIVEN_UP"
-            with m.State("GIVEN_UP"):
-                m.next = "ENDED"  # what was answered in the cycle before is counted now
+                with m.If((owed == 0) & ~self.o_write.valid & (~lost | give_up)):
+                    m.d.sync += self.epoch.eq(self.epoch + lost)
+                    m.next = "ENDED"
             with m.State("ENDED"):
                 m.d.comb += self.ended.eq(was_running)
                 m.d.sync += [

@@ -25,6 +25,8 @@ BAUD = 1_000_000
 
 _SLOWEST_MHZ, _FASTEST_MHZ = 25, 200  # the DRAM has twice as many, and an ECP5's PLL 400 at most
 
+_CYCLES_A_BIT = 8  # of the UART at least, so that it finds a bit's middle
+
 
 def add_options(group: argparse._ArgumentGroup) -> None:
     """Add what only this command has."""
@@ -74,6 +76,12 @@ def run(choice: Choice, options: argparse.Namespace) -> int:
     if not _SLOWEST_MHZ <= choice.clock_mhz <= _FASTEST_MHZ:
         raise ValueError(
             f"the clock must be {_SLOWEST_MHZ} to {_FASTEST_MHZ} MHz, not {choice.clock_mhz:g}"
+        )
+    fastest = int(choice.clock_mhz * 1e6 / _CYCLES_A_BIT)
+    if options.baud > fastest:
+        raise ValueError(
+            f"--baud must be at most {fastest} at {choice.clock_mhz:g} MHz, "
+            f"{_CYCLES_A_BIT} cycles a bit, not {options.baud}"
         )
     request = Request(
         board=BOARDS[options.board],

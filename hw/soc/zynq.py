@@ -30,7 +30,19 @@ _MASTERS = ("M_AXI",)  # each takes a high-performance port of the processor's
 
 
 def write(choice: Choice, directory: Path) -> list[Path]:
-    """Write an accelerator's Verilog, and around it what puts it onto a KV260; return the files."""
+    """Write an accelerator's Verilog, and around it what puts it onto a KV260; return the files.
+
+    Raises
+    ------
+    ValueError
+        Where its addresses do not reach the memory that is reserved for it.
+    """
+    width, needed = choice.params.axi_addr_width, (MEMORY_BASE + MEMORY_BYTES - 1).bit_length()
+    if width < needed:
+        raise ValueError(
+            f"axi_addr_width must be at least {needed} on the KV260, where the accelerator's "
+            f"memory ends at {MEMORY_BASE + MEMORY_BYTES:#x}, not {width}"
+        )
     files = package(choice, directory)
     words = {
         "fingerprint": fingerprint(choice.params),

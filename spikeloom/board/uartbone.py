@@ -21,6 +21,7 @@ _WRITE, _READ = 1, 2
 _MOST_WORDS = 255  # of one command
 _SECONDS = 10.0  # after which a line that says nothing is taken for dead
 _SOCKET_SECONDS = 120.0  # the same: a simulation takes longer to work off what is buffered
+_SILENT_SECONDS = 0.25  # after which nothing is left of another's command: a bridge's limit is 0.1
 
 
 class Line(Protocol):
@@ -32,6 +33,10 @@ class Line(Protocol):
 
     def take(self, count: int) -> bytes:
         """Return so many bytes; raises BoardError where they do not come."""
+        ...
+
+    def settle(self) -> None:
+        """Drop what still comes, until nothing does: answers to who had the line before."""
         ...
 
     def close(self) -> None:
@@ -51,7 +56,7 @@ class SocketLine:
     """
 
     def __init__(self, host: str, port: int, patience: float = _SOCKET_SECONDS) -> None:
-        self._place = f"{host}:{port}"
+        self._place, self._patience = f"{host}:{port}", patience
         try:
             self._socket = socket.create_connection((host, port), patience)
         except OSError as error:
@@ -81,6 +86,19 @@ class SocketLine:
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
+
+    def settle(self) -> None:
+        """Drop what still comes, until nothing does."""
+        self._socket.settimeout(_SILENT_SECONDS)
+        try:
+            while self._socket.recv(1 << 16):
+                pass
+        except TimeoutError:
+            self._socket.settimeout(self._patience)
+        except OSError as error:
+            raise self._lost(error.strerror or str(error)) from None
+        else:
+            raise self._lost("closed by the other side")
 
     def close(self) -> None:
         """Close the line."""
@@ -137,6 +155,16 @@ class SerialLine:
             )
         return raw
 
+    def settle(self) -> None:
+        """Drop what still comes, until nothing does."""
+        self._port.timeout = _SILENT_SECONDS
+        try:
+            while self._port.read(1 << 16):
+                pass
+        except self._trouble as error:
+            raise BoardError(f"{self._device} is lost ({error}): connect again") from None
+        self._port.timeout = _SECONDS
+
     def close(self) -> None:
         """Close the port."""
         self._port.close()
@@ -156,6 +184,7 @@ class UartBone(WordTransport):
     def __init__(self, line: Line, name: str, registers_base: int, memory_base: int) -> None:
         super().__init__(name, registers_base, memory_base)
         self._line = line
+        line.settle()
 
     def read_words(self, address: int, count: int) -> np.ndarray:
         """Return words; one command at a time, since a bridge hears nothing while it speaks."""

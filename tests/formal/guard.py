@@ -27,7 +27,7 @@ class _Bench:
         self.read, self.write, self.word = (getattr(dut, f"o_{name}") for name in _OFFERS)
         was_reset = Signal()
         m.d.sync += was_reset.eq(dut.reset)
-        m.d.comb += Assert(~self.state("OWED", "GIVEN_UP", "ENDED") | was_reset)
+        m.d.comb += Assert(~self.state("OWED", "ENDED") | was_reset)
         for name in _OFFERS:
             given = getattr(dut, f"i_{name}")
             free(m, given.valid, given.payload)
@@ -123,8 +123,8 @@ class _Bench:
         shut = Cat(*(inside.signal(f"shut_{name}") for name in ("read", "data")))
         waiting = dut.o_write.valid
         still_open = self.state("OPEN", "OFFERED")
-        written_off = self.state("GIVEN_UP", "ENDED")
-        late = self.state("RESET", "OWED", "GIVEN_UP", "ENDED")
+        written_off = self.state("ENDED")
+        late = self.state("RESET", "OWED", "ENDED")
         m.d.comb += [
             Assert(still_open | late),
             Assert(owed == self.owed),
@@ -217,8 +217,7 @@ def ends(m: Module, p: HwParams) -> None:
             ~(bench.state("OWED") & bench.write.valid)
             | (age <= PATIENCE + 3 + waits["write"])  # it waits beside the words
         ),
-        Assert(~bench.state("GIVEN_UP") | (age <= PATIENCE + 4 + longest)),
-        Assert(~bench.state("ENDED") | (age <= PATIENCE + 5 + longest)),
+        Assert(~bench.state("ENDED") | (age <= PATIENCE + 4 + longest)),
         Assert(age < longest + CLOSING_CYCLES),
         Cover(dut.ended & (age > 8)),
         Cover(bench.state("OWED") & bench.write.valid & (bench.owed == 2)),

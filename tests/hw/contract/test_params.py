@@ -90,6 +90,11 @@ def test_a_dictionary_of_another_version(change):
 def test_a_dictionary_with_a_bad_value():
     with pytest.raises(ValueError, match="^lanes must be a power of two from 4 to 256, not 12$"):
         HwParams.from_dict(TEST.as_dict() | {"lanes": 12})
+    for bad in ("8", 8.0, None, True):
+        with pytest.raises(ValueError, match=f"^lanes must be a whole number, not {bad!r}$"):
+            HwParams.from_dict(TEST.as_dict() | {"lanes": bad})
+    with pytest.raises(ValueError, match="^skip_silent must be true or false, not 1$"):
+        HwParams.from_dict(TEST.as_dict() | {"skip_silent": 1})
 
 
 @st.composite

@@ -195,6 +195,25 @@ def test_the_first_fault_is_told(seed):
     bench.run(check)
 
 
+def test_the_position_stays_when_the_controller_is_reset(seed):
+    bench = Bench(seed)
+
+    async def check(ctx):
+        dut = bench.dut
+        ctx.set(dut.position, 7)
+        await ctx.tick()
+        ctx.set(dut.ending, 1)
+        await ctx.tick()
+        ctx.set(dut.position, 0)
+        assert await bench.read(ctx, "POSITION") == 7
+        ctx.set(dut.ending, 0)
+        assert await bench.read(ctx, "POSITION") == 7
+        await bench.write(ctx, "CONTROL", 1)
+        assert await bench.read(ctx, "POSITION") == 0, "the next start's"
+
+    bench.run(check)
+
+
 def test_an_end_that_waits_for_memory_is_told(seed):
     bench = Bench(seed)
 
@@ -244,6 +263,7 @@ def test_the_interrupt(seed):
         assert await bench.read(ctx, "IRQ_STATUS") == 0
         assert not ctx.get(dut.irq)
         await bench.finish(ctx, Error.BAD_MAGIC)
+        await ctx.tick()
         assert ctx.get(dut.irq), "a program that failed ended too"
         await bench.write(ctx, "IRQ_ENABLE", 0)
         assert not ctx.get(dut.irq)

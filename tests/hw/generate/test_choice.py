@@ -65,6 +65,8 @@ def test_settings_lead_from_a_board_to_any_hardware(board, name):
     [
         (["lanes=12"], "lanes must be a power of two from 4 to 256, not 12"),
         (["lanes=x"], "lanes must be a whole number, not 'x'"),
+        (["lanes=1_6"], "lanes must be a whole number, not '1_6'"),
+        (["lanes=16", "lanes=8"], "--set must name lanes once, not twice"),
         (["skip_silent=no"], "skip_silent must be true or false, not 'no'"),
         (["array=fast"], "array must be spike or mac, not 'fast'"),
         (
@@ -79,6 +81,18 @@ def test_a_setting_that_cannot_be_is_one_sentence(settings, sentence):
     with pytest.raises(ValueError) as told:
         choose(settings=settings)
     assert str(told.value) == sentence
+
+
+@pytest.mark.parametrize("clock", [1e-9, 0.9, 1001, 1e300, float("nan")])
+def test_a_clock_that_no_tool_would_take_is_one_sentence(clock):
+    with pytest.raises(ValueError) as told:
+        choose(clock_mhz=clock)
+    assert str(told.value) == f"the clock must be 1 to 1000 MHz, not {clock:g}"
+
+
+def test_an_empty_name_is_no_preset():
+    with pytest.raises(ValueError, match="^preset must be one of datacenter, edge, test, not ''$"):
+        choose(named="")
 
 
 def test_an_unknown_board_is_one_sentence():

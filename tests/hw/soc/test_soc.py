@@ -138,6 +138,17 @@ def width_of(verilog, net):
             ["--board", "ecpix5-85f", "--clock", "700"],
             "the clock must be 25 to 200 MHz, not 700",
         ),
+        (
+            ["--board", "ecpix5-85f", "--baud", "7500001"],
+            "--baud must be at most 7500000 at 60 MHz, 8 cycles a bit, not 7500001",
+        ),
+        (
+            ["--board", "kv260", "--set", "axi_addr_width=30"],
+            (
+                "axi_addr_width must be at least 31 on the KV260, where the accelerator's memory "
+                "ends at 0x70000000, not 30"
+            ),
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(arguments, sentence, tmp_path, capsys):

@@ -16,6 +16,7 @@ class Bridge:
     def __init__(self, board: FakeBoard) -> None:
         self.board, self.log = board, []
         self.closes_after: int | None = None
+        self.left = b""  # of an answer, for who connects next
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -31,6 +32,7 @@ class Bridge:
                 connection, _ = self._server.accept()
             except OSError:
                 return
+            connection.sendall(self.left)
             with connection, connection.makefile("rb") as line:
                 while command := line.read(2):
                     if len(self.log) == self.closes_after:

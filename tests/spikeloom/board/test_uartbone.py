@@ -65,6 +65,13 @@ def test_a_load_that_loses_its_connection_is_told_and_goes_on_over_another(case)
             assert run_layer(board, case)[1].failures == []
 
 
+def test_the_rest_of_another_s_answer_is_dropped(fake):
+    with bridged(fake) as bridge:
+        bridge.left = bytes(range(1, 200))
+        with uartbone(bridge) as transport:
+            assert transport.read(offset("VERSION")) == fake.registers["VERSION"]
+
+
 def test_nothing_at_a_port_is_told():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
