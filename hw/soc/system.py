@@ -20,7 +20,7 @@ from hw.contract.params import HwParams
 from hw.generate.emit import emit
 from hw.soc.boards import board
 
-__all__ = ["CONSTRAINTS", "MAPS", "NAME", "SOURCES", "BiosError", "write"]
+__all__ = ["CONSTRAINTS", "MAPS", "NAME", "SOURCES", "BiosError", "plain", "write"]
 
 NAME = "spikeloom_soc"
 """Of the top module and of most files."""
@@ -33,6 +33,8 @@ CONSTRAINTS = f"{NAME}.lpf"
 
 # What LiteX dates, and signs with the commit of whatever repository it is started in.
 _DATED = re.compile(r"^.*(?:Date       :|LiteX sha1 :|[Aa]uto-[Gg]enerated by LiteX).*\n", re.M)
+# What LiteX draws of its modules, of a kind and a level in any order.
+_HIERARCHY = re.compile(r"/\*\nSpikeloomSoC\n.*?\*/\n", re.S)
 _INITIAL = ("rom", "sram", "mem")
 
 
@@ -97,8 +99,13 @@ def _write(request: dict) -> None:
     shutil.rmtree(made)
 
 
+def plain(text: str) -> str:
+    """Return what LiteX wrote without that which is another each time."""
+    return _HIERARCHY.sub("", _DATED.sub("", text))
+
+
 def _copy(file: Path, directory: Path) -> None:
-    (directory / file.name).write_text(_DATED.sub("", file.read_text()))
+    (directory / file.name).write_text(plain(file.read_text()))
 
 
 if __name__ == "__main__":

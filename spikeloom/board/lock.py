@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,20 @@ __all__ = ["alone", "lock_file"]
 
 def lock_file(name: str) -> Path:
     """Return the lock of a board, which all users of this machine share."""
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(_place(name).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"spikeloom-board-{digest}.lock"
+
+
+def _place(name: str) -> str:
+    """Return where a way leads, which may have several spellings: a device, or a host's port."""
+    _, _, rest = name.partition(":")
+    device, (host, colon, port) = rest.partition("@")[0], rest.rpartition(":")
+    if device.startswith("/"):
+        return os.path.realpath(device)
+    try:
+        return f"{socket.gethostbyname(host)}:{port}" if colon else name
+    except OSError:
+        return name
 
 
 @contextmanager

@@ -123,6 +123,26 @@ def test_what_was_interrupted_goes_on_after_the_last_whole_stage(tools, tmp_path
     assert tools.ran == ["nextpnr_ecp5", "ecppack"]
 
 
+def test_no_bitstream_of_another_request_stays(tools, tmp_path):
+    build(request(), tmp_path)
+    file = tmp_path / f"{NAME}.bit"
+    assert file.exists()
+    build(request(clock_mhz=50.0), tmp_path, until="system")
+    assert not file.exists()
+    build(request(), tmp_path)
+    assert file.exists()
+
+
+def test_a_change_of_the_script_makes_another_netlist(tools, tmp_path, monkeypatch):
+    build(request(), tmp_path / "soc")
+    tools.ran.clear()
+    script = tmp_path / "yosys.py"
+    script.write_text("another")
+    monkeypatch.setattr(building.yosys, "__file__", str(script))
+    build(request(), tmp_path / "soc")
+    assert tools.ran[0] == "yosys"
+
+
 def test_it_ends_where_it_is_asked_to(tools, tmp_path):
     result = build(request(), tmp_path, until="netlist")
     assert tools.ran == ["litex", "yosys"]

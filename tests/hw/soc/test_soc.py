@@ -15,7 +15,7 @@ from hw.generate.emit import emit
 from hw.soc import build as building
 from hw.soc.boards import BOARDS, board
 from hw.soc.build import ToolMissing, check_tools
-from hw.soc.system import BiosError, write
+from hw.soc.system import BiosError, plain, write
 
 NAMES = sorted(BOARDS)
 HAS_LITEX = all(map(importlib.util.find_spec, ("litex", "litedram", "liteeth", "litex_boards")))
@@ -155,6 +155,13 @@ def test_what_cannot_be_is_refused_in_a_sentence(arguments, sentence, tmp_path, 
     assert main(["soc", *arguments, "-o", str(tmp_path / "soc")]) == 2
     assert capsys.readouterr().err == f"python -m hw soc: {sentence}\n"
     assert not (tmp_path / "soc").exists()
+
+
+@needs_litex
+def test_what_litex_draws_in_any_order_is_left_out(systems):
+    verilog, _, _ = systems("orangecrab-85f")
+    assert "└───" in verilog and "└───" not in plain(verilog)
+    assert plain(verilog).count("endmodule") == verilog.count("endmodule") > 0
 
 
 @needs_litex

@@ -16,7 +16,7 @@ from spikeloom.board.board import Board
 from spikeloom.board.errors import BoardError, MemoryFault
 from spikeloom.board.failure import failure_of
 from spikeloom.board.layer import run_layer
-from spikeloom.board.lock import lock_file
+from spikeloom.board.lock import alone, lock_file
 from spikeloom.board.selftest import selftest
 from tests.spikeloom.board.fake import FakeBoard, Faults
 
@@ -266,3 +266,21 @@ def test_a_selftest_ends_at_the_first_step_that_fails(case):
     assert [step.passed for step in steps] == [True, True, True, False]
     assert "1 of 816 output words differ from golden's" in steps[-1].found
     assert "layers.0.down.output, token 0, output channel 0" in steps[-1].failures[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("litex:localhost:1234", "litex:127.0.0.1:1234"),
+        ("uartbone:{device}", "uartbone:{device}@1000000"),
+        ("uartbone:{device}", "uartbone:{link}"),
+        ("uio:{device}", "mem:{link}"),
+    ],
+)
+def test_a_board_has_one_lock_however_it_is_spelled(one, other, tmp_path):
+    (tmp_path / "device").touch()
+    (tmp_path / "link").symlink_to("device")
+    places = {"device": tmp_path / "device", "link": tmp_path / "link"}
+    with alone(one.format(**places)), pytest.raises(BoardError, match="is in use by another"):
+        with alone(other.format(**places)):
+            pass
