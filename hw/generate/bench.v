@@ -1,6 +1,6 @@
 // Starts one program on spikeloom_top, as a host does, and compares what it wrote to memory.
 //   +stalls=N   percent of the cycles in which memory keeps each channel waiting (0 to 90)
-//   +latency=N  cycles from a read's address to its first data (default 20)
+//   +latency=N  cycles from a read's address to its first data (1 to 100000, default 20)
 //   +seed=N     of the stalls
 //   +waves      record spikeloom_bench.vcd
 module spikeloom_bench;
@@ -144,6 +144,9 @@ module spikeloom_bench;
         if (!$value$plusargs("stalls=%d", stalls)) stalls = 0;
         if (!$value$plusargs("latency=%d", latency)) latency = 20;
         if (!$value$plusargs("seed=%d", seed)) seed = 1;
+        if ((stalls >= 0 && stalls <= 90) !== 1'b1) fail("+stalls must be 0 to 90");
+        if ((latency >= 1 && latency <= 100000) !== 1'b1) fail("+latency must be 1 to 100000");
+        if ((seed >= 0) !== 1'b1) fail("+seed must be a whole number");
         if ($test$plusargs("waves")) begin
             $dumpfile("spikeloom_bench.vcd");
             $dumpvars(0, spikeloom_bench);

@@ -119,6 +119,18 @@ _RIGHT = {
 }
 
 
+def run_fake(content, directory, change, *options):
+    """Run the bench, written into `directory`, around a stand-in of the accelerator."""
+    names = {"FINGERPRINT": fingerprint(content.params), "ID_WIDTH": str(bench.AXI_ID_WIDTH)}
+    names |= {name: str(regs.offset(name)) for name in ("STATUS", "CONTROL", "IRQ_STATUS")}
+    fake = re.sub(r"[A-Z][A-Z_]+", lambda m: (names | _RIGHT | change).get(m[0], m[0]), _FAKE)
+    (directory / "fake.v").write_text(fake)
+    compile_it = ["iverilog", "-g2012", "-s", "spikeloom_bench", "-o", "out", "fake.v", bench.BENCH]
+    subprocess.run(compile_it, cwd=directory, check=True)
+    command = ["vvp", "out", *options]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True)
+
+
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus (iverilog) is not here")
 @pytest.mark.parametrize(
     ("change", "said"),
@@ -143,15 +155,25 @@ def test_it_judges_what_is_written_and_how(change, said, content, tmp_path):
     # Memory that is not right by chance, and keeps everything waiting now and then.
     unwritten = {"memory": bytes(64), "expected": EXPECTED[:1]}
     bench.write(bench.Content(**vars(content) | unwritten), tmp_path)
-    names = {"FINGERPRINT": fingerprint(content.params), "ID_WIDTH": str(bench.AXI_ID_WIDTH)}
-    names |= {name: str(regs.offset(name)) for name in ("STATUS", "CONTROL", "IRQ_STATUS")}
-    fake = re.sub(r"[A-Z][A-Z_]+", lambda m: (names | _RIGHT | change).get(m[0], m[0]), _FAKE)
-    (tmp_path / "fake.v").write_text(fake)
-    compile_it = ["iverilog", "-g2012", "-s", "spikeloom_bench", "-o", "out", "fake.v", bench.BENCH]
-    subprocess.run(compile_it, cwd=tmp_path, check=True)
-    done = subprocess.run(
-        ["vvp", "out", "+stalls=90", "+seed=5"], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = run_fake(content, tmp_path, change, "+stalls=90", "+seed=5")
     assert said in done.stdout
     assert (done.returncode == 0) == (not change)
     assert ("PASS" in done.stdout) == (not change)
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus (iverilog) is not here")
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("+stalls=91", "FAIL: +stalls must be 0 to 90"),
+        ("+stalls=-5", "FAIL: +stalls must be 0 to 90"),
+        ("+stalls=abc", "FAIL: +stalls must be 0 to 90"),
+        ("+latency=0", "FAIL: +latency must be 1 to 100000"),
+        ("+seed=x", "FAIL: +seed must be a whole number"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(option, said, content, tmp_path):
+    bench.write(bench.Content(**vars(content) | {"memory": bytes(64)}), tmp_path)
+    done = run_fake(content, tmp_path, {}, option)
+    assert said in done.stdout
+    assert done.returncode
