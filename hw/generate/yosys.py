@@ -29,6 +29,8 @@ _MAP_LUTS = (
     "clean",
 )
 
+_CONFLICT = "multiple conflicting drivers"
+
 
 class YosysError(RuntimeError):
     """Yosys fails; the message ends with the end of its log."""
@@ -85,8 +87,15 @@ def synthesize_ecp5(read: Sequence[str], top: str, write: str, directory: Path) 
     """
     synth = f"synth_ecp5 -top {top}"
     try:
-        return run([*read, synth, write], directory)
+        log = run([*read, synth, "check", write], directory)
     except YosysError:
-        # Its mapper fails on some circuits, unless nets that no cell is named after are gone.
-        steps = (f"{synth} -run begin:map_luts", *_MAP_LUTS, f"{synth} -run map_cells:")
-        return run([*read, *steps, write], directory)
+        log = _CONFLICT
+    if _CONFLICT not in log:
+        return log
+    # Its mapper fails on some circuits, or joins two nets, unless those that no cell is named after
+    # are gone.
+    steps = (f"{synth} -run begin:map_luts", *_MAP_LUTS, f"{synth} -run map_cells:")
+    log = run([*read, *steps, "check", write], directory)
+    if _CONFLICT in log:
+        raise YosysError(f"Yosys made a net with two drivers of {top}")
+    return log

@@ -100,7 +100,8 @@ def _add_etherbone(soc: Any) -> None:
         dw=32,
         with_sys_datapath=True,
     )
-    soc.cd_etherbone = queues = ClockDomain()
+    queues: Any = ClockDomain("etherbone")
+    soc.cd_etherbone = queues
     soc.comb += [queues.clk.eq(ClockSignal("sys")), queues.rst.eq(ResetSignal("sys"))]
     soc.etherbone = LiteEthEtherbone(soc.ethcore.udp, _PORT, buffer_depth=16, cd="etherbone")
     soc.bus.add_master(name="etherbone", master=soc.etherbone.wishbone.bus)

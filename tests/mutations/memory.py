@@ -51,7 +51,7 @@ MUTATIONS = [
         ),
         (
             "the wait for acknowledgements",
-            'self.busy.eq(~fsm.ongoing("ROW") | (pending != 0))',
+            'self.busy.eq(~fsm.ongoing("ROW") | awaits)',
             'self.busy.eq(~fsm.ongoing("ROW"))',
         ),
     ),
@@ -68,7 +68,7 @@ MUTATIONS = [
         ("the wait for what was read", "lost = (reads != 0) | ", "lost = "),
         ("the wait for what was written", "| (writes != 0)", ""),
         ("late words", "stale = self.closed | (data.payload.epoch != self.epoch)", "stale = 0"),
-        ("the epoch", "self.epoch.eq(self.epoch + 1)", "self.epoch.eq(0)"),
+        ("the epoch", "self.epoch.eq(self.epoch + lost)", "self.epoch.eq(0)"),
         ("the words of an address", "owed.eq(self.i_write.payload.words)", "owed.eq(1)"),
         ("a write's address on offer", "with m.If(free):", "with m.If(1):"),
         ("the limit of writes", "full.eq(writes_next == MOST_WRITES)", "full.eq(0)"),
