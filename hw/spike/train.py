@@ -94,8 +94,8 @@ class SpikeTrain(Component):
             for token in range(p.tokens):
                 count = self.i.payload.counts[token]
                 negative = count[-1]
-                # 4 counts less one, or one less 4: one carry chain, as a negative number is its
-                # complement and one more.
+                # Three times the magnitude is four counts less one, or one less four where they are
+                # negative; to subtract is to add the complement and one: one carry chain.
                 four, one = Signal(width, name=f"four{token}"), Signal(width, name=f"one{token}")
                 m.d.comb += [
                     four.eq((count << 2) ^ negative.replicate(width)),
