@@ -195,7 +195,7 @@ def _soc(options: argparse.Namespace) -> int:
 
 
 def _generate(choice: Choice, options: argparse.Namespace, further: list[Path]) -> None:
-    from hw.generate.emit import describe
+    from hw.contract.description import describe
     from hw.generate.netlist import netlist
     from hw.generate.package import package
 

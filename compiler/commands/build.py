@@ -27,6 +27,7 @@ from golden.console.progress import Work
 from golden.measure.profile import Profile
 from golden.measure.profile_file import load_profile
 from golden.recipe.recipe import Recipe, load_recipe
+from hw.contract.description import described
 from hw.contract.params import HwParams
 from hw.contract.presets import preset
 
@@ -55,6 +56,8 @@ class _Build:
         """The hardware."""
         if self.picked is not None:
             return self.picked.params
+        if self.options.hardware is not None:
+            return described(self.options.hardware)
         return preset(self.options.preset or self.wanted.preset)
 
     @property
@@ -256,6 +259,10 @@ def _checked(options: argparse.Namespace) -> Profile | None:
         if options.preset is not None:
             raise ValueError("--preset must be left out: --board picks the hardware")
         board_called(options.board)
+    if options.hardware is not None:
+        for name in ("preset", "board"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name} must be left out: --hardware says what it is")
     whole = options.layers == ALL_LAYERS
     for name in ("tokens", "rows") if whole else _OF_MODEL:
         if getattr(options, name) is not None:

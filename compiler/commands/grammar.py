@@ -3,7 +3,14 @@
 import argparse
 from pathlib import Path
 
-from compiler.commands.options import LAYERS, add_board, add_clock, add_coding, add_preset
+from compiler.commands.options import (
+    LAYERS,
+    add_board,
+    add_clock,
+    add_coding,
+    add_hardware,
+    add_preset,
+)
 from compiler.models.known import KNOWN_MODELS
 from golden.commands.options import FORMATS, add_json, add_output, add_recipe
 from golden.console.parser import Command, Parser
@@ -53,6 +60,7 @@ def _add_build(made: Parser) -> None:
         "in place of a preset, what is picked for this board (python -m compiler boards), with its "
         "clock and memory",
     )
+    add_hardware(command)
     add_coding(command, "csd, or what a profile says of each site")
     add = command.group("layers").add_argument
     add(

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from pathlib import Path
 
 from compiler.boards.board import boards
 from golden.checkpoint.names import MATRICES
@@ -9,7 +10,7 @@ from golden.console.parser import Command
 from hw.contract.isa import Coding
 from hw.contract.presets import PRESETS
 
-__all__ = ["LAYERS", "add_board", "add_clock", "add_coding", "add_preset"]
+__all__ = ["LAYERS", "add_board", "add_clock", "add_coding", "add_hardware", "add_preset"]
 
 LAYERS = f"mlpN, attnN, one of {' '.join(f'{name}N' for name in MATRICES)}, or lm_head"
 """What layers are called, N from 0."""
@@ -21,6 +22,16 @@ def add_preset(command: Command, default: str) -> None:
         "--preset",
         metavar="PRESET",
         help=f"hardware: {', '.join(sorted(PRESETS))} (default: {default})",
+    )
+
+
+def add_hardware(command: Command) -> None:
+    """Add the option --hardware."""
+    command.group("hardware").add_argument(
+        "--hardware",
+        metavar="FILE",
+        type=Path,
+        help="in place of a preset, what spikeloom_top.json says, of python -m hw generate or soc",
     )
 
 

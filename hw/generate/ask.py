@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hw.contract.fingerprint import fingerprint
+from hw.contract.description import describe
 from hw.generate.choice import Choice
 
 __all__ = ["BenchRefused", "bench_files"]
@@ -54,8 +54,7 @@ def bench_files(
             of = ["--compiled", str(choice.layers)]
         else:
             hardware = Path(scratch) / "hardware.json"
-            about = {"params": choice.params.as_dict(), "fingerprint": fingerprint(choice.params)}
-            hardware.write_text(json.dumps(about))
+            hardware.write_text(json.dumps(describe(choice.params)))
             of = ["--hardware", str(hardware), *(["--layer", layer] if layer else [])]
         command = [sys.executable, "-m", "sim", "testbench", *of, "--json", "-o", str(directory)]
         command += ["--model", model] if model else []

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # no stubs of it
 
-from hw.contract.fingerprint import fingerprint
+from hw.contract.description import describe
 from hw.contract.params import HwParams
 from hw.generate import yosys
 from hw.generate.text import comment, header, in_order, tools, with_ports, without_attributes
 from hw.top import SpikeloomTop
 
-__all__ = ["LINT_WAIVERS", "TOP", "describe", "emit", "to_rtlil"]
+__all__ = ["LINT_WAIVERS", "TOP", "emit", "to_rtlil"]
 
 TOP = "spikeloom_top"
 
@@ -38,11 +38,6 @@ def to_rtlil(params: HwParams) -> str:
     # Without source attributes: they would carry the paths of the machine that generated them.
     text = rtlil.convert(top, name=TOP, ports=ports, emit_src=False)
     return in_order(text, TOP, ["clk", "rst", *ports])
-
-
-def describe(params: HwParams) -> dict[str, object]:
-    """Return what a program must know of the hardware it is for: parameters and fingerprint."""
-    return {"params": params.as_dict(), "fingerprint": fingerprint(params)}
 
 
 def emit(params: HwParams, directory: Path) -> list[Path]:

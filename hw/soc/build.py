@@ -18,7 +18,7 @@ from hw.soc import report
 from hw.soc.boards import Board
 from hw.soc.command import BAUD, STAGES
 from hw.soc.stages import digest, stage
-from hw.soc.system import CONSTRAINTS, MAPS, NAME, SOURCES, write
+from hw.soc.system import CONSTRAINTS, DESCRIPTION, MAPS, NAME, SOURCES, write
 
 __all__ = ["PlacerError", "Request", "ToolMissing", "build", "check_tools"]
 
@@ -155,7 +155,7 @@ def build(
     file.unlink(missing_ok=True)  # until it is that of this request
     log = directory / "litex.log"
     run("system", _system_inputs(request), lambda to: _system(request, to, log))
-    for name in MAPS:
+    for name in (*MAPS, DESCRIPTION):
         shutil.copy(system / name, directory)
     result: dict[str, object] = report.begin(
         board=request.board,

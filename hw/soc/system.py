@@ -20,12 +20,14 @@ from hw.contract.params import HwParams
 from hw.generate.emit import emit
 from hw.soc.boards import board
 
-__all__ = ["CONSTRAINTS", "MAPS", "NAME", "SOURCES", "BiosError", "plain", "write"]
+__all__ = ["CONSTRAINTS", "DESCRIPTION", "MAPS", "NAME", "SOURCES", "BiosError", "plain", "write"]
 
 NAME = "spikeloom_soc"
 """Of the top module and of most files."""
 MAPS = ("csr.csv", "csr.json")
 """LiteX's memory map: regions, registers, constants."""
+DESCRIPTION = "spikeloom_top.json"
+"""The accelerator's parameters and fingerprint, for who compiles a program for it."""
 SOURCES = ("VexRiscv_Lite.v", "spikeloom_top.v", f"{NAME}.v")
 """Verilog, in the order in which it is read."""
 CONSTRAINTS = f"{NAME}.lpf"

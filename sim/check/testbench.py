@@ -1,6 +1,5 @@
 """A layer as a bench in plain Verilog: its memory, and the words that golden says must come."""
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from compiler.models.synthetic import SyntheticCheckpoint
 from golden.checkpoint.prompt import Prompt
 from golden.console.errors import CheckpointError
 from golden.recipe.recipe import load_recipe
-from hw.contract.params import HwParams
+from hw.contract.description import described
 from hw.contract.presets import preset
 from hw.generate import bench
 from sim.check.case import Case, of_checkpoint, of_directory
 from sim.check.origin import load_checkpoint
 from sim.device import memory_before
 
-__all__ = ["SYNTHETIC", "Asked", "hardware_in", "write"]
+__all__ = ["SYNTHETIC", "Asked", "write"]
 
 SYNTHETIC = "synthetic"
 """Calls random weights of stories260k's shapes."""
@@ -41,17 +40,6 @@ class Asked:
     recipe: str = "w8"
     coding: str = "csd"
     prompt: Prompt | None = None
-
-
-def hardware_in(file: Path) -> HwParams:
-    """Return the parameters that ``spikeloom_top.json`` says; raises ValueError in one sentence."""
-    try:
-        return HwParams.from_dict(json.loads(file.read_text(encoding="utf-8"))["params"])
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{file} does not say what hardware it is for ({error}): name spikeloom_top.json of "
-            "python -m hw generate"
-        ) from None
 
 
 def write(
@@ -98,7 +86,7 @@ def _case(asked: Asked, scratch: Path, say: Callable[[str], None]) -> Case:
     return of_checkpoint(
         checkpoint,
         asked.layer.split(","),
-        params=hardware_in(asked.hardware) if asked.hardware else preset(asked.preset or _PRESET),
+        params=described(asked.hardware) if asked.hardware else preset(asked.preset or _PRESET),
         recipe=load_recipe(asked.recipe),
         coding=asked.coding,
         rows=None,

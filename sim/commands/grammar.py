@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from compiler.commands.options import LAYERS, add_board, add_clock, add_coding, add_preset
+from compiler.commands.options import (
+    LAYERS,
+    add_board,
+    add_clock,
+    add_coding,
+    add_hardware,
+    add_preset,
+)
 from golden.commands.options import MODEL, add_json, add_output, add_prompt, add_recipe
 from golden.console.parser import Command, Parser
 from sim.memories import IDEAL, MEMORIES
@@ -189,12 +196,7 @@ def _add_testbench(made: Parser) -> None:
     _add_layer(command, "(default: mlp0)")
     add_preset(command, "test")
     add_coding(command)
-    command.group("hardware").add_argument(
-        "--hardware",
-        metavar="FILE",
-        type=Path,
-        help="its parameters, in place of a preset: spikeloom_top.json of python -m hw generate",
-    )
+    add_hardware(command)
     add_prompt(command, "whose last tokens' vectors are taken")
     _add_compiled(command)
     add_output(command, "where the files go (default: build/rtl)")

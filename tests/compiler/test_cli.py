@@ -1,6 +1,7 @@
 """What users type, and what they are told."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,9 @@ from compiler.artifact.program import load
 from compiler.boards.board import boards
 from compiler.models.known import KNOWN_MODELS
 from golden.recipe.recipe import known_recipes
-from hw.contract.presets import PRESETS
+from hw.contract.description import describe
+from hw.contract.fingerprint import fingerprint
+from hw.contract.presets import PRESETS, preset
 from tests.compiler.cli import run
 
 
@@ -183,6 +186,13 @@ PLAN = "a plan without weights is of the whole model, not of mlp0: leave out --l
             ["sdllm-7b", "--board", "vck190", "--preset", "edge"],
             "--preset must be left out: --board picks the hardware",
         ),
+        *(
+            (
+                ["sdllm-7b", f"--{name}", value, "--hardware", "spikeloom_top.json"],
+                f"--{name} must be left out: --hardware says what it is",
+            )
+            for name, value in (("preset", "edge"), ("board", "kv260"))
+        ),
         (
             ["stories260k", "--weights", "none", "--board", "kv260", "--layers", "mlp0"],
             "--board must be left out: mlp0 does not have it",
@@ -236,6 +246,26 @@ def test_a_checkpoint_of_a_named_model_and_synthetic_weights(capsys, tmp_path, s
     assert run(capsys, "build", *made, *options)[0] == 0
     manifest = load(tmp_path / "made").manifest
     assert (manifest["weights"], manifest["seed"]) == ("synthetic", 3)
+
+
+def test_a_program_for_any_hardware_that_was_generated(capsys, tmp_path, stories260k):
+    params = replace(preset("test"), tokens=1, lanes=16)
+    file = tmp_path / "spikeloom_top.json"
+    file.write_text(json.dumps(describe(params)))
+    asked = ["build", stories260k, "--layers", "q0", "--hardware", file, "-o", tmp_path / "q0"]
+    status, _, error = run(capsys, *asked)
+    assert (status, error) == (0, "")
+    assert load(tmp_path / "q0").params == params
+
+    about = describe(params) | {"fingerprint": "0" * 64}
+    file.write_text(json.dumps(about))
+    status, _, error = run(capsys, *asked[:-1], tmp_path / "other")
+    said = f"{file} is of hardware {'0' * 64}, but this version makes {fingerprint(params)} of its"
+    assert (status, error) == (
+        2,
+        f"python -m compiler build: {said} parameters: generate it again\n",
+    )
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_plan_of_7b_goes_to_its_own_place(capsys, tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
 """`python -m sim testbench`: what the written files hold, and what it refuses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from hw.contract.description import describe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.presets import preset
 from hw.generate.bench import BENCH, EXPECTED, MEMORY
@@ -13,9 +15,7 @@ from sim.__main__ import main
 
 def hardware(directory, **other):
     file = directory / "spikeloom_top.json"
-    params = preset("test")
-    about = {"params": params.as_dict() | other, "fingerprint": fingerprint(params)}
-    file.write_text(json.dumps(about))
+    file.write_text(json.dumps(describe(replace(preset("test"), **other))))
     return file
 
 

@@ -76,8 +76,8 @@ class Connection:
             if known == params:
                 return name
         raise BoardError(
-            "the board's hardware is no preset: build the model for it (python -m compiler build), "
-            "and give the directory with --compiled"
+            "the board's hardware is no preset: build the model for it (python -m compiler build "
+            "--hardware spikeloom_top.json), and give the directory with --compiled"
         )
 
 

@@ -10,7 +10,7 @@ from hw.contract.presets import preset
 from hw.soc import build as building
 from hw.soc.boards import board
 from hw.soc.build import PlacerError, Request, build
-from hw.soc.system import CONSTRAINTS, MAPS, NAME, SOURCES
+from hw.soc.system import CONSTRAINTS, DESCRIPTION, MAPS, NAME, SOURCES
 
 PLACED = {
     "fmax": {"$glbnet$sys_clk": {"achieved": 60.0, "constraint": 48.0}},
@@ -27,7 +27,7 @@ class Tools:
 
     def write(self, key, params, clock_mhz, baud, directory, log):
         self.ran.append("litex")
-        for name in (*SOURCES, *MAPS, CONSTRAINTS, f"{NAME}_rom.init"):
+        for name in (*SOURCES, *MAPS, CONSTRAINTS, DESCRIPTION, f"{NAME}_rom.init"):
             (directory / name).write_text(f"{name} {key} {clock_mhz} {baud}")
 
     def yosys(self, commands, directory):
@@ -80,7 +80,7 @@ def test_a_bitstream_comes_with_what_it_is_of(tools, tmp_path):
     assert result["load"] == f"openFPGALoader -b orangeCrab {tmp_path / NAME}.bit"
     assert set(result["minutes"]) == {"system", "netlist", "routed", "bitstream"}
     assert json.loads((tmp_path / "report.json").read_text()) == result
-    assert {name for name in MAPS if (tmp_path / name).is_file()} == set(MAPS)
+    assert all((tmp_path / name).is_file() for name in (*MAPS, DESCRIPTION))
 
 
 def test_the_same_request_does_nothing_again(tools, tmp_path):
