@@ -76,7 +76,7 @@ class Csr(Component):
     irq : Out(1)
         Interrupt, level.
 
-    Timing:      a write a cycle, a read every second one.
+    Timing:      a write and a read a cycle.
     Arithmetic:  counters wrap at 64 bits.
     Golden:      golden.numerics.costs
     """
@@ -193,16 +193,16 @@ class Csr(Component):
         for name, counter in counters.items():
             values[f"{name.upper()}_LOW"] = counter[:32]
             values[f"{name.upper()}_HIGH"] = counter_high
-        # An address waits for a cycle: it chooses among all of them.
-        reads = Signal()
-        number = Signal(len(self.araddr) - 2)
-        m.d.comb += self.arready.eq(~reads & (~self.rvalid | self.rready))
-        m.d.sync += [reads.eq(self.arvalid & self.arready), number.eq(self.araddr[2:])]
+        read = Signal()
+        m.d.comb += [
+            read.eq(self.arvalid & (~self.rvalid | self.rready)),
+            self.arready.eq(read),
+        ]
         with m.If(self.rready):
             m.d.sync += self.rvalid.eq(0)
-        with m.If(reads):
+        with m.If(read):
             m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0)]
-            with m.Switch(number):
+            with m.Switch(self.araddr[2:]):
                 for name, register in REGISTERS.items():
                     with m.Case(register.offset >> 2):
                         m.d.sync += self.rdata.eq(values[name])

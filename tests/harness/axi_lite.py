@@ -66,8 +66,6 @@ class AxiLite:
         while not taken:
             _, _, taken = await ctx.tick().sample(port.arready)
         ctx.set(port.arvalid, 0)
-        while not ctx.get(port.rvalid):
-            await ctx.tick()
         value = ctx.get(port.rdata)
         for _ in range(self._cycles()):
             assert ctx.get(port.rvalid)

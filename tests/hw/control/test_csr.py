@@ -340,7 +340,7 @@ def test_reads_and_writes_do_not_disturb_each_other(seed):
     bench.run(write, read)
 
 
-def test_a_write_a_cycle_and_a_read_every_second_one(seed):
+def test_a_write_and_a_read_a_cycle(seed):
     bench = Bench(seed)
     dut = bench.dut
 
@@ -348,10 +348,8 @@ def test_a_write_a_cycle_and_a_read_every_second_one(seed):
         for signal in (dut.awvalid, dut.wvalid, dut.bready, dut.arvalid, dut.rready):
             ctx.set(signal, 1)
         for cycle in range(20):
-            assert ctx.get(dut.awready & dut.wready)
-            assert ctx.get(dut.bvalid) == (cycle > 0)
-            assert ctx.get(dut.arready) == (cycle % 2 == 0)
-            assert ctx.get(dut.rvalid) == (cycle > 0 and cycle % 2 == 0)
+            assert ctx.get(dut.awready & dut.wready & dut.arready)
+            assert ctx.get(dut.bvalid & dut.rvalid) == (cycle > 0)
             await ctx.tick()
 
     bench.run(check)
