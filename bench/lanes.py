@@ -63,6 +63,7 @@ class Lanes(wiring.Component):
                 weight = weight * self.factor
             acc = Signal(signed(self._acc_width), name=f"acc{lane}")
             operand = Signal(signed(min(len(weight), len(acc))), name=f"operand{lane}")
-            m.d.sync += [operand.eq(weight), acc.eq(accumulate(acc, operand, plus, minus))]
+            total = accumulate(acc, operand, plus | minus, minus)
+            m.d.sync += [operand.eq(weight), acc.eq(total)]
             m.d.comb += self.v_mem.word_select(lane, self._acc_width).eq(acc)
         return m
