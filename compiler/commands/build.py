@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class _Build:
     directory: Path
     work: Work
 
-    @property
+    @cached_property
     def params(self) -> HwParams:
         """The hardware."""
         if self.picked is not None:

@@ -58,9 +58,8 @@ class Placement(Component):
         for name in ("a", "b", "destination"):
             places[name] = place = Signal(len(vector[name]), name=f"{name}_place", reset_less=True)
             m.d.comb += self.o[name].eq(place)
-        shifted = Signal(
-            len(vector.a), reset_less=True
-        )  # the stride, for the lowest bit that is left
+        # The stride, for the lowest bit that is left.
+        shifted = Signal(len(vector.a), reset_less=True)
         token_left = Signal.like(self.token)
         position_left = Signal(POSITION_WIDTH)
         bits_left = Signal(range(max(len(token_left), POSITION_WIDTH) + 1))

@@ -21,7 +21,7 @@ from hw.soc.dram_port import Block
 from hw.soc.memory import DDR3, phy_settings
 from hw.soc.soc import SpikeloomSoC
 
-__all__ = ["MEMORY_BYTES", "TOP", "simulated_system", "simulated_verilog"]
+__all__ = ["MEMORY_BYTES", "TOP", "simulated_system", "simulated_verilog", "write_verilog"]
 
 TOP = "spikeloom_system"
 """Name of the Verilog module."""
@@ -116,9 +116,15 @@ def simulated_verilog(directory: Path, params: HwParams) -> list[Path]:
     """
     system = simulated_system(params)
     system.finalize()
+    own = write_verilog(system, directory)
+    return [own, *(p for p in emit(params, directory) if p.suffix == ".v")]
+
+
+def write_verilog(system: SpikeloomSoC, directory: Path) -> Path:
+    """Write a finalized system, without its accelerator, and its memories; return the Verilog."""
     output = system.platform.get_verilog(system, name=TOP)
     path = directory / f"{TOP}.v"
     path.write_text(output.main_source)
     for name, content in output.data_files.items():  # initial values of memories
         (directory / name).write_text(content)
-    return [path, *(p for p in emit(params, directory) if p.suffix == ".v")]
+    return path

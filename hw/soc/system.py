@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from hw.contract.params import HwParams
-from hw.generate.emit import emit
+from hw.generate.emit import TOP, emit
 from hw.soc.boards import board
 
 __all__ = ["CONSTRAINTS", "DESCRIPTION", "MAPS", "NAME", "SOURCES", "BiosError", "plain", "write"]
@@ -26,9 +26,9 @@ NAME = "spikeloom_soc"
 """Of the top module and of most files."""
 MAPS = ("csr.csv", "csr.json")
 """LiteX's memory map: regions, registers, constants."""
-DESCRIPTION = "spikeloom_top.json"
+DESCRIPTION = f"{TOP}.json"
 """The accelerator's parameters and fingerprint, for who compiles a program for it."""
-SOURCES = ("VexRiscv_Lite.v", "spikeloom_top.v", f"{NAME}.v")
+SOURCES = ("VexRiscv_Lite.v", f"{TOP}.v", f"{NAME}.v")
 """Verilog, in the order in which it is read."""
 CONSTRAINTS = f"{NAME}.lpf"
 """Pins and clocks."""

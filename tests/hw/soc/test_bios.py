@@ -31,23 +31,16 @@ def write_system(directory: Path) -> list[Path]:
     from litex.soc.integration.builder import Builder
     from pythondata_cpu_vexriscv import data_location
 
-    from hw.soc.simulated import TOP, simulated_system
+    from hw.soc.simulated import simulated_system, write_verilog
 
     system = simulated_system(PARAMS, cpu=True)
-    verilog = directory / f"{TOP}.v"
-
-    def write(soc, **_options):
-        output = soc.platform.get_verilog(soc, name=TOP)
-        verilog.write_text(output.main_source)
-        for name, content in output.data_files.items():
-            (directory / name).write_text(content)
-
-    system.platform.build = write
+    written = []
+    system.platform.build = lambda soc, **_options: written.append(write_verilog(soc, directory))
     Builder(system, output_dir=str(directory / "litex"), bios_console="lite").build()
     shutil.copy(directory / "litex" / "csr.json", directory)
     shutil.copy(Path(data_location) / CPU, directory)
     accelerator = [path for path in emit(PARAMS, directory) if path.suffix == ".v"]
-    return [verilog, directory / CPU, *accelerator]
+    return [*written, directory / CPU, *accelerator]
 
 
 def console(board: UartBone, registers: dict[str, dict[str, int]]) -> Iterator[str]:
