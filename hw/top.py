@@ -216,6 +216,8 @@ class SpikeloomTop(Component):
             connect(m, writer.o, getattr(rows, f"i_{name}"))
         connect(m, rows.o_row, write.i_row)
         connect(m, rows.o, write.i)
+        # A cycle late, which no instruction notices: the next one is read for longer than that.
+        m.d.sync += controller.working.eq(working)
         m.d.comb += [
             working.eq(
                 Cat(encoder.busy, matrix.bank_busy, matrix.draining, vector.busy, cache.busy).any()
@@ -230,7 +232,6 @@ class SpikeloomTop(Component):
             controller.program.eq(csr.program),
             controller.read_failed.eq(read.o_failed),
             controller.write_failed.eq(write.failed),
-            controller.working.eq(working),
             controller.bank_busy.eq(matrix.bank_busy),
             encoder.bank.eq(controller.bank),
             csr.busy.eq(controller.busy | guard.closed),

@@ -49,7 +49,8 @@ class Controller(Component):
     bank_busy : In(2)
         Banks that a MATMUL still needs.
     working : In(1)
-        An instruction that was handed over has not yet been executed to its end.
+        An instruction that was handed over has not yet been executed to its end; may rise and fall
+        a cycle late.
     read_failed, write_failed : In(1)
         The memory has reported an error in this cycle.
     busy, done, error : Out(1), Out(1), Out

@@ -1,5 +1,8 @@
 """Control and status registers behind AXI4-Lite, and the counters."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
@@ -40,6 +43,7 @@ AXIL_PORTS = {
 }
 """The AXI4-Lite slave's signals, by their names in the standard."""
 
+_GROUP = 4  # bits of a register's number within the group that a read chooses from first
 _SETTINGS = ("first_position", "prompt_end", "end_position", "stop_token", "watchdog")
 
 
@@ -201,11 +205,23 @@ class Csr(Component):
         with m.If(self.rready):
             m.d.sync += self.rvalid.eq(0)
         with m.If(read):
-            m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0)]
-            with m.Switch(self.araddr[2:]):
-                for name, register in REGISTERS.items():
-                    with m.Case(register.offset >> 2):
-                        m.d.sync += self.rdata.eq(values[name])
-                        if name.endswith("_LOW") and name[:-4].lower() in counters:
-                            m.d.sync += counter_high.eq(counters[name[:-4].lower()][32:])
+            m.d.sync += self.rvalid.eq(1)
+            for name, counter in counters.items():
+                with m.If(self.araddr[2:] == REGISTERS[f"{name.upper()}_LOW"].offset >> 2):
+                    m.d.sync += counter_high.eq(counter[32:])
+
+        # One of all in two steps, a register between: of each group one or 0, and their or.
+        groups = {}
+        for name, register in REGISTERS.items():
+            groups.setdefault(register.offset >> 2 >> _GROUP, []).append(name)
+        parts = []
+        for index, names in groups.items():
+            parts.append(part := Signal(32, name=f"read_{index}", reset_less=True))
+            with m.If(read):
+                m.d.sync += part.eq(0)
+                with m.Switch(self.araddr[2:]):
+                    for name in names:
+                        with m.Case(REGISTERS[name].offset >> 2):
+                            m.d.sync += part.eq(values[name])
+        m.d.comb += self.rdata.eq(reduce(or_, parts))
         return m

@@ -18,6 +18,7 @@ def test_memory(
     first: int,
     end: int,
     *,
+    lines_end: int = 0,
     word_bytes: int = _WORD_BYTES,
     seed: int = 0,
     say: Callable[[str], None] = lambda _doing: None,
@@ -26,7 +27,8 @@ def test_memory(
     """Test the memory from `first` to `end`, whose bytes are lost.
 
     Data lines: a one walks through a word, and a zero. Address lines: every power of two has a byte
-    of its own. Then all of it is filled with random bytes and read back.
+    of its own, up to `lines_end` where that is more. Then what lies between `first` and `end` is
+    filled with random bytes and read back.
 
     Parameters
     ----------
@@ -34,6 +36,8 @@ def test_memory(
         The board.
     first, end : int
         Addresses, multiples of `word_bytes`.
+    lines_end : int
+        Where the memory ends, if it is larger than what is to be filled.
     word_bytes : int
         Of one word of the memory.
     seed : int
@@ -46,6 +50,7 @@ def test_memory(
     MemoryFault
         Naming the first address that is wrong, and its bits.
     """
+    lines_end = max(lines_end // word_bytes * word_bytes, end)
     if first % word_bytes or end % word_bytes or end - first < word_bytes:
         raise ValueError(
             f"a memory test goes over whole words of {word_bytes} bytes, not {first:#x} to {end:#x}"
@@ -55,7 +60,7 @@ def test_memory(
         transport.write_memory(first, pattern)
         _compare("a data line", first, pattern, transport.read_memory(first, word_bytes))
     say("address lines")
-    _address_lines(transport, first, end, word_bytes)
+    _address_lines(transport, first, lines_end, word_bytes)
     say("random bytes, written")
     total = 2 * (end - first)
     for done, (address, data) in enumerate(_random(first, end, seed)):

@@ -44,6 +44,7 @@ def selftest(
     case: Case,
     memory_bytes: int,
     *,
+    lines_bytes: int = 0,
     seed: int = 0,
     say: Callable[[str], None] = lambda _doing: None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -58,6 +59,8 @@ def selftest(
         A layer, and what golden says it gives.
     memory_bytes : int
         To test, from address 0 on.
+    lines_bytes : int
+        Of the whole memory, whose address lines are tested, if it is larger.
     seed : int
         Of the memory test's random bytes.
     say, progress : callable
@@ -80,9 +83,17 @@ def selftest(
     word_bytes = compiled.params.axi_bytes
     end = memory_bytes // word_bytes * word_bytes
     test_memory(
-        board.transport, 0, end, word_bytes=word_bytes, seed=seed, say=say, progress=progress
+        board.transport,
+        0,
+        end,
+        lines_end=lines_bytes,
+        word_bytes=word_bytes,
+        seed=seed,
+        say=say,
+        progress=progress,
     )
-    found = f"data lines, address lines and {end:,} random bytes hold"
+    within = f" of {lines_bytes:,} bytes" if lines_bytes > end else ""
+    found = f"data lines, address lines{within} and {end:,} random bytes hold"
     yield Step(name="memory", found=found, failures=[])
 
     board.load(compiled)

@@ -21,6 +21,7 @@ _WRITE, _READ = 1, 2
 _MOST_WORDS = 255  # of one command
 _SECONDS = 10.0  # after which a line that says nothing is taken for dead
 _SOCKET_SECONDS = 120.0  # the same: a simulation takes longer to work off what is buffered
+_FIRST_SECONDS = 20.0  # the same, for its first answer: nothing is buffered then
 _SILENT_SECONDS = 0.25  # after which nothing is left of another's command: a bridge's limit is 0.1
 
 
@@ -56,7 +57,7 @@ class SocketLine:
     """
 
     def __init__(self, host: str, port: int, patience: float = _SOCKET_SECONDS) -> None:
-        self._place, self._patience = f"{host}:{port}", patience
+        self._place, self._patience, self._answers = f"{host}:{port}", patience, False
         try:
             self._socket = socket.create_connection((host, port), patience)
         except OSError as error:
@@ -76,6 +77,8 @@ class SocketLine:
     def take(self, count: int) -> bytes:
         """Return so many bytes."""
         parts = []
+        if not self._answers:
+            self._socket.settimeout(min(self._patience, _FIRST_SECONDS))
         while count:
             try:
                 part = self._socket.recv(count)
@@ -85,6 +88,9 @@ class SocketLine:
                 raise self._lost("closed by the other side")
             parts.append(part)
             count -= len(part)
+        if not self._answers:
+            self._answers = True
+            self._socket.settimeout(self._patience)
         return b"".join(parts)
 
     def settle(self) -> None:

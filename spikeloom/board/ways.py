@@ -40,12 +40,15 @@ class Bases:
         Address of the first register.
     memory : int or None
         Address of what the accelerator has at address 0.
+    memory_bytes : int or None
+        Of that memory, where it is known.
     training : Training or None
         Where the board says that its DRAM is trained, if it does.
     """
 
     registers: int | None = None
     memory: int | None = None
+    memory_bytes: int | None = None
     training: Training | None = None
 
     def given(self, way: str) -> tuple[int, int]:
@@ -72,6 +75,7 @@ def bases_of(csr: Path) -> Bases:
         return Bases(
             registers=memories["spikeloom"]["base"],
             memory=memories["main_ram"]["base"],
+            memory_bytes=memories["main_ram"].get("size"),
             training=Training.of(about),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

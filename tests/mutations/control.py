@@ -139,8 +139,8 @@ MUTATIONS = [
         ("a start while busy", "& ~self.wdata[1] & ~self.busy", "& ~self.wdata[1]"),
         (
             "the latch of a counter's upper half",
-            "counter_high.eq(counters",
-            "counter_high.eq(0 & counters",
+            "counter_high.eq(counter[32:])",
+            "counter_high.eq(0)",
         ),
         ("the strobes", "(field & ~mask) | (self.wdata & mask)", "self.wdata"),
     ),

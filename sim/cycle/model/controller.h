@@ -33,12 +33,12 @@ struct Controller {
     uint32_t tokens = 0;
     bool bank_register = false;
     uint32_t bits_left = 0;  // of a product, in Placement
+    bool working = false;
     // combinational
     bool bank = false, fenced = false, o_encode_valid = false, o_matmul_valid = false;
     bool o_vector_valid = false, o_store_valid = false;
     bool word_ready = false, request_valid = false, done = false;
     bool record_ready = false, records_valid = false;
-    bool working = false;
     Segment request, records;
 
     Controller(const Params& p, const Host& host)
@@ -52,8 +52,7 @@ struct Controller {
         return phase == Phase::kRead && !words_left && decoded == program.size();
     }
 
-    void comb(bool is_working, const uint32_t* under_way) {
-        working = is_working;
+    void comb(const uint32_t* under_way) {
         const uint32_t words = p.slot_words + (first_request ? p.header_words : 0);
         request = {address, words};
         request_valid = reading && (first_request || (known && slots_wanted)) &&
@@ -75,7 +74,7 @@ struct Controller {
     }
 
     void clock(bool request_ready, bool word_valid, bool records_ready, bool record_valid,
-               bool taken) {  // taken: the instruction on offer
+               bool taken, bool works) {  // taken: the instruction on offer
         const bool requested = request_valid && request_ready;
         const bool word_taken = word_valid && word_ready;
         const bool record_requested = records_valid && records_ready;
@@ -199,6 +198,7 @@ struct Controller {
                 if (done) phase = Phase::kIdle;
                 break;
         }
+        working = works;
     }
 
   private:

@@ -56,8 +56,9 @@ struct Top {
         vector.comb(client(kA).queue.o_valid(), client(kB).queue.o_valid());
         matrix.comb(read, encoder);
         const bool drains = matrix.draining() || write.busy();
-        controller.comb(encoder.busy() || matrix.bank_busy() || vector.busy() || cache.busy() || drains,
-                        matrix.under_way);
+        const bool works =
+            encoder.busy() || matrix.bank_busy() || vector.busy() || cache.busy() || drains;
+        controller.comb(matrix.under_way);
         client(kProgram).comb(controller.request_valid, controller.request);
         client(kRecords).comb(controller.records_valid, controller.records);
         client(kVectors).comb(encoder.o_request_valid, encoder.o_request);
@@ -98,7 +99,7 @@ struct Top {
                       head_ready);
         controller.clock(client(kProgram).i_ready(), client(kProgram).queue.o_valid(),
                          client(kRecords).i_ready(), client(kRecords).queue.o_valid(),
-                         encodes || stores || matmuls || vectors);
+                         encodes || stores || matmuls || vectors, works);
         rows.clock(row, row_ready, word_ready);
         read.clock(ar_ready, words_ready);
     }

@@ -1,8 +1,6 @@
 /* See spikeloom.h. */
 #include "spikeloom.h"
 
-#include <string.h>
-
 #define CHUNK_BYTES 256u
 #define WORD_BYTES 8u
 #define ID_WORDS 8u
@@ -58,8 +56,13 @@ int spikeloom_identify(const struct spikeloom_bus *bus, char fingerprint[65]) {
 
 int spikeloom_require(const struct spikeloom_bus *bus, const char *fingerprint) {
     char own[65];
+    unsigned i;
     TRY(spikeloom_identify(bus, own));
-    return strcmp(own, fingerprint) ? SPIKELOOM_OTHER_HARDWARE : SPIKELOOM_OK;
+    for (i = 0; i < sizeof own; i++) {
+        if (own[i] != fingerprint[i]) /* the zero at the end of either, too */
+            return SPIKELOOM_OTHER_HARDWARE;
+    }
+    return SPIKELOOM_OK;
 }
 
 int spikeloom_load(const struct spikeloom_bus *bus, uint64_t address, const void *data,
@@ -165,7 +168,7 @@ int spikeloom_test_memory(const struct spikeloom_bus *bus, uint64_t first, uint6
     return SPIKELOOM_OK;
 }
 
-static int pause(const struct spikeloom_bus *bus) {
+static int between_looks(const struct spikeloom_bus *bus) {
     return bus->wait && bus->wait(bus->context) ? SPIKELOOM_LOST : SPIKELOOM_OK;
 }
 
@@ -180,7 +183,7 @@ int spikeloom_abort(const struct spikeloom_bus *bus, uint32_t looks) {
         TRY(get(bus, SPIKELOOM_STATUS, &status));
         if (!(status & SPIKELOOM_STATUS_BUSY))
             return SPIKELOOM_OK;
-        TRY(pause(bus));
+        TRY(between_looks(bus));
     }
     return SPIKELOOM_UNENDED;
 }
@@ -219,7 +222,7 @@ int spikeloom_end(const struct spikeloom_bus *bus, uint32_t looks) {
             TRY(get(bus, SPIKELOOM_ERROR, &error));
             return error ? SPIKELOOM_FAILED : SPIKELOOM_OK;
         }
-        TRY(pause(bus));
+        TRY(between_looks(bus));
     }
     return SPIKELOOM_UNENDED;
 }

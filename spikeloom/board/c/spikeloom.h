@@ -1,4 +1,4 @@
-/* A driver for Spikeloom accelerators: C99, no allocation, no operating system.
+/* A driver for Spikeloom accelerators: C99, no allocation, no operating system, no library.
  *
  * The caller says how registers and memory are reached; everything else is here, in the order in
  * which it is needed: identify, test the memory, load, start, poll, counters. Every function returns

@@ -51,7 +51,7 @@ def parser() -> Parser:
         "--memory-bytes",
         metavar="N",
         type=int,
-        help="to test and to load, from address 0 on (default: what the layer needs)",
+        help="to fill with random bytes, from address 0 on (default: what the layer needs)",
     )
     add("--seed", metavar="N", type=int, default=0, help="of the random bytes")
     add_json(command)
@@ -102,4 +102,11 @@ def _add_way(command: Command) -> None:
         type=float,
         default=30.0,
         help="without any progress, after which a run is given up",
+    )
+    add(
+        "--watchdog",
+        metavar="CYCLES",
+        type=int,
+        default=0,
+        help="without a transfer, after which the hardware ends a run itself (default: none)",
     )

@@ -28,6 +28,13 @@ class Connection:
         Closes it.
     say, progress : callable
         As `spikeloom.board.board.Board` takes them.
+
+    Attributes
+    ----------
+    simulated : bool
+        Whether the board is made for the command.
+    memory_bytes : int
+        Of the board's memory; 0 where it does not say.
     """
 
     def __init__(
@@ -39,12 +46,21 @@ class Connection:
     ) -> None:
         self._options, self._stack = options, stack
         self._say = say
-        self._told = {"say": say, "progress": progress, "patience": options.patience}
+        self._told = {
+            "say": say,
+            "progress": progress,
+            "patience": options.patience,
+            "watchdog": options.watchdog,
+        }
+        if not 0 <= options.watchdog < 1 << 32:
+            most = (1 << 32) - 1
+            raise ValueError(f"--watchdog must be 0 to {most} cycles, not {options.watchdog}")
         if options.patience <= 0:
             raise ValueError(f"--patience must be above 0 seconds, not {options.patience:g}")
         self._bases = _bases(options)
         self._board: Board | None = None
         self.simulated: bool = is_simulated(options.transport)
+        self.memory_bytes: int = self._bases.memory_bytes or 0
 
     def board(self, params: HwParams | None = None, memory_bytes: int = 0) -> Board:
         """Return the board; a simulated one is made of `params`, with so much memory."""

@@ -45,7 +45,13 @@ def run(options: argparse.Namespace) -> int:
         board = connection.board(params, memory_bytes)
         steps = []
         for step in selftest(
-            board, case, memory_bytes, seed=options.seed, say=work.begin, progress=work.reach
+            board,
+            case,
+            memory_bytes,
+            lines_bytes=connection.memory_bytes,
+            seed=options.seed,
+            say=work.begin,
+            progress=work.reach,
         ):
             steps.append(step)
             if not options.json:

@@ -28,6 +28,7 @@ def fake(monkeypatch):
         ("counters --transport jtag", "the transport must be one of simulation; system; uartbone:"),
         ("counters --transport uartbone:/dev/no", "uartbone:/dev/no: where registers and memory "),
         ("counters --patience 0 --transport xdma:/x", "--patience must be above 0 seconds, not 0"),
+        ("counters --watchdog -1 --transport xdma:/x", "--watchdog must be 0 to 4294967295 cycles"),
         ("counters --registers 3 --transport xdma:/x", "an address is a multiple of 4 such as 0x4"),
         ("counters --memory-base x --transport xdma:/x", "an address is a multiple of 4 such as "),
         ("counters --csr /no/csr.json --transport xdma:/x", "/no/csr.json cannot be used (No such"),

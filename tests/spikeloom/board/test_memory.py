@@ -50,6 +50,13 @@ def test_an_address_line_that_is_stuck_is_seen(line, first):
     assert re.match(r"memory at 0x[0-9a-f]+ reads 0x", str(told.value))
 
 
+def test_address_lines_are_tested_beyond_what_is_filled():
+    stuck = {"read": lambda address: address & ~(1 << 16)}
+    check_memory(board(**stuck), 0, 1 << 12)
+    with pytest.raises(MemoryFault, match="test of an address line"):
+        check_memory(board(**stuck), 0, 1 << 12, lines_end=BYTES)
+
+
 def test_two_address_lines_that_hang_together_are_seen():
     def joined(address):
         both = (address >> 9 | address >> 12) & 1

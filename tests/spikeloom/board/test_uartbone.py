@@ -79,6 +79,15 @@ def test_nothing_at_a_port_is_told():
         SocketLine("127.0.0.1", port)
 
 
+def test_a_silent_port_is_told_before_a_busy_simulation_would_be(monkeypatch):
+    monkeypatch.setattr("spikeloom.board.uartbone._FIRST_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        line = SocketLine("127.0.0.1", server.getsockname()[1])
+        with pytest.raises(BoardError, match="is lost .*timed out"):
+            line.take(4)
+        line.close()
+
+
 def test_a_serial_port_that_is_not_there_is_told():
     pytest.importorskip("serial")
     with pytest.raises(BoardError, match="/dev/nothing cannot be used .*: name another port"):
