@@ -216,7 +216,7 @@ class Csr(Component):
             groups.setdefault(register.offset >> 2 >> _GROUP, []).append(name)
         parts = []
         for index, names in groups.items():
-            parts.append(part := Signal(32, name=f"read_{index}", reset_less=True))
+            parts.append(part := Signal(32, name=f"read_{index}"))
             with m.If(read):
                 m.d.sync += part.eq(0)
                 with m.Switch(self.araddr[2:]):
