@@ -16,7 +16,8 @@ from hw.generate import yosys
 
 __all__ = ["as_point", "points", "write"]
 
-_DIMENSIONS = (  # tokens, lanes, banks, axi_data_width, max_channels
+_DIMENSIONS = (  # tokens, lanes, banks, axi_data_width, max_channels; the first is that of `test`
+    (2, 8, 4, 64, 2048),
     (2, 32, 32, 128, 8192),
     (1, 32, 16, 64, 4096),
     (1, 64, 32, 128, 4096),
@@ -28,7 +29,6 @@ _DIMENSIONS = (  # tokens, lanes, banks, axi_data_width, max_channels
 
 def points() -> Iterable[HwParams]:
     """Return the accelerators that are measured."""
-    yield preset("test")
     yield preset("edge")
     for values in _DIMENSIONS:
         yield replace(preset("edge"), **dict(zip(VARIED, values, strict=True)))

@@ -31,7 +31,7 @@ FLOORS = {
     "guard": 196,
     "drain": 110,
     "controller": 100,
-    "registers": 99,
+    "registers": 100,
     "argmax": 156,
     "array": 131,
     "array of 32 lanes": 100,

@@ -1,8 +1,8 @@
 """What an accelerator costs in cells of an FPGA, before any synthesis: a model of measured points.
 
 Memories whose shapes follow from the parameters are counted, by the rules by which Yosys maps them:
-the accumulators, with two read ports, and the queue of beats. All else is linear in a few
-dimensions, with coefficients that least squares find on ``area.json``, whose points Yosys gave.
+the accumulators and the queue of beats. All else is linear in a few dimensions, with coefficients
+that least squares find on ``area.json``, whose points Yosys gave.
 """
 
 import json
@@ -33,7 +33,6 @@ VARIED = ("tokens", "lanes", "banks", "axi_data_width", "max_channels")
 POINTS = Path(__file__).with_name("area.json")
 """The measured points, by `bench.area_points`."""
 
-_READ_PORTS = 2  # of the accumulators: the array's and the drain's
 _ECP5_BLOCK_BITS = 36  # of a block RAM's widest port, 512 words deep
 _ECP5_LUT_RAM = (16, 4, 6)  # words, bits, LUTs of one
 _XC7_LUT_RAMS = ((32, 6, 4), (64, 3, 4))
@@ -95,7 +94,7 @@ def estimate(params: HwParams, family: str) -> Area:
     Parameters
     ----------
     params : HwParams
-        The accelerator: a spike array, in all else than `VARIED` like the presets.
+        The accelerator: a spike array, in all else than `VARIED` like the preset `edge`.
     family : str
         ``ecp5`` or ``xc7``; that also stands for the later families of its vendor, an estimate.
     """
@@ -125,21 +124,27 @@ def left_out_error(family: str, cell: str) -> float:
 
 
 def _estimate(dimensions: dict[str, int], family: str, cell: str, on: list[Point]) -> float:
-    rows = np.array([_features(point.dimensions, cell) for point in on], float)
+    rows = np.array([_features(point.dimensions, family, cell) for point in on], float)
     left = [point.cells[cell] - _counted(point.dimensions, family, cell) for point in on]
     coefficients = np.linalg.lstsq(rows, np.array(left, float), rcond=None)[0]
-    linear = float(np.array(_features(dimensions, cell), float) @ coefficients)
+    linear = float(np.array(_features(dimensions, family, cell), float) @ coefficients)
     return max(0.0, linear) + _counted(dimensions, family, cell)
 
 
-def _features(d: dict[str, int], cell: str) -> list[float]:
+def _features(d: dict[str, int], family: str, cell: str) -> list[float]:
     """Return what the part that is not counted is linear in."""
     if cell == "block_rams":  # buffers a memory word wide, and those of the channels and the tile
         tile = d["lanes"] * d["banks"]
         return [1, d["axi_data_width"], d["max_channels"] / 1024, tile / 1024]
     if cell in ("dsps", "ram_luts"):
         return [1, d["axi_data_width"]]
-    return [1, d["axi_data_width"], d["tokens"] * d["lanes"]]
+    elements = d["tokens"] * d["lanes"]
+    return [1, d["axi_data_width"], elements, 0 if _in_blocks(d, family) else elements]
+
+
+def _in_blocks(d: dict[str, int], family: str) -> bool:
+    """Return whether the accumulators lie in block RAM; LUTs as RAM have logic about them."""
+    return family == "ecp5" and 2 * d["banks"] > _DEEPEST_ECP5_LUT_RAM
 
 
 def _counted(d: dict[str, int], family: str, cell: str) -> int:
@@ -148,8 +153,8 @@ def _counted(d: dict[str, int], family: str, cell: str) -> int:
         return 0
     acc_width = (127 * 127 * d["max_channels"]).bit_length() + 1
     depth = 2 * d["banks"]
-    memories = [d["tokens"] * d["lanes"] * acc_width] * _READ_PORTS + [8 * d["lanes"]]
-    in_blocks = family == "ecp5" and depth > _DEEPEST_ECP5_LUT_RAM
+    memories = [d["tokens"] * d["lanes"] * acc_width, 8 * d["lanes"]]
+    in_blocks = _in_blocks(d, family)
     if cell == "block_rams":
         return sum(-(-bits // _ECP5_BLOCK_BITS) for bits in memories) if in_blocks else 0
     if in_blocks:

@@ -136,8 +136,7 @@ def _area() -> str:
         "Accumulators and the queue of beats are counted by the rules by which Yosys maps "
         "memories; the rest is linear in the port's width, `tokens x lanes`, channels and tile, "
         f"fitted to whole accelerators (`compiler/boards/area.json`: {counts} points). The largest "
-        "error on a point when the others alone make the model; the large ones of memories are "
-        "those of the preset `test`, whose few blocks no other point is like:\n\n"
+        "error on a point when the others alone make the model:\n\n"
         + table(("family", *CELLS), rows)
     )
 
