@@ -1,6 +1,6 @@
-"""How fast blocks clocked before any was pipelined for it: what a table is held against."""
+"""How blocks were before any was pipelined for its clock: what a table is held against."""
 
-__all__ = ["BEFORE"]
+__all__ = ["BEFORE", "XILINX_BEFORE"]
 
 BEFORE = {
     "requantizer": 56.9,
@@ -20,3 +20,31 @@ BEFORE = {
     "controller": 88.2,
 }
 """MHz by block, parameters of `test`, seed 1, the same tools, at commit c603a20."""
+
+XILINX_BEFORE = {
+    "requantizer": (517, 5, 26),
+    "norm": (1599, 24, 26),
+    "softmax": (2617, 22, 23),
+    "SwiGLU": (748, 18, 21),
+    "rotator": (627, 16, 22),
+    "argmax": (103, 0, 5),
+    "divider": (371, 0, 15),
+    "encoder": (4203, 0, 20),
+    "neuron": (1296, 0, 16),
+    "threshold": (738, 0, 19),
+    "cache writer": (552, 2, 13),
+    "event queue": (344, 0, 10),
+    "spike train": (157, 0, 7),
+    "array": (1927, 0, 13),
+    "array of 32 lanes": (7000, 0, 14),
+    "fetcher": (201, 1, 12),
+    "bursts": (229, 0, 20),
+    "read port": (2296, 0, 20),
+    "write port": (319, 0, 19),
+    "drain": (470, 0, 12),
+    "controller": (2830, 3, 16),
+    "registers": (1160, 0, 17),
+    "vector unit": (7132, 80, 25),
+    "matrix path": (4158, 11, 27),
+}
+"""LUTs, DSPs and levels of logic by block on a Xilinx 7, of the same parameters and commit."""

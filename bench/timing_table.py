@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bench.timing_before import BEFORE
+from bench.timing_before import BEFORE, XILINX_BEFORE
 from compiler.pages.markdown import table
 
 __all__ = ["timing_table"]
@@ -16,6 +16,8 @@ def timing_table(report: Mapping) -> str:
     for preset in dict.fromkeys(row["preset"] for row in report["rows"]):
         rows = [row for row in report["rows"] if row["preset"] == preset]
         parts += [f"Parameters of `{preset}`:", _cells(rows), _paths(rows)]
+        if all("xilinx" in row for row in rows):
+            parts += [f"The same on a Xilinx 7, parameters of `{preset}`:", _xilinx(rows)]
     if report["failed"]:
         parts.append("Not placed or not routed:")
         parts += [f"- {row['preset']}, {row['block']}: {row['error']}" for row in report["failed"]]
@@ -23,7 +25,7 @@ def timing_table(report: Mapping) -> str:
 
 
 def _cells(rows: list[dict]) -> str:
-    before = BEFORE if {row["preset"] for row in rows} == {"test"} else {}
+    before = BEFORE if _of_test(rows) else {}
     headings = [
         "block",
         *(["MHz before"] if before else []),
@@ -35,9 +37,6 @@ def _cells(rows: list[dict]) -> str:
         "DSPs",
     ]
     names = ("lut4", "ccu2c", "flip_flops", "block_rams", "dsps")
-    xilinx = all("xilinx" in row for row in rows)
-    if xilinx:
-        headings += ["Xilinx LUTs", "DSPs", "levels"]
     return table(
         headings,
         [
@@ -50,15 +49,32 @@ def _cells(rows: list[dict]) -> str:
                 ),
                 " / ".join(f"{mhz:.1f}" for mhz in row["mhz"].values()),
                 *(f"{row[name]:,}" for name in names),
-                *(
-                    (f"{row['xilinx'][name]:,}" for name in ("luts", "dsps", "levels"))
-                    if xilinx
-                    else ()
-                ),
             )
             for row in rows
         ],
     )
+
+
+def _xilinx(rows: list[dict]) -> str:
+    """Return cells and levels on a Xilinx 7, each before and now."""
+    before = XILINX_BEFORE if _of_test(rows) else {}
+    names = ("luts", "dsps", "levels")
+    headings = ["block"]
+    for what in ("LUTs", "DSPs", "levels"):
+        headings += [f"{what} before", what] if before else [what]
+    found = []
+    for row in rows:
+        cells = [row["block"]]
+        then = before.get(row["block"], ("",) * len(names))
+        for old, name in zip(then, names, strict=True):
+            cells += [f"{old:,}" if old != "" else ""] if before else []
+            cells.append(f"{row['xilinx'][name]:,}")
+        found.append(cells)
+    return table(headings, found)
+
+
+def _of_test(rows: list[dict]) -> bool:
+    return {row["preset"] for row in rows} == {"test"}
 
 
 def _paths(rows: list[dict]) -> str:

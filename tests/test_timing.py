@@ -8,7 +8,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from bench import timing
 from bench.blocks import BLOCKS, CONFIGURATIONS, Harness
-from bench.timing_before import BEFORE
+from bench.timing_before import BEFORE, XILINX_BEFORE
 from bench.timing_table import timing_table
 
 FLOORS = {
@@ -79,6 +79,10 @@ def test_a_block_is_measured():
     assert "hw/memory/write.py" in sources
     mhz = " / ".join(f"{value:.1f}" for value in row["mhz"].values())
     assert f"| write port | {BEFORE['write port']} | {mhz} | " in timing_table(report)
+    luts, dsps, levels = XILINX_BEFORE["write port"]
+    now = row["xilinx"]
+    cells = f"{luts} | {now['luts']} | {dsps} | {now['dsps']} | {levels} | {now['levels']} |"
+    assert f"| write port | {cells}" in timing_table(report)
 
 
 def test_a_whole_accelerator_stands_in_the_harness():
@@ -91,4 +95,4 @@ def test_a_whole_accelerator_stands_in_the_harness():
 
 
 def test_floors_are_of_blocks():
-    assert FLOORS.keys() | BEFORE.keys() <= BLOCKS.keys()
+    assert FLOORS.keys() | BEFORE.keys() | XILINX_BEFORE.keys() <= BLOCKS.keys()
