@@ -38,6 +38,8 @@ class Board(Device):
         Seconds without any progress after which a run is given up.
     watchdog : int
         For register WATCHDOG: cycles without a transfer after which the hardware ends a run.
+    undisturbed : bool
+        Whether what runs goes on: nothing is written as the context begins.
     say, progress : callable
         Told what is being done, and how many bytes of how many are.
 
@@ -56,10 +58,12 @@ class Board(Device):
         *,
         patience: float = 30.0,
         watchdog: int = 0,
+        undisturbed: bool = False,
         say: Callable[[str], None] = lambda _doing: None,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
         self.transport, self._patience, self._watchdog = transport, patience, watchdog
+        self._undisturbed = undisturbed
         self._say, self._progress = say, progress
         self._cut_short: str | None = None
 
@@ -68,7 +72,8 @@ class Board(Device):
         with ExitStack() as stack:
             stack.enter_context(alone(self.transport.name))
             self.identity: Identity = identify(self.transport)
-            self.rest()
+            if not self._undisturbed:
+                self.rest()
             self._until_the_end = stack.pop_all()
         return self
 

@@ -8,10 +8,17 @@ from typing import Any, Self
 from spikeloom.board.errors import BoardError
 from spikeloom.board.words import WordTransport
 
-__all__ = ["Training"]
+__all__ = ["Training", "bus_address"]
 
 _CPU = "config_cpu_type_vexriscv"  # without it nobody on the board trains
 _PAUSE_SECONDS = 0.1
+
+
+def bus_address(value: object) -> int:
+    """Return an address or a size on the bus; raises ValueError where it is none."""
+    if isinstance(value, int) and 0 <= value < 1 << 32 and value % 4 == 0:
+        return value
+    raise ValueError(f"{value!r} is no multiple of 4 below 2^32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +41,7 @@ class Training:
         names = ("ddrctrl_init_done", "ddrctrl_init_error")
         if _CPU not in csr.get("constants", {}) or not set(names) <= registers.keys():
             return None
-        done, failed = (registers[name]["addr"] for name in names)
+        done, failed = (bus_address(registers[name]["addr"]) for name in names)
         return cls(done=done, failed=failed)
 
     def wait(

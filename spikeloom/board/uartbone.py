@@ -8,6 +8,7 @@ words, the first word's number in four bytes, and of a write the words; all byte
 # pyserial is an extra: the types are checked where it is installed.
 
 import socket
+import time
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ _MOST_WORDS = 255  # of one command
 _SECONDS = 10.0  # after which a line that says nothing is taken for dead
 _SOCKET_SECONDS = 120.0  # the same: a simulation takes longer to work off what is buffered
 _FIRST_SECONDS = 20.0  # the same, for its first answer: nothing is buffered then
+_SETTLE_SECONDS = 5.0  # after which it is no answer that still comes, but another's talk
 _SILENT_SECONDS = 0.25  # after which nothing is left of another's command: a bridge's limit is 0.1
 
 
@@ -96,9 +98,10 @@ class SocketLine:
     def settle(self) -> None:
         """Drop what still comes, until nothing does."""
         self._socket.settimeout(_SILENT_SECONDS)
+        end = time.monotonic() + _SETTLE_SECONDS
         try:
             while self._socket.recv(1 << 16):
-                pass
+                _hold_on(end, self._place)
         except TimeoutError:
             self._socket.settimeout(self._patience)
         except OSError as error:
@@ -164,9 +167,10 @@ class SerialLine:
     def settle(self) -> None:
         """Drop what still comes, until nothing does."""
         self._port.timeout = _SILENT_SECONDS
+        end = time.monotonic() + _SETTLE_SECONDS
         try:
-            while self._port.read(1 << 16):
-                pass
+            while self._port.read(self._port.in_waiting or 1):
+                _hold_on(end, self._device)
         except self._trouble as error:
             raise BoardError(f"{self._device} is lost ({error}): connect again") from None
         self._port.timeout = _SECONDS
@@ -212,6 +216,15 @@ class UartBone(WordTransport):
     def close(self) -> None:
         """Close the line."""
         self._line.close()
+
+
+def _hold_on(end: float, place: str) -> None:
+    """Raise BoardError where a line has not fallen silent in time."""
+    if time.monotonic() > end:
+        raise BoardError(
+            f"{place} speaks without being asked: it is no bridge's line, name another port, or "
+            "the bridge's baud rate"
+        )
 
 
 def _command(what: int, count: int, address: int) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw.contract.params import HwParams
-from spikeloom.board.training import Training
+from spikeloom.board.training import Training, bus_address
 from spikeloom.board.transport import Transport
 from spikeloom.board.words import WordTransport
 
@@ -72,10 +72,11 @@ def bases_of(csr: Path) -> Bases:
     try:
         about = json.loads(csr.read_text())
         memories = about["memories"]
+        ram = memories["main_ram"]
         return Bases(
-            registers=memories["spikeloom"]["base"],
-            memory=memories["main_ram"]["base"],
-            memory_bytes=memories["main_ram"].get("size"),
+            registers=bus_address(memories["spikeloom"]["base"]),
+            memory=bus_address(ram["base"]),
+            memory_bytes=bus_address(ram["size"]) if "size" in ram else None,
             training=Training.of(about),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -72,7 +72,7 @@ int spikeloom_load(const struct spikeloom_bus *bus, uint64_t address, const void
 
 int spikeloom_check(const struct spikeloom_bus *bus, uint64_t address, const void *data,
                     size_t bytes, uint64_t *wrong) {
-    const uint8_t *expected = data;
+    const uint8_t *expected = (const uint8_t *)data;
     uint8_t chunk[CHUNK_BYTES];
     while (bytes) {
         size_t i, n = bytes < CHUNK_BYTES ? bytes : CHUNK_BYTES;
@@ -91,7 +91,7 @@ int spikeloom_check(const struct spikeloom_bus *bus, uint64_t address, const voi
 }
 
 int spikeloom_clear(const struct spikeloom_bus *bus, uint64_t address, uint64_t bytes) {
-    static const uint8_t zeros[CHUNK_BYTES];
+    static const uint8_t zeros[CHUNK_BYTES] = {0};
     while (bytes) {
         size_t n = bytes < CHUNK_BYTES ? (size_t)bytes : CHUNK_BYTES;
         TRY(put_memory(bus, address, zeros, n));

@@ -14,7 +14,7 @@ __all__ = ["run"]
 def run(options: argparse.Namespace) -> int:
     """Print what a board is, and its counters."""
     with ExitStack() as stack:
-        connection = Connection(options, stack, _nothing, _nothing)
+        connection = Connection(options, stack, _nothing, _nothing, undisturbed=True)
         if connection.simulated:
             raise ValueError(
                 "counters are those of a board's last run, and a simulated board ends with its "

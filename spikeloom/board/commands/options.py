@@ -28,6 +28,8 @@ class Connection:
         Closes it.
     say, progress : callable
         As `spikeloom.board.board.Board` takes them.
+    undisturbed : bool
+        The same.
 
     Attributes
     ----------
@@ -43,6 +45,8 @@ class Connection:
         stack: ExitStack,
         say: Callable[[str], None],
         progress: Callable[[int, int], None],
+        *,
+        undisturbed: bool = False,
     ) -> None:
         self._options, self._stack = options, stack
         self._say = say
@@ -51,11 +55,12 @@ class Connection:
             "progress": progress,
             "patience": options.patience,
             "watchdog": options.watchdog,
+            "undisturbed": undisturbed,
         }
         if not 0 <= options.watchdog < 1 << 32:
             most = (1 << 32) - 1
             raise ValueError(f"--watchdog must be 0 to {most} cycles, not {options.watchdog}")
-        if options.patience <= 0:
+        if not options.patience > 0:
             raise ValueError(f"--patience must be above 0 seconds, not {options.patience:g}")
         self._bases = _bases(options)
         self._board: Board | None = None
@@ -64,6 +69,11 @@ class Connection:
 
     def board(self, params: HwParams | None = None, memory_bytes: int = 0) -> Board:
         """Return the board; a simulated one is made of `params`, with so much memory."""
+        if self.memory_bytes and memory_bytes > self.memory_bytes:
+            raise ValueError(
+                f"{memory_bytes:,} bytes of memory are needed, and {self._options.csr} says that "
+                f"the board has {self.memory_bytes:,}: choose a smaller model or context"
+            )
         if self._board is None:
             way = self._options.transport
             hardware = params or preset(SIMULATED_PRESET)

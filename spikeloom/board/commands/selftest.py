@@ -22,6 +22,8 @@ _MODEL = "stories260k"
 
 def run(options: argparse.Namespace) -> int:
     """Test a board, and print each step with what it found."""
+    if options.seed < 0:
+        raise ValueError(f"--seed must be 0 or more, not {options.seed}")
     layers, model = options.layer.split(","), options.model or _MODEL
     with Work() as work, ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="spikeloom-")))

@@ -208,6 +208,7 @@ def test_the_position_stays_when_the_controller_is_reset(seed):
         assert await bench.read(ctx, "POSITION") == 7
         ctx.set(dut.ending, 0)
         assert await bench.read(ctx, "POSITION") == 7
+        assert await bench.read(ctx, "POSITION") == 7, "as long as nothing starts"
         await bench.write(ctx, "CONTROL", 1)
         assert await bench.read(ctx, "POSITION") == 0, "the next start's"
 

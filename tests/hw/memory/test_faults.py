@@ -102,7 +102,7 @@ def test_the_first_fault_of_each_run_is_told(seed, failing):
 
     async def check(ctx):
         kinds = set()
-        for _ in range(20):
+        for _ in range(100):
             for _ in range(bus.rng.choice([1, 10, 300])):
                 await bus.cycle(ctx)
             told = await bus.told(ctx)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hw.contract.presets import preset
-from hw.contract.regs import COUNTERS
+from hw.contract.regs import COUNTERS, Status
 from spikeloom.board.__main__ import main
 from spikeloom.board.commands import options
 from tests.spikeloom.board.fake import FakeBoard, Faults
@@ -29,6 +29,8 @@ def fake(monkeypatch):
         ("counters --transport uartbone:/dev/no", "uartbone:/dev/no: where registers and memory "),
         ("counters --patience 0 --transport xdma:/x", "--patience must be above 0 seconds, not 0"),
         ("counters --watchdog -1 --transport xdma:/x", "--watchdog must be 0 to 4294967295 cycles"),
+        ("counters --patience nan --transport xdma:/x", "--patience must be above 0 seconds, not"),
+        ("selftest --seed -1", "--seed must be 0 or more, not -1"),
         ("counters --registers 3 --transport xdma:/x", "an address is a multiple of 4 such as 0x4"),
         ("counters --memory-base x --transport xdma:/x", "an address is a multiple of 4 such as "),
         ("counters --csr /no/csr.json --transport xdma:/x", "/no/csr.json cannot be used (No such"),
@@ -93,6 +95,31 @@ def test_counters_say_what_the_board_is(fake, capsys):
     assert main(["counters", *WAY]) == 0
     assert "4,294,967,301" in capsys.readouterr().out
     assert fake.memory_writes == fake.starts == 0
+
+
+def test_counters_leave_a_run_that_is_under_way(fake, monkeypatch):
+    fake.registers["STATUS"] = Status.BUSY
+    monkeypatch.setattr(fake, "write", lambda *_: pytest.fail("a register was written"))
+    assert main(["counters", *WAY, "--json"]) == 0
+
+
+def test_a_watchdog_reaches_the_hardware(fake, stories260k, capsys):
+    assert main(["selftest", str(stories260k), *WAY, "--watchdog", "4711"]) == 0
+    assert fake.registers["WATCHDOG"] == 4711
+
+
+def test_a_board_s_memory_is_held_against_what_is_wanted(fake, stories260k, tmp_path, capsys):
+    csr = tmp_path / "csr.json"
+    memories = {"spikeloom": {"base": 0}, "main_ram": {"base": 0, "size": 1 << 16}}
+    csr.write_text(json.dumps({"memories": memories}))
+    assert main(["selftest", str(stories260k), *WAY, "--csr", str(csr)]) == 2
+    assert "70,144 bytes of memory are needed, and" in capsys.readouterr().err
+    memories["main_ram"]["size"] = fake.memory.size
+    csr.write_text(json.dumps({"memories": memories}))
+    assert main(["selftest", str(stories260k), *WAY, "--csr", str(csr)]) == 0
+    lines = f"data lines, address lines of {fake.memory.size:,} bytes and 70,144 random bytes"
+    assert lines in capsys.readouterr().out
+    assert (fake.memory[70_144:] != 0xEE).any()
 
 
 def test_a_story_is_told_token_by_token_and_is_goldens(fake, stories260k, tmp_path, capsys):

@@ -287,6 +287,12 @@ def test_litexs_csr_json_says_where_things_lie(tmp_path):
     )
     bases = Bases(registers=0x9000_0000, memory=0x4000_0000, memory_bytes=512 << 20)
     assert bases_of(path) == bases
+    for wrong in ('"0x90000000"', "-4", "2415919105", "99999999999999", "1e30", "true"):
+        path.write_text(
+            f'{{"memories": {{"spikeloom": {{"base": 0}}, "main_ram": {{"base": {wrong}}}}}}}'
+        )
+        with pytest.raises(ValueError, match="is no multiple of 4 below 2"):
+            bases_of(path)
     path.write_text('{"memories": {"main_ram": {"base": 1073741824}}}')
     with pytest.raises(ValueError, match="csr.json does not say where spikeloom and main_ram lie"):
         bases_of(path)

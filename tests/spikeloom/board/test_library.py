@@ -44,8 +44,8 @@ def test_a_command_writes_what_a_cpp_program_may_include(tmp_path, capsys):
     place = tmp_path / "driver"
     assert run_command(parser(), ["driver", "-o", str(place)]) == 0
     assert capsys.readouterr().out.split() == [str(place / name) for name in FILES]
-    command = ["g++", "-x", "c++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "spikeloom.h"]
-    subprocess.run(command, cwd=place, check=True)
+    command = ["g++", "-x", "c++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    subprocess.run([*command, "spikeloom.h", "spikeloom.c"], cwd=place, check=True)
 
 
 def test_a_layer_is_goldens_with_all_counters(shared, case):

@@ -2,6 +2,8 @@
 
 import socket
 import threading
+import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,6 +88,28 @@ def test_a_silent_port_is_told_before_a_busy_simulation_would_be(monkeypatch):
         with pytest.raises(BoardError, match="is lost .*timed out"):
             line.take(4)
         line.close()
+
+
+def test_a_port_that_never_falls_silent_is_told(monkeypatch):
+    monkeypatch.setattr("spikeloom.board.uartbone._SETTLE_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        line = SocketLine("127.0.0.1", server.getsockname()[1])
+        other, _ = server.accept()
+        other.sendall(bytes(1 << 20))
+        talk = threading.Thread(target=talk_on, args=(other,))
+        talk.start()
+        with pytest.raises(BoardError, match="speaks without being asked"):
+            line.settle()
+        line.close()
+        talk.join()
+
+
+def talk_on(peer: socket.socket) -> None:
+    """Send without end, until nobody listens."""
+    with peer, suppress(OSError):
+        while True:
+            peer.sendall(b"x")
+            time.sleep(0.001)
 
 
 def test_a_serial_port_that_is_not_there_is_told():
