@@ -6,10 +6,9 @@
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 
 from bench.area import FAMILIES, synthesize_accelerator
-from compiler.boards.area import CELLS, POINTS, VARIED
+from compiler.boards.area import CELLS, POINTS, VARIED, with_dimensions
 from hw.contract.params import HwParams
 from hw.contract.presets import preset
 from hw.generate import yosys
@@ -31,7 +30,7 @@ def points() -> Iterable[HwParams]:
     """Return the accelerators that are measured."""
     yield preset("edge")
     for values in _DIMENSIONS:
-        yield replace(preset("edge"), **dict(zip(VARIED, values, strict=True)))
+        yield with_dimensions(**dict(zip(VARIED, values, strict=True)))
 
 
 def as_point(params: HwParams, family: str, row: dict[str, object]) -> dict[str, object]:

@@ -65,9 +65,10 @@ def _xilinx(rows: list[dict]) -> str:
     found = []
     for row in rows:
         cells = [row["block"]]
-        then = before.get(row["block"], ("",) * len(names))
-        for old, name in zip(then, names, strict=True):
-            cells += [f"{old:,}" if old != "" else ""] if before else []
+        for index, name in enumerate(names):
+            if before:
+                then = before.get(row["block"])
+                cells.append(f"{then[index]:,}" if then else "")
             cells.append(f"{row['xilinx'][name]:,}")
         found.append(cells)
     return table(headings, found)

@@ -6,13 +6,14 @@ that least squares find on ``area.json``, whose points Yosys gave.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from hw.contract.params import HwParams
+from hw.contract.presets import preset
 
 __all__ = [
     "CELLS",
@@ -24,6 +25,7 @@ __all__ = [
     "extrapolated",
     "left_out_error",
     "points",
+    "with_dimensions",
 ]
 
 CELLS = ("luts", "flip_flops", "dsps", "block_rams", "ram_luts")
@@ -86,6 +88,11 @@ def points() -> tuple[Point, ...]:
         )
         for row in rows
     )
+
+
+def with_dimensions(**dimensions: int) -> HwParams:
+    """Return the accelerator with these `VARIED`, in all else like the preset `edge`."""
+    return replace(preset("edge"), **dimensions)
 
 
 def estimate(params: HwParams, family: str) -> Area:
@@ -151,7 +158,7 @@ def _counted(d: dict[str, int], family: str, cell: str) -> int:
     """Return the cells of the accumulators and of the queue of beats."""
     if cell not in ("block_rams", "ram_luts"):
         return 0
-    acc_width = (127 * 127 * d["max_channels"]).bit_length() + 1
+    acc_width = with_dimensions(**d).acc_width
     depth = 2 * d["banks"]
     memories = [d["tokens"] * d["lanes"] * acc_width, 8 * d["lanes"]]
     in_blocks = _in_blocks(d, family)

@@ -6,19 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from spikeloom.board.errors import BoardError
-from spikeloom.board.words import WordTransport
+from spikeloom.board.words import WordTransport, bus_address
 
-__all__ = ["Training", "bus_address"]
+__all__ = ["Training"]
 
 _CPU = "config_cpu_type_vexriscv"  # without it nobody on the board trains
 _PAUSE_SECONDS = 0.1
-
-
-def bus_address(value: object) -> int:
-    """Return an address or a size on the bus; raises ValueError where it is none."""
-    if isinstance(value, int) and 0 <= value < 1 << 32 and value % 4 == 0:
-        return value
-    raise ValueError(f"{value!r} is no multiple of 4 below 2^32")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,7 @@ class SocketLine:
     """
 
     def __init__(self, host: str, port: int, patience: float = _SOCKET_SECONDS) -> None:
-        self._place, self._patience, self._answers = f"{host}:{port}", patience, False
+        self._place, self._patience = f"{host}:{port}", patience
         try:
             self._socket = socket.create_connection((host, port), patience)
         except OSError as error:
@@ -67,6 +67,7 @@ class SocketLine:
                 f"nothing answers at {self._place} ({error.strerror or error}): start the "
                 "simulation or the server, and name its port"
             ) from None
+        self._socket.settimeout(min(patience, _FIRST_SECONDS))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, raw: bytes) -> None:
@@ -79,8 +80,6 @@ class SocketLine:
     def take(self, count: int) -> bytes:
         """Return so many bytes."""
         parts = []
-        if not self._answers:
-            self._socket.settimeout(min(self._patience, _FIRST_SECONDS))
         while count:
             try:
                 part = self._socket.recv(count)
@@ -90,20 +89,19 @@ class SocketLine:
                 raise self._lost("closed by the other side")
             parts.append(part)
             count -= len(part)
-        if not self._answers:
-            self._answers = True
-            self._socket.settimeout(self._patience)
+        self._socket.settimeout(self._patience)
         return b"".join(parts)
 
     def settle(self) -> None:
         """Drop what still comes, until nothing does."""
+        patience = self._socket.gettimeout()
         self._socket.settimeout(_SILENT_SECONDS)
         end = time.monotonic() + _SETTLE_SECONDS
         try:
             while self._socket.recv(1 << 16):
                 _hold_on(end, self._place)
         except TimeoutError:
-            self._socket.settimeout(self._patience)
+            self._socket.settimeout(patience)
         except OSError as error:
             raise self._lost(error.strerror or str(error)) from None
         else:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw.contract.params import HwParams
-from spikeloom.board.training import Training, bus_address
+from spikeloom.board.training import Training
 from spikeloom.board.transport import Transport
-from spikeloom.board.words import WordTransport
+from spikeloom.board.words import WordTransport, bus_address
 
 __all__ = ["SIMULATION", "SYSTEM", "WAYS", "Bases", "bases_of", "is_simulated", "open_transport"]
 

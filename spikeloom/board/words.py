@@ -6,7 +6,14 @@ import numpy as np
 
 from spikeloom.board.transport import Transport
 
-__all__ = ["WordTransport"]
+__all__ = ["WordTransport", "bus_address"]
+
+
+def bus_address(value: object, bits: int = 32) -> int:
+    """Return an address, or a size, of a bus of words; raises ValueError where it is none."""
+    if isinstance(value, int) and 0 <= value < 1 << bits and value % 4 == 0:
+        return value
+    raise ValueError(f"{value!r} is no multiple of 4 below 2^{bits}")
 
 
 class WordTransport(Transport):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.boards.area import VARIED, estimate, left_out_error, points
+from compiler.boards.area import VARIED, estimate, left_out_error, points, with_dimensions
 from compiler.boards.board import Value, boards
 from compiler.boards.fit import fit, memory_bytes, misfit
 from compiler.boards.forecast import forecast
@@ -56,7 +56,7 @@ def test_block_rams_of_accelerators_that_were_not_fitted(family, dimensions, blo
         for point in points()
         if point.family == family
     )
-    params = replace(preset("edge"), **dict(zip(VARIED, dimensions, strict=True)))
+    params = with_dimensions(**dict(zip(VARIED, dimensions, strict=True)))
     assert estimate(params, family).block_rams == pytest.approx(block_rams, abs=6, rel=0.1)
 
 

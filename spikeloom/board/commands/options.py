@@ -10,6 +10,7 @@ from hw.contract.presets import PRESETS, preset
 from spikeloom.board.board import Board
 from spikeloom.board.errors import BoardError
 from spikeloom.board.ways import Bases, bases_of, is_simulated, open_transport
+from spikeloom.board.words import bus_address
 
 __all__ = ["SIMULATED_PRESET", "Connection"]
 
@@ -72,7 +73,8 @@ class Connection:
         if self.memory_bytes and memory_bytes > self.memory_bytes:
             raise ValueError(
                 f"{memory_bytes:,} bytes of memory are needed, and {self._options.csr} says that "
-                f"the board has {self.memory_bytes:,}: choose a smaller model or context"
+                f"the board has {self.memory_bytes:,}: choose a smaller model, a shorter context "
+                "or fewer --memory-bytes"
             )
         if self._board is None:
             way = self._options.transport
@@ -118,9 +120,7 @@ def _bases(options: argparse.Namespace) -> Bases:
 
 def _address(text: str) -> int:
     try:
-        address = int(text, 0)
+        return bus_address(int(text, 0), bits=64)
     except ValueError:
-        address = -1
-    if address < 0 or address % 4:
-        raise ValueError(f"an address is a multiple of 4 such as 0x40000000, not {text!r}")
-    return address
+        message = f"an address is a multiple of 4 such as 0x40000000, not {text!r}"
+        raise ValueError(message) from None

@@ -90,6 +90,21 @@ def test_a_silent_port_is_told_before_a_busy_simulation_would_be(monkeypatch):
         line.close()
 
 
+def test_one_that_has_answered_is_waited_for(monkeypatch):
+    monkeypatch.setattr("spikeloom.board.uartbone._FIRST_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        line = SocketLine("127.0.0.1", server.getsockname()[1])
+        peer, _ = server.accept()
+        peer.sendall(b"abcd")
+        assert line.take(4) == b"abcd"
+        later = threading.Timer(0.6, peer.sendall, (b"efgh",))
+        later.start()
+        assert line.take(4) == b"efgh"
+        later.join()
+        line.close()
+        peer.close()
+
+
 def test_a_port_that_never_falls_silent_is_told(monkeypatch):
     monkeypatch.setattr("spikeloom.board.uartbone._SETTLE_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
