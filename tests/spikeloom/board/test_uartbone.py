@@ -85,9 +85,14 @@ def test_a_silent_port_is_told_before_a_busy_simulation_would_be(monkeypatch):
     monkeypatch.setattr("spikeloom.board.uartbone._FIRST_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         line = SocketLine("127.0.0.1", server.getsockname()[1])
+        peer, _ = server.accept()
+        late = threading.Timer(1.0, peer.sendall, (b"abcd",))
+        late.start()
         with pytest.raises(BoardError, match="is lost .*timed out"):
             line.take(4)
+        late.join()
         line.close()
+        peer.close()
 
 
 def test_one_that_has_answered_is_waited_for(monkeypatch):
@@ -120,9 +125,10 @@ def test_a_port_that_never_falls_silent_is_told(monkeypatch):
 
 
 def talk_on(peer: socket.socket) -> None:
-    """Send without end, until nobody listens."""
+    """Send for two seconds, or until nobody listens."""
+    end = time.monotonic() + 2
     with peer, suppress(OSError):
-        while True:
+        while time.monotonic() < end:
             peer.sendall(b"x")
             time.sleep(0.001)
 
