@@ -6,7 +6,9 @@ Hardware imports nothing of its siblings, so that a few lines of their grammar s
 import argparse
 import json
 import math
+import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     generate = commands.add_parser("generate", help=about, description=_GENERATE)
     _add_hardware(generate.add_argument_group("hardware"), "edge", boards=True)
     output = generate.add_argument_group("output")
-    _add_clock(output, "that constraints ask for (default: the board's, or 100)")
+    _add_clock(output, "that constraints ask for (default: --board's, or 100)")
     _add_output(output, "build/rtl", "where the files go")
     output.add_argument("--json", action="store_true", help="print parameters and fingerprint")
     output.add_argument(
@@ -236,8 +238,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BenchRefused as refused:
         return refused.status
     except KeyboardInterrupt:
+        warnings.simplefilter("ignore")  # of hardware that was described and never used
         return 130
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what it has started ends with it
     sys.exit(main())

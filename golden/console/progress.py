@@ -67,6 +67,7 @@ class Work:
         self._lines = not console.is_terminal
         self._seconds = _seconds()
         self._ended = threading.Event()
+        self._ended_line = True  # of stdout
         self._teller = threading.Thread(target=self._tell, daemon=True)
         self.begin(doing, total)
 
@@ -94,6 +95,7 @@ class Work:
 
     def write(self, text: str) -> None:
         """Print on stdout what a device says; on a terminal it grows above the bar first."""
+        self._ended_line = text.endswith("\n") if text else self._ended_line
         if not self._lines and sys.stdout.isatty():
             self._bar.text += text
             self._bar.refresh()
@@ -155,8 +157,10 @@ class Work:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Show no more."""
+        """Show no more; what went wrong is told on a line of its own."""
         self.stop()
+        if error is not None and not self._ended_line:
+            print(flush=True)
 
 
 def _seconds() -> float:

@@ -3,7 +3,8 @@
 # pyright: reportMissingImports=false
 # LiteX is an extra: the types are checked where it is installed.
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,22 +85,24 @@ def _ecpix5(about: Board, params: HwParams, clock_mhz: float, baud: int) -> Any:
 def _add_etherbone(soc: Any) -> None:
     """Add the bridge over Ethernet, as `SoC.add_etherbone` of LiteX does with 32 bits.
 
-    But for one thing: queues lie between the bridge and UDP, as LiteX has them with 8 bits. They
-    cut the ready that would go from the MAC's transmitter to its receiver within a cycle.
+    But for two things, which cut the ready that would go from the MAC's transmitter to its
+    receiver within a cycle: queues lie between the bridge and UDP, as LiteX has them with 8 bits,
+    and between the MAC and what takes IP's packets apart.
     """
     from liteeth.core import LiteEthUDPIPCore
     from liteeth.frontend.etherbone import LiteEthEtherbone
     from migen import ClockDomain, ClockSignal, ResetSignal
 
-    soc.ethcore = LiteEthUDPIPCore(
-        phy=soc.ethphy,
-        mac_address=_MAC_ADDRESS,
-        ip_address=_IP_ADDRESS,
-        clk_freq=soc.clk_freq,
-        arp_entries=1,
-        dw=32,
-        with_sys_datapath=True,
-    )
+    with _queue_before_ip():
+        soc.ethcore = LiteEthUDPIPCore(
+            phy=soc.ethphy,
+            mac_address=_MAC_ADDRESS,
+            ip_address=_IP_ADDRESS,
+            clk_freq=soc.clk_freq,
+            arp_entries=1,
+            dw=32,
+            with_sys_datapath=True,
+        )
     queues: Any = ClockDomain("etherbone")
     soc.cd_etherbone = queues
     soc.comb += [queues.clk.eq(ClockSignal("sys")), queues.rst.eq(ResetSignal("sys"))]
@@ -108,6 +111,31 @@ def _add_etherbone(soc: Any) -> None:
     soc.hold("etherbone")
     for clock in (soc.ethphy.crg.cd_eth_rx.clk, soc.ethphy.crg.cd_eth_tx.clk):
         soc.platform.add_period_constraint(clock, 1e9 / soc.ethphy.rx_clk_freq)
+
+
+@contextmanager
+def _queue_before_ip() -> Iterator[None]:
+    """Let LiteEth's IP be made with a queue in front of its receiver."""
+    from liteeth.common import eth_mac_description
+    from liteeth.core import ip
+    from litex.soc.interconnect import stream
+
+    receiver = ip.LiteEthIPRX
+
+    class QueuedReceiver(receiver):
+        """LiteEth's receiver of IP packets, and two words of a queue."""
+
+        def __init__(self, *arguments: Any, dw: int = 8, **options: Any) -> None:
+            super().__init__(*arguments, dw=dw, **options)
+            self.queue: Any = stream.SyncFIFO(eth_mac_description(dw), 2)
+            self.comb += self.queue.source.connect(self.sink)
+            self.sink = self.queue.sink
+
+    ip.LiteEthIPRX = QueuedReceiver
+    try:
+        yield
+    finally:
+        ip.LiteEthIPRX = receiver
 
 
 def _orangecrab(about: Board, params: HwParams, clock_mhz: float, baud: int) -> Any:

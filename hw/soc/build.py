@@ -156,8 +156,8 @@ def build(
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / f"{NAME}.bit"
     file.unlink(missing_ok=True)  # until it is that of this request
-    log = directory / "litex.log"
-    run("system", _system_inputs(request), lambda to: _system(request, to, log))
+    logs = {tool: directory / f"{tool}.log" for tool in ("litex", "nextpnr", "ecppack")}
+    run("system", _system_inputs(request), lambda to: _system(request, to, logs["litex"]))
     for name in (*MAPS, DESCRIPTION):
         shutil.copy(system / name, directory)
     result: dict[str, object] = report.begin(
@@ -187,7 +187,7 @@ def build(
             "seed": request.seed,
             _PLACER: tools[_PLACER],
         }
-        run("routed", inputs, lambda to: _place(request, system, netlist, to, say))
+        run("routed", inputs, lambda to: _place(request, system, netlist, to, logs["nextpnr"], say))
         placed = json.loads((routed / "report.json").read_text())
         result |= report.timing(placed, request.clock_mhz)
         result["seed"] = request.seed
@@ -195,7 +195,7 @@ def build(
         run(
             "bitstream",
             {"config": digest([routed / f"{NAME}.config"]), _PLACER: tools[_PLACER]},
-            lambda to: _pack(routed, to),
+            lambda to: _pack(routed, to, logs["ecppack"]),
         )
         shutil.copy(packed / file.name, file)
         result["bitstream"] = report.bitstream(file)
@@ -249,7 +249,12 @@ def _synthesize(system: Path, to: Path) -> None:
 
 
 def _place(
-    request: Request, system: Path, netlist: Path, to: Path, say: Callable[[str], None]
+    request: Request,
+    system: Path,
+    netlist: Path,
+    to: Path,
+    log: Path,
+    say: Callable[[str], None],
 ) -> None:
     shutil.copy(netlist / f"{NAME}.json", to)
     shutil.copy(system / CONSTRAINTS, to)
@@ -259,14 +264,14 @@ def _place(
         *("--report", "report.json", "--seed", str(request.seed), *_WAYS),
         "--timing-allow-fail",
     ]
-    _follow("nextpnr_ecp5", options, to, to / "nextpnr.log", say)
+    _follow("nextpnr_ecp5", options, to, log, say)
     (to / f"{NAME}.json").unlink()
 
 
-def _pack(routed: Path, to: Path) -> None:
+def _pack(routed: Path, to: Path, log: Path) -> None:
     shutil.copy(routed / f"{NAME}.config", to)
     options = ["--compress", "--input", f"{NAME}.config", "--bit", f"{NAME}.bit"]
-    _follow("ecppack", options, to, to / "ecppack.log", lambda _doing: None)
+    _follow("ecppack", options, to, log, lambda _doing: None)
     (to / f"{NAME}.config").unlink()
 
 
@@ -311,7 +316,8 @@ def _follow(
             raise
     if process.returncode:
         said = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["nothing"]
-        raise PlacerError(f"{tool} failed ({process.returncode}), it says: {said[0].strip()}")
+        what = f"{tool} failed ({process.returncode})"
+        raise PlacerError(f"{what}, {log} says: {said[0].strip()}")
 
 
 def _duration(seconds: float) -> str:

@@ -47,6 +47,7 @@ def refuse_fixed(options: argparse.Namespace, names: Sequence[str]) -> None:
 
 
 def tell_failures(options: argparse.Namespace, finished: Mapping[str, Any]) -> None:
-    """Print what a report says went wrong, each with the seed."""
+    """Print what a report says went wrong, each with the seed where there is one."""
+    seed = "" if finished["seed"] is None else f" (seed {finished['seed']})"
     for failure in finished["failures"]:
-        print(f"{options.program}: {failure} (seed {finished['seed']})", file=sys.stderr)
+        print(f"{options.program}: {failure}{seed}", file=sys.stderr)

@@ -35,7 +35,7 @@ def _place(name: str) -> str:
 
 @contextmanager
 def alone(name: str) -> Iterator[None]:
-    """Keep all other processes from the board that the user calls `name`.
+    """Keep all other processes from the board that the user calls `name`; this one may nest it.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def alone(name: str) -> Iterator[None]:
     """
     file = lock_file(name)
     owner = file.with_suffix(".pid")
-    lock = FileLock(file, mode=0o666)
+    lock = FileLock(file, mode=0o666, thread_local=False, is_singleton=True)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -61,5 +61,6 @@ def alone(name: str) -> Iterator[None]:
         owner.write_text(f"{os.getpid()}\n")
         yield
     finally:
-        owner.unlink(missing_ok=True)
+        if lock.lock_counter == 1:
+            owner.unlink(missing_ok=True)
         lock.release()

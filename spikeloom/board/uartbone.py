@@ -137,9 +137,11 @@ class SerialLine:
                 "a serial line needs the package pyserial: pip install pyserial"
             ) from None
         try:
-            self._port = serial.Serial(device, baud, timeout=_SECONDS)
+            self._port = serial.Serial(device, baud, timeout=_SECONDS, exclusive=True)
         except serial.SerialException as error:
-            raise BoardError(f"{device} cannot be used ({error}): name another port") from None
+            raise BoardError(
+                f"{device} cannot be used ({error}): end what else has it, or name another port"
+            ) from None
         self._device, self._trouble = device, serial.SerialException
 
     def send(self, raw: bytes) -> None:

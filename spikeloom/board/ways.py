@@ -1,11 +1,13 @@
 """The transports by the names that users give them, and the one place that opens one."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hw.contract.params import HwParams
+from spikeloom.board.lock import alone
 from spikeloom.board.training import Training
 from spikeloom.board.transport import Transport
 from spikeloom.board.words import WordTransport, bus_address
@@ -27,7 +29,7 @@ WAYS = {
 """The transports: by the word that a way begins with, its form."""
 
 _BAUD = 1_000_000  # of `hw.soc`
-_LITEX_PORT = 1234
+_LITEX_PORT, _LAST_PORT = 1234, 65535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +93,15 @@ def is_simulated(way: str) -> bool:
     return way in (SIMULATION, SYSTEM)
 
 
+@contextmanager
 def open_transport(
     way: str,
     bases: Bases,
     params: HwParams,
     memory_bytes: int,
     say: Callable[[str], None] = lambda _doing: None,
-) -> Transport:
-    """Open the transport that `way` names.
+) -> Iterator[Transport]:
+    """Open the transport that `way` names; a context, which no other process has meanwhile.
 
     Parameters
     ----------
@@ -118,28 +121,30 @@ def open_transport(
     ValueError
         Where there is no such way.
     BoardError
-        Where nothing is at its end.
+        Where nothing is at its end, or another process has it.
     """
     kind, _, rest = way.partition(":")
     if kind not in WAYS or is_simulated(kind) == bool(rest):
         forms = "; ".join(WAYS.values())
         raise ValueError(f"the transport must be one of {forms}; not {way!r}")
-    if kind == SIMULATION:
-        from spikeloom.board.simulation import Simulation
-
-        return Simulation(params, memory_bytes, say=say)
-    if kind == SYSTEM:
-        from spikeloom.board.simulation import SimulatedSystem
-
-        return SimulatedSystem(params, say)
-    transport = _OPENERS[kind](rest, bases, params, memory_bytes)
-    if bases.training and isinstance(transport, WordTransport):
-        try:
+    if is_simulated(kind):
+        with _simulated(kind, params, memory_bytes, say) as transport:
+            yield transport
+        return
+    with alone(way), _OPENERS[kind](rest, bases, params, memory_bytes) as transport:
+        if bases.training and isinstance(transport, WordTransport):
             bases.training.wait(transport)
-        except BaseException:
-            transport.close()
-            raise
-    return transport
+        yield transport
+
+
+def _simulated(
+    kind: str, params: HwParams, memory_bytes: int, say: Callable[[str], None]
+) -> Transport:
+    from spikeloom.board.simulation import SimulatedSystem, Simulation
+
+    if kind == SIMULATION:
+        return Simulation(params, memory_bytes, say=say)
+    return SimulatedSystem(params, say)
 
 
 def _uartbone(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
@@ -188,7 +193,10 @@ def _host_and_port(text: str, port: int | None = None) -> tuple[str, int]:
     host, _, given = text.rpartition(":") if ":" in text else (text, "", "")
     if not host or not (given or port):
         raise ValueError(f"a host and its port are wanted, such as localhost:1234, not {text!r}")
-    return host, _number(given, "a port") if given else port or 0
+    number = _number(given, "a port") if given else port or 0
+    if not 0 < number <= _LAST_PORT:
+        raise ValueError(f"a port is 1 to {_LAST_PORT}, not {number}")
+    return host, number
 
 
 def _number(text: str, what: str) -> int:

@@ -159,6 +159,8 @@ static int test_address_lines(const struct spikeloom_bus *bus, uint64_t first, u
 int spikeloom_test_memory(const struct spikeloom_bus *bus, uint64_t first, uint64_t end,
                           uint64_t *wrong) {
     uint64_t address;
+    if (first >= end || first % WORD_BYTES || end % WORD_BYTES)
+        return SPIKELOOM_REFUSED;
     TRY(test_data_lines(bus, first, wrong));
     TRY(test_address_lines(bus, first, end, wrong));
     for (address = first; address < end; address += WORD_BYTES)

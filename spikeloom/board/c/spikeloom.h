@@ -24,7 +24,8 @@ enum spikeloom_result {
     SPIKELOOM_OTHER_HARDWARE, /* the program is for hardware of another fingerprint */
     SPIKELOOM_DIFFERS,        /* memory does not read as it was written */
     SPIKELOOM_UNENDED,        /* not at rest, or no end, within the looks that were granted */
-    SPIKELOOM_FAILED          /* the program ended with an error: see spikeloom_failure */
+    SPIKELOOM_FAILED,         /* the program ended with an error: see spikeloom_failure */
+    SPIKELOOM_REFUSED         /* what is asked for is not what the function takes */
 };
 
 struct spikeloom_bus {
@@ -55,7 +56,8 @@ int spikeloom_identify(const struct spikeloom_bus *bus, char fingerprint[65]);
 int spikeloom_require(const struct spikeloom_bus *bus, const char *fingerprint);
 
 /* Test memory from `first` to `end`, multiples of 8, whose bytes are lost: data lines, address
- * lines, a pattern everywhere. `wrong` is the first address that differs. */
+ * lines, a pattern everywhere. `wrong` is the first address that differs. Anything else, or no
+ * memory at all, is refused, and nothing touched. */
 int spikeloom_test_memory(const struct spikeloom_bus *bus, uint64_t first, uint64_t end,
                           uint64_t *wrong);
 

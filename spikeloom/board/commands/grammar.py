@@ -23,7 +23,8 @@ _RUN = """\
 Loads a whole model into a board's memory, every region read back, and lets it continue a prompt:
 token by token, the likeliest each time, in one program. With --check golden, golden's integer model
 must make the same tokens, and the functional device have the same counters. Exit status: 0 where
-all of that holds, 1 where it does not, 2 where the board or the request is at fault."""
+all of that holds, 1 where it does not or the board breaks off, 2 where there is no such board or
+the request is at fault."""
 
 _COUNTERS = """\
 Prints what a board is and what it counted in its last run, or in the one that is under way. Nothing

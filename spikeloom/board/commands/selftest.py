@@ -37,7 +37,9 @@ def run(options: argparse.Namespace) -> int:
             prompt=prompt(options),
             say=work.begin,
         )
-        memory_bytes = options.memory_bytes or case.compiled.memory_bytes
+        memory_bytes = options.memory_bytes
+        if memory_bytes is None:
+            memory_bytes = case.compiled.memory_bytes
         if memory_bytes < case.compiled.memory_bytes:
             raise ValueError(
                 f"--memory-bytes must be at least {case.compiled.memory_bytes}, which the layer "

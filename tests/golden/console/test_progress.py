@@ -85,6 +85,15 @@ def test_a_text_goes_to_stdout_at_once_in_a_pipe(capsys):
     assert capsys.readouterr().out == "upon"
 
 
+@pytest.mark.parametrize("text, out", [("Once", "Once\n"), ("Once\n", "Once\n"), ("", "")])
+def test_an_error_comes_on_a_line_of_its_own(capsys, text, out):
+    with pytest.raises(ValueError, match="no board"), Work("tokens") as work:
+        work.write(text)
+        work.write("")
+        raise ValueError("no board")
+    assert capsys.readouterr().out == out
+
+
 def test_on_a_terminal_a_text_grows_above_the_bar_and_stays(monkeypatch):
     out, err = Terminal(), Terminal()
     monkeypatch.setenv("TERM", "xterm")

@@ -12,6 +12,7 @@ from hw.soc.boards import board
 from hw.soc.build import PlacerError, Request, build
 from hw.soc.system import CONSTRAINTS, DESCRIPTION, MAPS, NAME, SOURCES
 
+FOLLOW = building._follow
 PLACED = {
     "fmax": {"$glbnet$sys_clk": {"achieved": 60.0, "constraint": 48.0}},
     "utilization": {"DP16KD": {"used": 1, "available": 208}},
@@ -155,8 +156,18 @@ def test_what_a_tool_says_as_it_fails_is_told(tmp_path, monkeypatch):
     )
     with pytest.raises(PlacerError) as told:
         building._follow("nextpnr_ecp5", [], tmp_path, tmp_path / "log", lambda doing: None)
-    assert str(told.value) == "nextpnr_ecp5 failed (3), it says: ERROR: no site nextpnr_ecp5"
+    log = tmp_path / "log"
+    assert str(told.value) == f"nextpnr_ecp5 failed (3), {log} says: ERROR: no site nextpnr_ecp5"
     assert (tmp_path / "log").read_text().startswith("Info: x\n")
+
+
+def test_a_placer_that_fails_leaves_its_log_and_no_stage(tools, tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "_follow", FOLLOW)
+    monkeypatch.setattr(building, "_RUN", "print('ERROR: no {}'); raise SystemExit(1)")
+    with pytest.raises(PlacerError, match="nextpnr.log says: ERROR: no nextpnr_ecp5"):
+        build(request(), tmp_path)
+    assert (tmp_path / "nextpnr.log").read_text() == "ERROR: no nextpnr_ecp5\n"
+    assert not (tmp_path / "routed").exists()
 
 
 @pytest.mark.parametrize("after", [[0], [700] * 49 + [0], [7] * 90 + [0]])

@@ -13,7 +13,7 @@ from spikeloom.board.library import write
 from spikeloom.board.transport import Transport
 
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
-OK, LOST, UNKNOWN, OTHER_HARDWARE, DIFFERS, UNENDED, FAILED = range(7)
+OK, LOST, UNKNOWN, OTHER_HARDWARE, DIFFERS, UNENDED, FAILED, REFUSED = range(8)
 
 READ = CFUNCTYPE(c_int, pointer, u32, POINTER(u32))
 WRITE = CFUNCTYPE(c_int, pointer, u32, u32)

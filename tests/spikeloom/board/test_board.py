@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hw.contract.presets import preset
 from hw.contract.regs import Error, Status
 from sim.device import Registers, memory_before
 from sim.functional.device import Functional
+from spikeloom.board import ways
 from spikeloom.board.board import Board
 from spikeloom.board.errors import BoardError, MemoryFault
 from spikeloom.board.failure import failure_of
@@ -219,26 +222,54 @@ def test_a_load_that_was_cut_short_goes_on_and_writes_only_what_lacks(case):
         assert run_layer(board, case)[1].failures == []
 
 
-def test_one_process_has_a_board(case):
-    transport = fake(case)
+@contextmanager
+def held_by_another(name) -> Iterator[int]:
+    """Let another process have a board; its number."""
     code = (
         "from spikeloom.board.lock import alone\nimport sys\n"
         "with alone(sys.argv[1]):\n    print('held', flush=True)\n    sys.stdin.read()"
     )
-    command = [sys.executable, "-c", code, transport.name]
+    command = [sys.executable, "-c", code, name]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout.readline() == "held\n"
+        yield other.pid
+        other.communicate("")
+
+
+def test_one_process_has_a_board(case):
+    transport = fake(case)
+    with held_by_another(transport.name) as pid:
         with pytest.raises(BoardError) as told, Board(transport):
             pass
-        other.communicate("")
     assert str(told.value) == (
-        f"{transport.name} is in use by another process ({other.pid}): wait for it, or end it"
+        f"{transport.name} is in use by another process ({pid}): wait for it, or end it"
     )
     with Board(transport) as board:
         assert board.identity
         assert lock_file(transport.name).exists()
+
+
+def test_a_way_is_locked_before_anything_there_is_touched(tmp_path, monkeypatch):
+    opened = []
+
+    def opener(rest, *_):
+        opened.append(rest)
+        return nullcontext(rest)
+
+    monkeypatch.setitem(ways._OPENERS, "mem", opener)
+    (tmp_path / "mem").touch()
+    way, owner = f"mem:{tmp_path}/mem", lock_file(f"mem:{tmp_path}/mem").with_suffix(".pid")
+    with held_by_another(way) as pid, pytest.raises(BoardError, match=rf"in use .* \({pid}\)"):
+        with ways.open_transport(way, ways.Bases(), preset("test"), 0):
+            pass
+    assert opened == []
+    with ways.open_transport(way, ways.Bases(), preset("test"), 0) as transport:
+        with alone(way):  # as the board over this transport does
+            assert transport == f"{tmp_path}/mem"
+        assert owner.exists()  # held to the end
+    assert not owner.exists()
 
 
 def test_a_selftest_tells_of_every_step(case):
@@ -281,6 +312,6 @@ def test_a_board_has_one_lock_however_it_is_spelled(one, other, tmp_path):
     (tmp_path / "device").touch()
     (tmp_path / "link").symlink_to("device")
     places = {"device": tmp_path / "device", "link": tmp_path / "link"}
-    with alone(one.format(**places)), pytest.raises(BoardError, match="is in use by another"):
+    with held_by_another(one.format(**places)), pytest.raises(BoardError, match="is in use by"):
         with alone(other.format(**places)):
             pass

@@ -1,6 +1,7 @@
 """The commands: what they refuse, what they print, and as what they end."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
@@ -17,7 +18,7 @@ WAY = ("--transport", "uartbone:/dev/nowhere")
 def fake(monkeypatch):
     """Return a fake board that every way leads to; its faults may be set."""
     board = FakeBoard(preset("test"), 1 << 20, Faults())
-    monkeypatch.setattr(options, "open_transport", lambda *_: board)
+    monkeypatch.setattr(options, "open_transport", lambda *_: nullcontext(board))
     return board
 
 
@@ -82,8 +83,10 @@ def test_a_memory_that_does_not_hold_ends_with_1(fake, stories260k, capsys):
 def test_more_memory_may_be_tested_but_not_less_than_the_layer_needs(fake, stories260k, capsys):
     assert main(["selftest", str(stories260k), *WAY, "--memory-bytes", "1048576"]) == 0
     assert "1,048,576 random bytes hold" in capsys.readouterr().out
-    assert main(["selftest", str(stories260k), *WAY, "--memory-bytes", "4096"]) == 2
-    assert "--memory-bytes must be at least 70144, which the layer needs" in capsys.readouterr().err
+    for too_few in ("4096", "0"):
+        assert main(["selftest", str(stories260k), *WAY, "--memory-bytes", too_few]) == 2
+        said = f"--memory-bytes must be at least 70144, which the layer needs, not {too_few}"
+        assert said in capsys.readouterr().err
 
 
 def test_counters_say_what_the_board_is(fake, capsys):
@@ -147,4 +150,6 @@ def test_a_story_of_a_board_that_errs_differs(fake, stories260k, tmp_path, capsy
         "16",
     ]
     assert main([*command, "-o", str(tmp_path / "run")]) == 1
-    assert "the program ended on the board with error READ_FAILED" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "the program ended on the board with error READ_FAILED" in told
+    assert "seed" not in told  # nothing was random

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -93,16 +94,24 @@ def udmabuf(tmp_path, monkeypatch):
     return tmp_path
 
 
+def opened(way, bases):
+    """Open a way and close it."""
+    with open_transport(way, bases, preset("test"), 0):
+        pass
+
+
 def test_a_udmabuf_says_where_it_is(udmabuf, monkeypatch):
     asked = []
 
     def stand_in(*arguments, **named):
         asked.append((arguments, named))
-        return "opened"
+        return nullcontext("opened")
 
     monkeypatch.setattr(mapped, "Mapped", stand_in)
     rest = f"{udmabuf}/uio0,udmabuf0"
-    assert open_transport(f"uio:{rest}", Bases(memory=0x6000_0000), preset("test"), 0) == "opened"
+    bases = Bases(memory=0x6000_0000)
+    with open_transport(f"uio:{rest}", bases, preset("test"), 0) as opened:
+        assert opened == "opened"
     ((arguments, named),) = asked
     assert arguments == (f"uio:{rest}", udmabuf / "uio0", Path("/dev/udmabuf0"))
     assert os.close(named.pop("events")) is None
@@ -254,16 +263,16 @@ def test_pynqs_faults_are_told(pynq, monkeypatch, tmp_path):
     "way", ["", "jtag", "simulation:1", "uartbone", "xdma", "simulation,uartbone:1"]
 )
 def test_a_way_that_is_none_is_refused(way):
-    with pytest.raises(
-        ValueError, match="the transport must be one of simulation; system; uartbone:"
-    ):
-        open_transport(way, Bases(), preset("test"), 0)
+    with pytest.raises(ValueError, match="the transport must be one of simulation; system; uartb"):
+        opened(way, Bases())
 
 
 @pytest.mark.parametrize(
     ("way", "said"),
     [
         ("uartbone:localhost:x", "a port is a number, not 'x'"),
+        ("uartbone:localhost:0", "a port is 1 to 65535, not 0"),
+        ("litex:localhost:65536", "a port is 1 to 65535, not 65536"),
         ("uartbone:localhost", "a host and its port are wanted, such as localhost:1234, not"),
         ("uartbone:/dev/ttyUSB0@fast", "a baud rate is a number, not 'fast'"),
         ("litex::1", "a host and its port are wanted, such as localhost:1234, not ':1'"),
@@ -271,12 +280,12 @@ def test_a_way_that_is_none_is_refused(way):
 )
 def test_what_a_way_lacks_is_told(way, said):
     with pytest.raises(ValueError, match=said):
-        open_transport(way, Bases(registers=0, memory=0), preset("test"), 0)
+        opened(way, Bases(registers=0, memory=0))
 
 
 def test_where_things_lie_must_be_given_for_a_bus():
     with pytest.raises(ValueError, match="litex:h: where registers and memory lie on the bus must"):
-        open_transport("litex:h", Bases(registers=0), preset("test"), 0)
+        opened("litex:h", Bases(registers=0))
 
 
 def test_litexs_csr_json_says_where_things_lie(tmp_path):

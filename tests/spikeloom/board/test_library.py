@@ -16,6 +16,7 @@ from tests.spikeloom.board.c_library import (
     LOST,
     OK,
     OTHER_HARDWARE,
+    REFUSED,
     UNENDED,
     UNKNOWN,
     Library,
@@ -115,6 +116,13 @@ def test_a_memory_that_holds_passes_and_faults_are_placed(shared):
     assert library.check(0x105, data) == OK
     assert library.check(0x105, data[:700] + b"\0" + data[701:]) == DIFFERS
     assert library.wrong.value == 0x105 + 700
+
+
+@pytest.mark.parametrize(("first", "end"), [(0, 0), (16, 8), (4, 16), (8, 12)])
+def test_a_range_that_cannot_be_tested_is_refused_and_not_touched(shared, first, end):
+    transport = small()
+    assert Library(shared, transport).test_memory(first, end) == REFUSED
+    assert transport.memory_writes == 0
 
 
 @pytest.mark.parametrize("line", range(3, 14))

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from hw.contract.presets import preset
+from spikeloom.board import ways
 from spikeloom.board.errors import BoardError
 from spikeloom.board.training import Training
 from spikeloom.board.ways import Bases, bases_of
@@ -69,6 +71,24 @@ def test_patience_ends():
 def test_a_failed_training_is_told():
     with pytest.raises(BoardError, match=r"bus: training the DRAM failed"):
         wait(Bus(questions=1, failed=1))
+
+
+def test_a_board_whose_training_failed_is_given_free(monkeypatch):
+    closed = []
+
+    class Untrained(Bus):
+        """A board that says so."""
+
+        def close(self):
+            closed.append(self.name)
+
+    monkeypatch.setitem(ways._OPENERS, "mem", lambda *_: Untrained(questions=0, failed=1))
+    bases = Bases(training=Training(done=DONE, failed=FAILED))
+    for _ in range(2):
+        with pytest.raises(BoardError, match="bus: training the DRAM failed"):
+            with ways.open_transport("mem:bus", bases, preset("test"), 0):
+                pass
+    assert closed == ["bus", "bus"]
 
 
 def csr(**other):

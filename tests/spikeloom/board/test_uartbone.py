@@ -135,7 +135,7 @@ def talk_on(peer: socket.socket) -> None:
 
 def test_a_serial_port_that_is_not_there_is_told():
     pytest.importorskip("serial")
-    with pytest.raises(BoardError, match="/dev/nothing cannot be used .*: name another port"):
+    with pytest.raises(BoardError, match="/dev/nothing cannot be used .*: end what else"):
         SerialLine("/dev/nothing", 115_200)
 
 
@@ -156,6 +156,8 @@ def test_a_serial_line_takes_what_a_pseudo_terminal_gives_and_tells_of_silence(m
     os.write(ours, b"ab")
     with pytest.raises(BoardError, match="gave 2 of 4 bytes in 0.05 s: check the bitstream"):
         line.take(4)
+    with pytest.raises(BoardError, match="cannot be used .*: end what else has it, or name anoth"):
+        SerialLine(os.ttyname(theirs), 115_200)  # it would take the first one's answers
     line.close()
 
 
