@@ -1,7 +1,9 @@
 """The report of the bench `area` as Markdown."""
 
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 
+from bench.before import AREA_BEFORE
 from compiler.pages.markdown import table
 
 __all__ = ["area_table"]
@@ -12,6 +14,13 @@ _YARDSTICKS = {
     ("W8/A20", "ecp5"): 28.1,
     ("W4/A16", "xc7"): 16.1,
     ("W4/A16", "ecp5"): 20.1,
+}
+_OF_TOPS = {
+    "luts": "LUTs",
+    "flip_flops": "flip-flops",
+    "dsps": "DSPs",
+    "block_rams": "block RAMs",
+    "ram_luts": "LUTs as RAM",
 }
 _BLOCK_RAMS = {"ecp5": ("an ECP5-85F", 208)}  # of the device that the preset edge is for
 _FAMILIES = {"ecp5": "ECP5", "xc7": "Xilinx 7"}
@@ -31,28 +40,27 @@ def area_table(report: Mapping) -> str:
     parts.append(_area_table(rows, "array"))
     tops = [row for row in rows if row["block"] == "accelerator"]
     if tops:
-        headings = ("accelerator", "LUTs", "flip-flops", "DSPs", "block RAMs", "LUTs as RAM")
+        headings = ["accelerator"]
+        for what in _OF_TOPS.values():
+            headings += [f"{what} before", what]
         parts += [
-            "Whole accelerators:",
-            table(
-                headings,
-                [
-                    (
-                        f"{row['preset']}, {row['array']}, {_FAMILIES[row['family']]}",
-                        *(
-                            f"{row[what]:,}"
-                            for what in ("luts", "flip_flops", "dsps", "block_rams", "ram_luts")
-                        ),
-                    )
-                    for row in tops
-                ],
-            ),
+            "Whole accelerators; *before* is commit c603a20:",
+            table(headings, [_of_top(row) for row in tops]),
             *_misfits(tops),
         ]
     if failed := report["failed"]:
         names = (f"{row['preset']}, {row['array']}, {_FAMILIES[row['family']]}" for row in failed)
         parts.append(f"Yosys itself fails on: {'; '.join(names)}.")
     return "\n\n".join(parts)
+
+
+def _of_top(row: dict) -> list[str]:
+    name = f"{row['preset']}, {row['array']}, {_FAMILIES[row['family']]}"
+    before = AREA_BEFORE.get((row["preset"], row["array"], row["family"]), ())
+    line = [name]
+    for what, then in zip_longest(_OF_TOPS, before):
+        line += ["" if then is None else f"{then:,}", f"{row[what]:,}"]
+    return line
 
 
 def _misfits(tops: list[dict]) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bench.timing_before import BEFORE, XILINX_BEFORE
+from bench.before import BEFORE, XILINX_BEFORE
 from compiler.pages.markdown import table
 
 __all__ = ["timing_table"]

@@ -58,7 +58,7 @@ BOARDS: dict[str, BoardHardware] = {
         family="ecp5",
         package="CABGA554",
         speed="8",
-        clock_mhz=60,
+        clock_mhz=75,
         params=_ECP5,
     ),
     "kv260": BoardHardware(

@@ -139,8 +139,8 @@ def width_of(verilog, net):
             "the clock must be 25 to 200 MHz, not 700",
         ),
         (
-            ["--board", "ecpix5-85f", "--baud", "7500001"],
-            "--baud must be at most 7500000 at 60 MHz, 8 cycles a bit, not 7500001",
+            ["--board", "ecpix5-85f", "--baud", "9375001"],
+            "--baud must be at most 9375000 at 75 MHz, 8 cycles a bit, not 9375001",
         ),
         (
             ["--board", "kv260", "--set", "axi_addr_width=30"],

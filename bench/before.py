@@ -1,10 +1,10 @@
-"""How blocks were before any was pipelined for its clock: what a table is held against.
+"""How the hardware was before any block was pipelined for its clock: what tables are held against.
 
 ``python -m bench timing --preset test`` of commit 6d31736, whose blocks are those of c603a20. For
 the levels, its selection of cells was that of `bench.timing` now.
 """
 
-__all__ = ["BEFORE", "XILINX_BEFORE"]
+__all__ = ["AREA_BEFORE", "BEFORE", "XILINX_BEFORE"]
 
 BEFORE = {
     "requantizer": 56.9,
@@ -52,3 +52,17 @@ XILINX_BEFORE = {
     "matrix path": (4158, 11, 27),
 }
 """LUTs, DSPs and levels of logic by block on a Xilinx 7, of the same parameters and commit."""
+
+AREA_BEFORE = {
+    ("test", "spike", "ecp5"): (29_958, 14_046, 91, 19, 3_282),
+    ("test", "spike", "xc7"): (19_870, 12_804, 96, 12, 1_364),
+    ("test", "mac", "ecp5"): (29_661, 14_131, 107, 19, 3_282),
+    ("test", "mac", "xc7"): (19_575, 12_655, 112, 12, 1_360),
+    ("edge", "spike", "ecp5"): (66_380, 39_125, 172, 296, 930),
+    ("edge", "spike", "xc7"): (43_692, 28_089, 186, 68, 10_892),
+    ("edge", "mac", "xc7"): (42_024, 27_100, 314, 68, 10_888),
+}
+"""LUTs, flip-flops, DSPs, block RAMs and LUTs as RAM of a preset, array and family.
+
+``python -m bench area`` of the same commit.
+"""
