@@ -76,7 +76,7 @@ BOARDS: dict[str, BoardHardware] = {
         family="ecp5",
         package="CSFBGA285",
         speed="8",
-        clock_mhz=48,
+        clock_mhz=60,
         params=_ECP5,
     ),
     "u280": BoardHardware(

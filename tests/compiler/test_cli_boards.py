@@ -28,7 +28,7 @@ def test_a_build_for_a_board_is_what_its_picker_says(capsys, tmp_path, weights):
     (row,) = json.loads(out)["boards"]
     assert row.items() <= board.items()
     told = run(capsys, "build", *options, "-o", tmp_path / "model")[1]
-    assert "board: OrangeCrab 85F at 48 MHz, 1 core: " in told
+    assert "board: OrangeCrab 85F at 60 MHz, 1 core: " in told
     assert f"limited by {row['bound']}" in told and "J a token" in told
 
 
