@@ -67,7 +67,7 @@ def test_random_programs(tmp_path, rng):
 @pytest.mark.full
 @pytest.mark.parametrize("width", [128, 256])
 def test_other_widths_of_the_bus(tmp_path, rng, width):
-    params = replace(PARAMS, axi_data_width=width)
+    params = replace(PARAMS, axi_data_width=width, banks=width // 16)
     compare(params, [random_trial(rng, params, tmp_path / f"{i}", TIMING) for i in range(40)])
 
 

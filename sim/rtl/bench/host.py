@@ -29,6 +29,7 @@ __all__ = ["Registers", "run_jobs"]
 
 _PERIOD_NS = 10
 _ANSWER_CYCLES = 1000  # a register access takes a handful
+_STORE_CYCLES = 1000  # longer than a refresh and what the controller's queues hold
 _LOOK_CYCLES = 50_000
 _PATIENCE_CYCLES = 400_000  # longer than the array can work on what the queues hold
 
@@ -181,14 +182,23 @@ async def _run(dut, job: Job, progress: Path) -> Outcome:
         memory=asdict(memory.counts()),
         wall_seconds=wall_seconds,
     )
-    if unstored := memory.counts().unstored_bytes:
-        raise HardwareError(f"the DRAM still lacks {unstored} bytes that were written")
+    await _stored(dut)
     await registers.write("IRQ_STATUS", 1)
     await RisingEdge(dut.clk)
     if dut.irq.value:
         raise HardwareError("irq stayed high after IRQ_STATUS was cleared")
     _check_memory()
     return outcome
+
+
+async def _stored(dut) -> None:
+    """Wait until the DRAM has what its controller has answered for."""
+    for _ in range(_STORE_CYCLES):
+        if not memory.counts().unstored_bytes:
+            return
+        await RisingEdge(dut.clk)
+    unstored = memory.counts().unstored_bytes
+    raise HardwareError(f"the DRAM still lacks {unstored} bytes that were written")
 
 
 @cocotb.test()
