@@ -7,8 +7,8 @@ import pytest
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from bench import timing
-from bench.blocks import BLOCKS, CONFIGURATIONS, Harness
 from bench.before import BEFORE, XILINX_BEFORE
+from bench.blocks import BLOCKS, CONFIGURATIONS, Harness
 from bench.timing_table import timing_table
 
 FLOORS = {
