@@ -58,7 +58,13 @@ def bench_files(
             of = ["--hardware", str(hardware), *(["--layer", layer] if layer else [])]
         command = [sys.executable, "-m", "sim", "testbench", *of, "--json", "-o", str(directory)]
         command += ["--model", model] if model else []
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise BenchRefused(done.returncode)
-    return [Path(file) for file in json.loads(done.stdout)["files"]]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                said = process.communicate()[0]
+            except BaseException:
+                process.terminate()  # it leaves nothing behind, as it would where it is killed
+                process.wait()
+                raise
+    if process.returncode:
+        raise BenchRefused(process.returncode)
+    return [Path(file) for file in json.loads(said)["files"]]

@@ -189,7 +189,7 @@ module spikeloom_bench;
             word = memory.words[expected[index][63:32] / (DATA_WIDTH / 8)];
             found = word[expected[index][63:32] % (DATA_WIDTH / 8) * 8+:32];
             want = expected[index][31:0];
-            if (found !== want) begin
+            if (found !== want || ^want === 1'bx) begin
                 wrong = wrong + 1;
                 if (wrong <= SHOWN)
                     $display("address %h: expected %h, got %h", expected[index][63:32], want, found);

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
 from hw.generate import yosys
@@ -139,10 +141,26 @@ def build(
     ------
     ToolMissing
         Where a tool is not installed.
+    ValueError
+        Where another process builds in the directory.
     BiosError, YosysError, PlacerError
         Where one fails.
     """
     check_tools(until)
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            return _build(request, directory, until, say)
+    except Timeout:
+        raise ValueError(
+            f"another build works in {directory}: wait for it, or name another --output"
+        ) from None
+
+
+def _build(
+    request: Request, directory: Path, until: str, say: Callable[[str], None]
+) -> dict[str, object]:
     steps = STAGES[: STAGES.index(until) + 1]
     seconds: dict[str, float] = {}
 
@@ -153,7 +171,6 @@ def build(
         say(f"{steps.index(name) + 1}/{len(steps)} {name}: {done} {_duration(seconds[name])}")
 
     system, netlist, routed, packed = (directory / name for name in STAGES)
-    directory.mkdir(parents=True, exist_ok=True)
     file = directory / f"{NAME}.bit"
     file.unlink(missing_ok=True)  # until it is that of this request
     logs = {tool: directory / f"{tool}.log" for tool in ("litex", "nextpnr", "ecppack")}

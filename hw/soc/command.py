@@ -23,6 +23,7 @@ BAUD = 1_000_000
 """Bits a second of the UART, where nothing else is asked for."""
 
 
+_OF_BITSTREAMS = {"until": STAGES[-1], "seed": 1, "baud": BAUD}
 _SLOWEST_MHZ, _FASTEST_MHZ = 25, 200  # the DRAM has twice as many, and an ECP5's PLL 400 at most
 
 _CYCLES_A_BIT = 8  # of the UART at least, so that it finds a bit's middle
@@ -68,6 +69,9 @@ def run(choice: Choice, options: argparse.Namespace) -> int:
     from hw.soc.system import BiosError
 
     if options.board == _ZYNQ:
+        for name, default in _OF_BITSTREAMS.items():
+            if getattr(options, name) != default:
+                raise ValueError(f"--{name} is for boards with an ECP5: leave it out for {_ZYNQ}")
         for file in zynq.write(choice, options.output):
             print(file)
         print(f"fingerprint: {choice.fingerprint}")

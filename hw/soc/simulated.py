@@ -6,6 +6,7 @@ To import this file needs LiteX.
 # pyright: reportMissingImports=false
 # LiteX is an extra: the types are checked where it is installed.
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,13 @@ def simulated_verilog(directory: Path, params: HwParams) -> list[Path]:
     params : HwParams
         The accelerator.
     """
-    system = simulated_system(params)
-    system.finalize()
-    own = write_verilog(system, directory)
+    logging.disable(logging.INFO)  # LiteX tells of all that it makes
+    try:
+        system = simulated_system(params)
+        system.finalize()
+        own = write_verilog(system, directory)
+    finally:
+        logging.disable(logging.NOTSET)
     return [own, *(p for p in emit(params, directory) if p.suffix == ".v")]
 
 

@@ -26,7 +26,7 @@ def digest(files: Iterable[Path]) -> str:
 def stage(
     directory: Path, inputs: Mapping[str, object], make: Callable[[Path], None]
 ) -> tuple[float, bool]:
-    """Make what a directory holds, unless it holds what was made of the same inputs.
+    """Make what a directory holds, unless it holds, unchanged, what was made of the same inputs.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ def stage(
         The seconds that it took, now or then, and whether it was done now.
     """
     known = json.loads(json.dumps(inputs))  # lists for tuples, as in the file
-    there = _inputs(directory)
-    if there is not None and there.get("inputs") == known:
-        return float(there["seconds"]), False
+    there = _record(directory)
+    if there.get("inputs") == known and there.get("outputs") == _outputs(directory):
+        return float(there.get("seconds", 0)), False
     directory.parent.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
@@ -53,7 +53,7 @@ def stage(
         fresh.mkdir()
         make(fresh)
         seconds = round(time.perf_counter() - begin, 1)
-        about = {"seconds": seconds, "inputs": known}
+        about = {"seconds": seconds, "inputs": known, "outputs": _outputs(fresh)}
         (fresh / _INPUTS).write_text(json.dumps(about, indent=2) + "\n")
         if directory.exists():
             shutil.rmtree(directory)
@@ -61,8 +61,14 @@ def stage(
     return seconds, True
 
 
-def _inputs(directory: Path) -> dict | None:
+def _outputs(directory: Path) -> str:
+    """Return the digest of a stage's files, but for the record of how they came about."""
+    return digest(file for file in directory.rglob("*") if file.is_file() and file.name != _INPUTS)
+
+
+def _record(directory: Path) -> dict:
     try:
-        return json.loads((directory / _INPUTS).read_text())
+        record = json.loads((directory / _INPUTS).read_text())
     except (OSError, ValueError):
-        return None
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from hw.contract.params import HwParams
@@ -75,6 +76,8 @@ def write(
     log.write_text(done.stdout)
     if done.returncode:
         last = (done.stdout.splitlines() or ["nothing"])[-1]
+        if "No PLL config found" in last:
+            raise BiosError(f"the board's PLL makes no {clock_mhz:g} MHz: take another --clock")
         raise BiosError(f"LiteX failed ({done.returncode}), it says {last.strip()!r}: see {log}")
 
 
@@ -86,19 +89,20 @@ def _write(request: dict) -> None:
     params = HwParams.from_dict(request["params"])
     about = board(request["board"])
     soc = about.make(about, params, request["clock_mhz"], request["baud"])
-    builder = Builder(soc, output_dir="litex", compile_gateware=False, bios_console="lite")
-    builder.build(build_name=NAME)
     emit(params, here)
     shutil.copy(Path(data_location) / SOURCES[0], here)
-    made = here / "litex"
-    for name in MAPS:
-        _copy(made / name, here)
-    _copy(made / "gateware" / SOURCES[-1], here)
-    _copy(made / "gateware" / CONSTRAINTS, here)
-    for memory in _INITIAL:
-        shutil.copy(made / "gateware" / f"{NAME}_{memory}.init", here)
-    shutil.copy(made / "software" / "bios" / "bios.bin", here)
-    shutil.rmtree(made)
+    # The BIOS' makefiles take no blank in a path, and `here` may have some.
+    with tempfile.TemporaryDirectory(prefix="spikeloom-") as scratch:
+        made = Path(scratch)
+        builder = Builder(soc, output_dir=scratch, compile_gateware=False, bios_console="lite")
+        builder.build(build_name=NAME)
+        for name in MAPS:
+            _copy(made / name, here)
+        _copy(made / "gateware" / SOURCES[-1], here)
+        _copy(made / "gateware" / CONSTRAINTS, here)
+        for memory in _INITIAL:
+            shutil.copy(made / "gateware" / f"{NAME}_{memory}.init", here)
+        shutil.copy(made / "software" / "bios" / "bios.bin", here)
 
 
 def plain(text: str) -> str:

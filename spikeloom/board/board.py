@@ -102,6 +102,17 @@ class Board(Device):
         """Return all counters of the last run, or of the one under way, by name."""
         return {name: self.wide(name.upper()) for name in COUNTERS}
 
+    def error(self) -> Error:
+        """Return the hardware's error; raises BoardError where it is none that there is."""
+        code = self.register("ERROR")
+        try:
+            return Error(code)
+        except ValueError:
+            raise BoardError(
+                f"{self.transport.name}: register ERROR reads {code}, which no error has: check "
+                "the base address of the registers, and the bitstream"
+            ) from None
+
     def rest(self) -> None:
         """Bring the board to rest: what runs, or has been left running, is aborted.
 
@@ -238,14 +249,27 @@ class Board(Device):
         if registers is not None:
             values |= {name.upper(): value for name, value in asdict(registers).items()}
         values |= {"WATCHDOG": self._watchdog, "IRQ_STATUS": 1, "IRQ_ENABLE": 1}
-        for name, value in {**values, "CONTROL": Control.START}.items():
+        for name, value in values.items():
             self.set_register(name, value)
+        if self.register("IRQ_STATUS") & 1:
+            raise BoardError(
+                f"{self.transport.name}: IRQ_STATUS stays set although it was cleared: check the "
+                "base address of the registers, and the bitstream"
+            )
+        self.set_register("CONTROL", Control.START)
 
     def _found(self) -> Result:
+        status = self.register("STATUS")
+        if status & Status.BUSY or not status & (Status.DONE | Status.ERROR):
+            raise BoardError(
+                f"{self.transport.name}: the program is at no end, since STATUS reads {status:#x}, "
+                "neither done nor an error: check the base address of the registers, and the "
+                "bitstream"
+            )
         self.set_register("IRQ_STATUS", 1)
         return Result(
             counters=dict(self.counters()),
-            error=Error(self.register("ERROR")),
+            error=self.error(),
             position=self.register("POSITION"),
         )
 

@@ -12,7 +12,10 @@ from filelock import FileLock, Timeout
 
 from spikeloom.board.errors import BoardError
 
-__all__ = ["alone", "lock_file"]
+__all__ = ["LITEX_PORT", "alone", "lock_file"]
+
+LITEX_PORT = 1234
+"""Of LiteX's server, where none is named."""
 
 
 def lock_file(name: str) -> Path:
@@ -23,13 +26,15 @@ def lock_file(name: str) -> Path:
 
 def _place(name: str) -> str:
     """Return where a way leads, which may have several spellings: a device, or a host's port."""
-    _, _, rest = name.partition(":")
+    kind, _, rest = name.partition(":")
     device, (host, colon, port) = rest.partition("@")[0], rest.rpartition(":")
-    if device.startswith("/"):
+    if device.startswith("/") or os.path.exists(device):
         return os.path.realpath(device)
+    if kind == "litex" and not colon:
+        host, colon, port = rest, ":", str(LITEX_PORT)
     try:
         return f"{socket.gethostbyname(host)}:{port}" if colon else name
-    except OSError:
+    except (OSError, UnicodeError):
         return name
 
 

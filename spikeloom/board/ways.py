@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw.contract.params import HwParams
-from spikeloom.board.lock import alone
+from spikeloom.board.lock import LITEX_PORT, alone
 from spikeloom.board.training import Training
 from spikeloom.board.transport import Transport
 from spikeloom.board.words import WordTransport, bus_address
@@ -29,7 +29,8 @@ WAYS = {
 """The transports: by the word that a way begins with, its form."""
 
 _BAUD = 1_000_000  # of `hw.soc`
-_LITEX_PORT, _LAST_PORT = 1234, 65535
+_LAST_PORT = 65535
+_FASTEST_BAUD = 100_000_000  # faster than any UART
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,7 @@ def _uartbone(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> T
     places = bases.given(f"uartbone:{rest}")
     if rest.startswith("/") or rest.upper().startswith("COM"):
         device, _, baud = rest.partition("@")
-        line = SerialLine(device, _number(baud, "a baud rate") if baud else _BAUD)
+        line = SerialLine(device, _number(baud, "a baud rate", _FASTEST_BAUD) if baud else _BAUD)
     else:
         line = SocketLine(*_host_and_port(rest))
     return UartBone(line, f"uartbone:{rest}", *places)
@@ -162,7 +163,7 @@ def _uartbone(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> T
 def _litex(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
     from spikeloom.board.litex import LitexServer
 
-    return LitexServer(*_host_and_port(rest, _LITEX_PORT), *bases.given(f"litex:{rest}"))
+    return LitexServer(*_host_and_port(rest, LITEX_PORT), *bases.given(f"litex:{rest}"))
 
 
 def _uio(rest: str, bases: Bases, params: HwParams, memory_bytes: int) -> Transport:
@@ -193,15 +194,14 @@ def _host_and_port(text: str, port: int | None = None) -> tuple[str, int]:
     host, _, given = text.rpartition(":") if ":" in text else (text, "", "")
     if not host or not (given or port):
         raise ValueError(f"a host and its port are wanted, such as localhost:1234, not {text!r}")
-    number = _number(given, "a port") if given else port or 0
-    if not 0 < number <= _LAST_PORT:
-        raise ValueError(f"a port is 1 to {_LAST_PORT}, not {number}")
-    return host, number
+    return host, _number(given, "a port", _LAST_PORT) if given else port or 0
 
 
-def _number(text: str, what: str) -> int:
-    if not text.isdecimal():
-        raise ValueError(f"{what} is a number, not {text!r}")
+def _number(text: str, what: str, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most))):
+        raise ValueError(f"{what} is a number from 1 to {most}, not {text[:20]!r}")
+    if not 0 < int(text) <= most:
+        raise ValueError(f"{what} is a number from 1 to {most}, not {text}")
     return int(text)
 
 

@@ -10,7 +10,7 @@ MUTATIONS = [
     *faults_in(
         "matmul/pe.py",
         "hw/matmul/test_array.py",
-        ("the sign of a spike", "wide ^ minus.replicate(width)", "wide ^ plus.replicate(width)"),
+        ("the sign of a spike", "wide ^ minus.replicate(width)", "wide ^ fires.replicate(width)"),
         ("the carry into a subtraction", "total = Cat(1, v_mem)", "total = Cat(0, v_mem)"),
         ("a token that does not fire", "operand = Mux(fires,", "operand = Mux(1,"),
     ),

@@ -5,7 +5,7 @@ import json
 from contextlib import ExitStack
 
 from golden.console.tables import print_lines, print_table
-from hw.contract.regs import CAPABILITIES, COUNTERS, Error
+from hw.contract.regs import CAPABILITIES, COUNTERS
 from spikeloom.board.commands.options import Connection
 
 __all__ = ["run"]
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
             "registers": board.identity.release,
             **{name: getattr(board.identity.params, name) for name in CAPABILITIES},
             "status": board.register("STATUS"),
-            "error": Error(board.register("ERROR")).name,
+            "error": board.error().name,
             "position": board.register("POSITION"),
         }
     if options.json:

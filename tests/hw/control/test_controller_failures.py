@@ -43,6 +43,31 @@ def test_what_could_not_be_read_is_not_executed(width, stall, part, seed):
         assert len(got) <= before
 
 
+@pytest.mark.parametrize("first", ["write", "read"])
+def test_the_first_failure_is_the_programs_error(first, seed):
+    bench = ControllerBench(random.Random(seed))
+    raw = program(slot(Opcode.ENCODE), slot(Opcode.ENCODE, fence=1), slot(Opcode.END))
+    bench.held = True
+
+    async def fail(ctx):
+        while not bench.issued:
+            await ctx.tick()
+        for kind in (first, "read" if first == "write" else "write"):
+            await ctx.tick().repeat(20)
+            bench.read_failures += kind == "read"
+            ctx.set(bench.dut.write_failed, kind == "write")
+            await ctx.tick()
+            ctx.set(bench.dut.write_failed, 0)
+        await ctx.tick().repeat(20)
+        bench.held = False
+
+    async def check(ctx):
+        (error, *_) = await bench.execute(ctx, raw)
+        assert error == (Error.WRITE_FAILED if first == "write" else Error.READ_FAILED)
+
+    bench.run(check, fail)
+
+
 @pytest.mark.parametrize(
     "signals, error",
     [

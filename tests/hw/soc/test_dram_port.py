@@ -11,7 +11,7 @@ from litedram.common import LiteDRAMNativePort
 from litex.soc.interconnect.axi import AXIInterface
 from migen import passive, run_simulation
 
-from hw.soc.dram_port import READ_WORDS, DramPort
+from hw.soc.dram_port import READ_WORDS, WRITE_WORDS, DramPort
 
 WORD_BITS, WORDS = 128, 64
 LATENCY = 12
@@ -157,3 +157,35 @@ def test_reads_take_all_that_the_dram_gives(rng):
     run_simulation(port, [dram.run(), ask(), take()])
     assert len(seen) == beats
     assert seen[-1] - seen[0] == beats - 1  # a beat in every cycle, once they come
+
+
+def test_answers_that_are_not_taken_wait(rng):
+    """More writes than the port has room for answers: the rest waits, and none is lost."""
+    dram = Dram(rng, 0)
+    axi = AXIInterface(data_width=64, address_width=32, id_width=3)
+    port = DramPort(axi, dram)
+    count, found = 2 * WRITE_WORDS + 8, []
+
+    def offer(channel, values):
+        for fields in values:
+            for name, value in fields.items():
+                yield getattr(channel, name).eq(value)
+            yield channel.valid.eq(1)
+            yield
+            while not (yield channel.ready):
+                yield
+        yield channel.valid.eq(0)
+
+    def take():
+        for _ in range(200):
+            yield
+        yield axi.b.ready.eq(1)
+        for _ in range(10 * count):
+            yield
+            if (yield axi.b.valid):
+                found.append((yield axi.b.id))
+
+    addresses = [{"addr": 8 * (i % 16), "len": 0, "id": i % 8} for i in range(count)]
+    words = [{"data": i, "strb": 0xFF, "last": 1} for i in range(count)]
+    run_simulation(port, [dram.run(), offer(axi.aw, addresses), offer(axi.w, words), take()])
+    assert found == [i % 8 for i in range(count)]

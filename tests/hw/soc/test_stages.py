@@ -44,10 +44,22 @@ def test_what_is_interrupted_leaves_what_was_there(tmp_path, fault):
     assert not stage(tmp_path / "a", {"x": 1}, Maker())[1]
 
 
-def test_a_broken_record_is_made_again(tmp_path):
+@pytest.mark.parametrize("record", ["{", "[]", "null", '{"inputs": {"x": 1}}'])
+def test_a_broken_record_is_made_again(tmp_path, record):
     stage(tmp_path / "a", {"x": 1}, Maker())
-    (tmp_path / "a" / "inputs.json").write_text("{")
+    (tmp_path / "a" / "inputs.json").write_text(record)
     assert stage(tmp_path / "a", {"x": 1}, Maker())[1]
+
+
+def test_what_was_changed_or_lost_since_is_made_again(tmp_path):
+    made = tmp_path / "a" / "made"
+    stage(tmp_path / "a", {"x": 1}, Maker())
+    made.write_text("edited")
+    assert stage(tmp_path / "a", {"x": 1}, Maker())[1]
+    assert made.read_text() == "1"
+    made.unlink()
+    assert stage(tmp_path / "a", {"x": 1}, Maker())[1]
+    assert not stage(tmp_path / "a", {"x": 1}, Maker())[1]
 
 
 def test_a_digest_is_of_names_and_contents(tmp_path):

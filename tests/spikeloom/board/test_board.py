@@ -1,5 +1,6 @@
 """A board that does as it must, and boards that do not: each fault has its sentence."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from spikeloom.board.failure import failure_of
 from spikeloom.board.layer import run_layer
 from spikeloom.board.lock import alone, lock_file
 from spikeloom.board.selftest import selftest
-from tests.spikeloom.board.fake import FakeBoard, Faults
+from tests.spikeloom.board.fake import NAMES, FakeBoard, Faults
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -238,6 +239,42 @@ def held_by_another(name) -> Iterator[int]:
         other.communicate("")
 
 
+class Plain(FakeBoard):
+    """Registers that keep what is written to them, and do nothing."""
+
+    def write(self, address, value):
+        self.registers[NAMES[address]] = value
+
+
+class Silent(FakeBoard):
+    """A board whose interrupt comes, and nothing else."""
+
+    def _end(self, error):
+        self.registers |= {"STATUS": 0, "IRQ_STATUS": 1}
+
+
+class Odd(FakeBoard):
+    """A board with an error that there is not."""
+
+    def _end(self, error):
+        super()._end(Error.BAD_MAGIC)
+        self.registers["ERROR"] = 15
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Plain, "IRQ_STATUS stays set although it was cleared: check the base address of the"),
+        (Silent, "the program is at no end, since STATUS reads 0x0, neither done nor an error"),
+        (Odd, "register ERROR reads 15, which no error has: check the base address of the reg"),
+    ],
+)
+def test_what_is_no_accelerator_has_run_nothing(case, kind, said):
+    with Board(kind(case.compiled.params, case.compiled.memory_bytes)) as board:
+        with pytest.raises(BoardError, match=said):
+            run_layer(board, case)
+
+
 def test_one_process_has_a_board(case):
     transport = fake(case)
     with held_by_another(transport.name) as pid:
@@ -303,6 +340,8 @@ def test_a_selftest_ends_at_the_first_step_that_fails(case):
     ("one", "other"),
     [
         ("litex:localhost:1234", "litex:127.0.0.1:1234"),
+        ("litex:localhost", "litex:127.0.0.1:1234"),
+        ("mem:{device}", "mem:{relative}"),
         ("uartbone:{device}", "uartbone:{device}@1000000"),
         ("uartbone:{device}", "uartbone:{link}"),
         ("uio:{device}", "mem:{link}"),
@@ -311,7 +350,8 @@ def test_a_selftest_ends_at_the_first_step_that_fails(case):
 def test_a_board_has_one_lock_however_it_is_spelled(one, other, tmp_path):
     (tmp_path / "device").touch()
     (tmp_path / "link").symlink_to("device")
-    places = {"device": tmp_path / "device", "link": tmp_path / "link"}
+    device = tmp_path / "device"
+    places = {"device": device, "link": tmp_path / "link", "relative": os.path.relpath(device)}
     with held_by_another(one.format(**places)), pytest.raises(BoardError, match="is in use by"):
         with alone(other.format(**places)):
             pass

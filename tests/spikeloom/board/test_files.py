@@ -270,11 +270,13 @@ def test_a_way_that_is_none_is_refused(way):
 @pytest.mark.parametrize(
     ("way", "said"),
     [
-        ("uartbone:localhost:x", "a port is a number, not 'x'"),
-        ("uartbone:localhost:0", "a port is 1 to 65535, not 0"),
-        ("litex:localhost:65536", "a port is 1 to 65535, not 65536"),
+        ("uartbone:localhost:x", "a port is a number from 1 to 65535, not 'x'"),
+        ("uartbone:localhost:0", "a port is a number from 1 to 65535, not 0"),
+        ("litex:localhost:65536", "a port is a number from 1 to 65535, not 65536"),
         ("uartbone:localhost", "a host and its port are wanted, such as localhost:1234, not"),
-        ("uartbone:/dev/ttyUSB0@fast", "a baud rate is a number, not 'fast'"),
+        ("uartbone:/dev/ttyUSB0@fast", "a baud rate is a number from 1 to 100000000, not 'f"),
+        ("uartbone:/dev/ttyS0@9999999999", "a baud rate is a number from 1 to 100000000, not '99"),
+        ("litex:localhost:" + "1" * 5000, "a port is a number from 1 to 65535, not '1111"),
         ("litex::1", "a host and its port are wanted, such as localhost:1234, not ':1'"),
     ],
 )
