@@ -16,7 +16,7 @@ from hw.__main__ import main
 from hw.contract.boards import BOARDS
 from hw.contract.fingerprint import fingerprint
 from hw.contract.presets import preset
-from hw.generate.bench import BENCH
+from hw.generate.bench import BENCH, EXPECTED
 from hw.generate.choice import settings_between
 from hw.generate.emit import TOP, emit
 from hw.generate.netlist import CELLS, NETLIST, netlist
@@ -72,6 +72,16 @@ def test_a_flipped_sign_is_found(layer, tmp_path, monkeypatch):
     assert run.returncode != 0
     assert "FAIL: 128 of 128 words differ" in run.stdout
     assert run.stdout.count("expected") == 10  # and no more, of so many
+
+
+@ICARUS
+def test_words_that_are_missing_from_a_file_are_found(layer, tmp_path):
+    shutil.copytree(layer, tmp_path, dirs_exist_ok=True)
+    expected = tmp_path / EXPECTED
+    lines = expected.read_text().splitlines(keepends=True)
+    expected.write_text("".join(lines[:-3]))
+    run = icarus(tmp_path)
+    assert run.returncode != 0 and "FAIL: 3 of 128 words differ" in run.stdout
 
 
 @ICARUS
