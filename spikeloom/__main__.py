@@ -27,6 +27,8 @@ def usage() -> str:
 
 def main() -> None:
     """Run the command line and exit with its status; 2 where no package is named."""
+    with interrupt.at_once("__main__"):  # it is a command, by whatever name it was started
+        pass
     interrupt.run(_main)
 
 

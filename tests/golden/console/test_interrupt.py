@@ -15,7 +15,7 @@ class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:
             sys.meta_path.remove(self)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.{signal})
 
 signal.signal(signal.SIGINT, signal.{handler})
 sys.meta_path.insert(0, Interrupting())
@@ -57,6 +57,20 @@ import sys
 interrupt.run(command)
 """
 
+FRONT = """
+import signal, sys
+from spikeloom import __main__ as front
+
+def command():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        print("cleaned up", file=sys.stderr)
+
+front._main = command
+front.main()
+"""
+
 
 def run(script: str) -> tuple[int, str]:
     """Return exit status and stderr."""
@@ -71,19 +85,21 @@ COMMANDS = [
     ("compiler", ["energy", "stories260k"], "torch"),
     ("golden", ["fetch", "stories260k"], "rich.console"),
     ("sim", ["run", "--layer", "mlp0"], "torch"),
+    ("hw", ["generate", "--preset", "test", "-o", "/dev/null/rtl"], "hw.generate.package"),
 ]
 
 
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(("package", "arguments", "module"), COMMANDS)
-def test_imports_end_without_a_word(package, arguments, module):
+def test_imports_end_without_a_word(package, arguments, module, stop):
     about = {"package": package, "arguments": arguments, "module": module}
-    script = IN_AN_IMPORT.format(**about, handler="default_int_handler")
+    script = IN_AN_IMPORT.format(**about, handler="default_int_handler", signal=stop)
     assert run(script) == (130, "")
 
 
 def test_a_job_in_the_background_that_ignores_interrupts_goes_on():
     about = {"package": "golden", "arguments": ["--help"], "module": "golden.console.parser"}
-    script = IN_AN_IMPORT.format(**about, handler="SIG_IGN")
+    script = IN_AN_IMPORT.format(**about, handler="SIG_IGN", signal="SIGINT")
     assert run(script) == (0, "")
 
 
@@ -92,5 +108,6 @@ def test_a_command_ends_without_a_word(script):
     assert run(script) == (130, "")
 
 
-def test_what_is_terminated_cleans_up():
-    assert run(TERMINATED) == (130, "cleaned up\n")
+@pytest.mark.parametrize("script", [TERMINATED, FRONT])
+def test_what_is_terminated_cleans_up(script):
+    assert run(script) == (130, "cleaned up\n")
