@@ -61,8 +61,10 @@ def write(
     environment = os.environ | {
         "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONPATH": str(root),
+        # The same bytes wherever and whenever: the BIOS would name the commit that LiteX lies in.
         "PYTHONHASHSEED": "0",
         "SOURCE_DATE_EPOCH": "0",
+        "GIT_DIR": os.devnull,
     }
     done = subprocess.run(
         [sys.executable, "-m", "hw.soc.system", json.dumps(request)],
