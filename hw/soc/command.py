@@ -21,9 +21,9 @@ STAGES = ("system", "netlist", "routed", "bitstream")
 """In order: each is a directory of the output."""
 BAUD = 1_000_000
 """Bits a second of the UART, where nothing else is asked for."""
+_OF_BITSTREAMS = {"until": STAGES[-1], "seed": 1, "baud": BAUD}  # options, and their defaults
 
 
-_OF_BITSTREAMS = {"until": STAGES[-1], "seed": 1, "baud": BAUD}
 _SLOWEST_MHZ, _FASTEST_MHZ = 25, 200  # the DRAM has twice as many, and an ECP5's PLL 400 at most
 
 _CYCLES_A_BIT = 8  # of the UART at least, so that it finds a bit's middle
@@ -35,21 +35,21 @@ def add_options(group: argparse._ArgumentGroup) -> None:
         "--until",
         metavar="STAGE",
         choices=STAGES,
-        default=STAGES[-1],
+        default=_OF_BITSTREAMS["until"],
         help=f"the last to do: {', '.join(STAGES)} (default: %(default)s)",
     )
     group.add_argument(
         "--seed",
         metavar="N",
         type=_count,
-        default=1,
+        default=_OF_BITSTREAMS["seed"],
         help="of the placer: the same seed, the same bitstream (default: %(default)s)",
     )
     group.add_argument(
         "--baud",
         metavar="N",
         type=_count,
-        default=BAUD,
+        default=_OF_BITSTREAMS["baud"],
         help="bits a second of the UART to the host (default: %(default)s)",
     )
 

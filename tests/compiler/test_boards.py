@@ -47,6 +47,7 @@ def test_boards_have_hardware_that_stands_for_them():
         assert of.name == board.name and of.family == families[board.family]
         assert of.part.lower().startswith(device)
         assert of.params.axi_data_width <= board.port_width.value
+        assert of.clock_mhz == board.clock_mhz.value
 
 
 @pytest.mark.parametrize(("family", "dimensions", "block_rams"), UNFITTED)

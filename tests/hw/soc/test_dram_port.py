@@ -58,6 +58,17 @@ class Dram:
                 queue.append((now + (3 if queue is writes else LATENCY), (yield port.cmd.addr)))
 
 
+def offer(channel, **fields):
+    """Offer one transfer until it is taken."""
+    for name, value in fields.items():
+        yield getattr(channel, name).eq(value)
+    yield channel.valid.eq(1)
+    yield
+    while not (yield channel.ready):
+        yield
+    yield channel.valid.eq(0)
+
+
 class Master:
     """Bursts at random, writes and reads in turn; a read sees what was answered before."""
 
@@ -74,25 +85,16 @@ class Master:
             yield from self._write(first, beats)
             yield from self._read(first, beats)
 
-    def _offer(self, channel, **fields):
-        for name, value in fields.items():
-            yield getattr(channel, name).eq(value)
-        yield channel.valid.eq(1)
-        yield
-        while not (yield channel.ready):
-            yield
-        yield channel.valid.eq(0)
-
     def _write(self, first, beats):
         axi, size, identity = self._axi, self._size, int(self._rng.integers(8))
         yield axi.b.ready.eq(1)
-        yield from self._offer(axi.aw, addr=first * size, len=beats - 1, id=identity)
+        yield from offer(axi.aw, addr=first * size, len=beats - 1, id=identity)
         for beat in range(beats):
             raw = self._rng.integers(0, 256, size, np.uint8)
             strobe = self._rng.integers(0, 2, size).astype(bool)
             bits = int.from_bytes(np.packbits(strobe, bitorder="little").tobytes(), "little")
             data = int.from_bytes(raw.tobytes(), "little")
-            yield from self._offer(axi.w, data=data, strb=bits, last=int(beat == beats - 1))
+            yield from offer(axi.w, data=data, strb=bits, last=int(beat == beats - 1))
             at = (first + beat) * size
             self._want[at : at + size][strobe] = raw[strobe]
         while not (yield axi.b.valid):
@@ -102,7 +104,7 @@ class Master:
 
     def _read(self, first, beats):
         axi, size, identity = self._axi, self._size, int(self._rng.integers(8))
-        yield from self._offer(axi.ar, addr=first * size, len=beats - 1, id=identity)
+        yield from offer(axi.ar, addr=first * size, len=beats - 1, id=identity)
         for beat in range(beats):
             yield axi.r.ready.eq(1)
             yield
@@ -166,15 +168,9 @@ def test_answers_that_are_not_taken_wait(rng):
     port = DramPort(axi, dram)
     count, found = 2 * WRITE_WORDS + 8, []
 
-    def offer(channel, values):
+    def offer_all(channel, values):
         for fields in values:
-            for name, value in fields.items():
-                yield getattr(channel, name).eq(value)
-            yield channel.valid.eq(1)
-            yield
-            while not (yield channel.ready):
-                yield
-        yield channel.valid.eq(0)
+            yield from offer(channel, **fields)
 
     def take():
         for _ in range(200):
@@ -187,5 +183,7 @@ def test_answers_that_are_not_taken_wait(rng):
 
     addresses = [{"addr": 8 * (i % 16), "len": 0, "id": i % 8} for i in range(count)]
     words = [{"data": i, "strb": 0xFF, "last": 1} for i in range(count)]
-    run_simulation(port, [dram.run(), offer(axi.aw, addresses), offer(axi.w, words), take()])
+    run_simulation(
+        port, [dram.run(), offer_all(axi.aw, addresses), offer_all(axi.w, words), take()]
+    )
     assert found == [i % 8 for i in range(count)]
