@@ -51,6 +51,13 @@ class SyntheticCheckpoint:
         """Return rows of a tensor, which is kept until the same thread asks for another."""
         return self._latest.get(name, self.tensor)[start:stop]
 
+    def grid(self, name: str) -> None:
+        """Return nothing: weights that are drawn lie on no grid."""
+
+    def format(self, name: str) -> str:
+        """Return nothing: they lie in no file."""
+        return ""
+
     def names(self) -> list[str]:
         """Return the canonical names of the tensors."""
         return list(self._shapes)

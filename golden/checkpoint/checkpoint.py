@@ -10,7 +10,7 @@ from golden.checkpoint import fetch
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.interface import Checkpoint
 from golden.checkpoint.names import tensor_shapes
-from golden.checkpoint.readers import Contents, gguf, hf, llama2c, memory
+from golden.checkpoint.readers import Contents, StoredGrid, gguf, hf, llama2c, memory
 from golden.checkpoint.readers.file_bytes import require_file
 from golden.checkpoint.rope import rope_table
 from golden.checkpoint.tokenizer import Tokenizer, of_ids
@@ -130,6 +130,14 @@ class LoadedCheckpoint:
                 f"{start + wrong[0]}, but weights must be finite: the file is damaged, get it again"
             )
         return tensor
+
+    def grid(self, name: str) -> StoredGrid | None:
+        """Return the grid that a matrix lies on in its file, if it does on one."""
+        return self._contents.tensors[self._resolve(name)].grid
+
+    def format(self, name: str) -> str:
+        """Return what a file holds a tensor's numbers in, such as Q4_1; empty if unknown."""
+        return self._contents.tensors[self._resolve(name)].format
 
     @property
     def stamp(self) -> list[list[str | int]]:

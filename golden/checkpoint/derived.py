@@ -9,6 +9,7 @@ from torch import Tensor
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.interface import Checkpoint
 from golden.checkpoint.names import tensor_shapes
+from golden.checkpoint.readers import StoredGrid
 from golden.checkpoint.tokenizer import Tokenizer
 
 __all__ = ["DerivedCheckpoint", "LatestTensor"]
@@ -74,6 +75,14 @@ class DerivedCheckpoint(ABC):
         It is kept until the same thread asks for another.
         """
         return self._latest.get(name, self.tensor)[start:stop]
+
+    def grid(self, name: str) -> StoredGrid | None:
+        """Return nothing: tensors that are made lie on no grid."""
+        return None
+
+    def format(self, name: str) -> str:
+        """Return nothing: they lie in no file."""
+        return ""
 
     @abstractmethod
     def tensor(self, name: str) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from golden.checkpoint.config import ModelConfig
+from golden.checkpoint.readers import StoredGrid
 from golden.checkpoint.tokenizer import Tokenizer
 
 __all__ = ["Checkpoint", "Weights"]
@@ -38,6 +39,14 @@ class Weights(Protocol):
 
     def rows(self, name: str, start: int, stop: int) -> Tensor:
         """Return rows `start` up to, not including, `stop` of a tensor."""
+        ...
+
+    def grid(self, name: str) -> StoredGrid | None:
+        """Return the grid that a matrix lies on, where it does on one of numerics, section 4."""
+        ...
+
+    def format(self, name: str) -> str:
+        """Return what a file holds a tensor's numbers in, such as Q4_1; empty if in none."""
         ...
 
 

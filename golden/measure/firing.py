@@ -43,7 +43,7 @@ class FiringStatistics:
     def add(self, encoded: Encoded, there: Tensor | None = None) -> None:
         """Take in a batch of encoded vectors, or those of their elements where `there` is set."""
         offset = encoded.counts.long() + self.max_count
-        clipped = spike_potential(encoded.x, encoded.v) > self.max_count
+        clipped = spike_potential(encoded.x, encoded.thresholds) > self.max_count
         if there is not None:
             offset, clipped = offset[there], clipped[there]
         self.counts += torch.bincount(offset.flatten(), minlength=len(self.counts))

@@ -233,7 +233,7 @@ def measure(
         spiking = IntegerModel(folded, recipe, observe_site=found.observe)
     else:
         tensor = fp32.tensor if folded is checkpoint else folded.tensor
-        linear = SpikingLinear(folded.config, tensor, recipe, found.observe)
+        linear = SpikingLinear(folded.config, tensor, recipe, found.observe, folded.grid)
         spiking = Model(folded, linear)
     for ids in batches:
         ours, theirs = found.spiking.add(spiking, ids), found.fp32.add(fp32, ids)

@@ -72,7 +72,7 @@ class IntegerModel(Model):
     ) -> None:
         super().__init__(checkpoint)
         self.recipe, self.observe, self.observe_site = recipe, observe, observe_site
-        self.spiking = SpikingLinear(self.config, self.tensor, recipe)
+        self.spiking = SpikingLinear(self.config, self.tensor, recipe, grid=checkpoint.grid)
         self.largest_residual = self.saturated = 0
         self._epsilon = vector.norm_epsilon(self.config.norm_eps)
         self._gains: dict[str, Tensor] = {}

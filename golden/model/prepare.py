@@ -5,6 +5,7 @@ from functools import lru_cache
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.model.find_fold import find_fold
 from golden.recipe.adapter import adapt
+from golden.recipe.exponents import apply_exponents
 from golden.recipe.fold import Fold, apply_fold
 from golden.recipe.recipe import Recipe
 
@@ -26,11 +27,12 @@ def fold(checkpoint: Checkpoint, source: str | Fold | None) -> Checkpoint:
 
 
 def prepare(checkpoint: Checkpoint, recipe: Recipe) -> Checkpoint:
-    """Return a checkpoint with a recipe's fold and adapter in its tensors; itself without any.
+    """Return a checkpoint with a recipe's fold, adapter and exponents in; itself without any.
 
     Raises
     ------
     ValueError
         If they are another model's.
     """
-    return adapt(fold(checkpoint, recipe.fold), recipe.adapter)
+    adapted = adapt(fold(checkpoint, recipe.fold), recipe.adapter)
+    return apply_exponents(adapted, recipe.exponents)

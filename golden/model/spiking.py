@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from golden.checkpoint.config import ModelConfig
-from golden.checkpoint.names import bias_of
-from golden.numerics.accumulation import accumulate
+from golden.checkpoint.names import bias_of, site_of
+from golden.checkpoint.readers import StoredGrid
+from golden.numerics.accumulation import accumulate, accumulate_groups
 from golden.numerics.fixed import from_fixed, to_fixed
+from golden.numerics.groups import GroupedWeight, group_rows
 from golden.numerics.neuron import Encoded, Site, encode_vectors
 from golden.numerics.requantization import requantize
 from golden.numerics.weights import QuantizedWeight, quantize_rows
@@ -32,25 +34,30 @@ class SpikingMatrix:
         How its input is encoded.
     dead_quantile : float
         Share of each token's channels silenced at run time; 0 for anything hardware runs.
-    weight : QuantizedWeight
-        Codes (N, K) and scales (N,).
+    weight : QuantizedWeight or GroupedWeight
+        Codes (N, K), and scales of rows or of groups.
     bias : Tensor or None
         Q15.16, int32, (N,).
+    exponents : Tensor or None
+        Of the channels of its input, int8, (K,).
     """
 
     name: str
     site: Site
     dead_quantile: float
-    weight: QuantizedWeight
+    weight: QuantizedWeight | GroupedWeight
     bias: Tensor | None
+    exponents: Tensor | None = None
 
     def encode(self, x: Tensor) -> Encoded:
-        """Encode Q15.16 vectors, int32, (tokens, K)."""
-        return encode_vectors(x, self.site, self.dead_quantile)
+        """Encode Q15.16 vectors, int32, (tokens, K), that are divided by the exponents already."""
+        return encode_vectors(x, self.site, self.dead_quantile, self.exponents)
 
     def accumulate(self, encoded: Encoded) -> Tensor:
         """Return the accumulators Y, int64, (tokens, N)."""
-        return accumulate(encoded.counts, self.weight.codes)
+        if isinstance(self.weight, GroupedWeight):
+            return accumulate_groups(encoded.spikes, self.weight)
+        return accumulate(encoded.spikes, self.weight.codes)
 
     def requantize(self, y: Tensor, encoded: Encoded) -> Tensor:
         """Return the outputs of accumulators Y, Q15.16, int32, (tokens, N)."""
@@ -66,8 +73,7 @@ class SpikingMatrix:
     def rows(self, start: int, stop: int) -> "SpikingMatrix":
         """Return the part of output channels `start` up to, not including, `stop`."""
         bias = None if self.bias is None else self.bias[start:stop]
-        weight = self.weight.rows(start, stop)
-        return SpikingMatrix(self.name, self.site, self.dead_quantile, weight, bias)
+        return replace(self, weight=self.weight.rows(start, stop), bias=bias)
 
 
 class SpikingLinear:
@@ -84,6 +90,9 @@ class SpikingLinear:
         Returns a tensor by its canonical name: a checkpoint's `tensor`.
     recipe : Recipe
         How its layers are made spike-driven.
+    grid : callable, optional
+        Returns the grid of a matrix by its canonical name, or None: a checkpoint's `grid`. Without
+        it, matrices are on none.
     observe : callable, optional
         Called with the name of a site and the `Encoded` batch of each vector encoded there.
 
@@ -99,26 +108,38 @@ class SpikingLinear:
         tensor: Callable[[str], Tensor],
         recipe: Recipe,
         observe: Callable[[str, Encoded], None] | None = None,
+        grid: Callable[[str], StoredGrid | None] = lambda name: None,
     ) -> None:
         recipe.require_layers(config.layers)
         self.config, self.tensor, self.recipe, self.observe = config, tensor, recipe, observe
+        self.grid = grid
         self._matrices: dict[str, SpikingMatrix] = {}
         self._latest: tuple[Tensor, Encoded] | None = None  # the vectors encoded last
 
     def matrix(self, name: str) -> SpikingMatrix:
         """Return a matrix by its canonical name, such as `layers.3.q` or `lm_head`."""
         if name not in self._matrices:
-            w = self.tensor(name)
             layer, site = locate(name)
             bias = bias_of(name, self.config)
+            weight = self._weight(name)
+            channels = weight.codes.shape[1]
             self._matrices[name] = SpikingMatrix(
                 name=name,
-                site=self.recipe.site(layer, site, w.shape[1]),
+                site=self.recipe.site(layer, site, channels),
                 dead_quantile=self.recipe.dead_quantile(layer, site),
-                weight=quantize_rows(name, w, self.recipe.weight_bits(name)),
+                weight=weight,
                 bias=None if bias is None else to_fixed(self.tensor(bias)),
+                exponents=self.recipe.exponents_of(site_of(name), channels),
             )
         return self._matrices[name]
+
+    def _weight(self, name: str) -> QuantizedWeight | GroupedWeight:
+        settings = self.recipe.settings(*locate(name))
+        grid = None if settings.weights == "rows" else self.grid(name)
+        if grid is None:
+            return quantize_rows(name, self.tensor(name), settings.weight_bits)
+        outputs = self.tensor(name).shape[0]
+        return group_rows(grid.read(0, outputs), settings.scale_bits)
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Go on with a recipe that differs in nothing but how sites encode: weights are kept."""

@@ -5,10 +5,12 @@ from torch import Tensor
 
 from golden.numerics.codings import step_weights, zero_point
 from golden.numerics.fixed import largest_magnitude
+from golden.numerics.groups import GroupedWeight
 
-__all__ = ["accumulate", "accumulate_spikes"]
+__all__ = ["accumulate", "accumulate_groups", "accumulate_spikes", "grouped_sums"]
 
 _EXACT_FLOAT32 = 1 << 24  # every integer up to here, and no smaller bound, is a float32
+_EXACT_FLOAT64 = 1 << 53
 
 
 def accumulate(counts: Tensor, codes: Tensor) -> Tensor:
@@ -21,7 +23,7 @@ def accumulate(counts: Tensor, codes: Tensor) -> Tensor:
     Parameters
     ----------
     counts : Tensor
-        int8, (tokens, K).
+        Counts times the weights of their spikes, int8 or int16, (tokens, K).
     codes : Tensor
         int8, (N, K).
 
@@ -38,6 +40,56 @@ def accumulate(counts: Tensor, codes: Tensor) -> Tensor:
     for start in range(0, channels, step):
         part = slice(start, start + step)
         total += (counts[:, part].float() @ codes[:, part].float().T).long()
+    return total
+
+
+def grouped_sums(counts: Tensor, weight: GroupedWeight) -> tuple[Tensor, Tensor]:
+    """Return P and S, group by group, as section 5 defines them.
+
+    Parameters
+    ----------
+    counts : Tensor
+        Counts times the weights of their spikes, int8 or int16, (tokens, K).
+    weight : GroupedWeight
+        (N, K) in groups.
+
+    Returns
+    -------
+    tuple
+        P, int64, (tokens, groups, N); S, int64, (tokens, groups).
+    """
+    by_group = counts.split(weight.group, dim=1)
+    codes = weight.codes.split(weight.group, dim=1)
+    p = [accumulate(a.contiguous(), c) for a, c in zip(by_group, codes, strict=True)]
+    return torch.stack(p, dim=1), torch.stack([a.long().sum(dim=1) for a in by_group], dim=1)
+
+
+def accumulate_groups(counts: Tensor, weight: GroupedWeight) -> Tensor:
+    """Return Y of a matrix with groups: spike counts times ``weight.integers()``, exactly.
+
+    It is one product in float64, in blocks of input channels so short that no sum passes 2^53. So
+    it equals ``sum_g d * (P + z * S) + m * 2^c * S`` of `grouped_sums`.
+
+    Parameters
+    ----------
+    counts : Tensor
+        Counts times the weights of their spikes, int8 or int16, (tokens, K).
+    weight : GroupedWeight
+        (N, K).
+
+    Returns
+    -------
+    Tensor
+        int64, (tokens, N).
+    """
+    _check_operands(counts, weight.codes, counts.dim() == 2)
+    integers = weight.integers()
+    largest_product = max(1, largest_magnitude(counts) * largest_magnitude(integers))
+    step = (_EXACT_FLOAT64 - 1) // largest_product
+    total = torch.zeros(counts.shape[0], len(integers), dtype=torch.int64)
+    for start in range(0, counts.shape[1], step):
+        part = slice(start, start + step)
+        total += (counts[:, part].double() @ integers[:, part].double().T).long()
     return total
 
 
@@ -71,8 +123,10 @@ def accumulate_spikes(spikes: Tensor, codes: Tensor, coding: str) -> Tensor:
 
 
 def _check_operands(left: Tensor, codes: Tensor, shaped: bool) -> None:
-    if left.dtype != torch.int8 or codes.dtype != torch.int8:
-        raise ValueError(f"counts and codes must be int8, not {left.dtype} and {codes.dtype}")
+    if left.dtype not in (torch.int8, torch.int16) or codes.dtype != torch.int8:
+        raise ValueError(
+            f"counts must be int8 or int16 and codes int8, not {left.dtype} and {codes.dtype}"
+        )
     if not shaped or codes.dim() != 2 or left.shape[-1] != codes.shape[1]:
         raise ValueError(
             "counts (tokens, K) and codes (N, K) must have K channels each, not shapes "

@@ -102,7 +102,7 @@ def attend(
     by_head = (tokens, kv_heads, group, -1)
 
     encoded = encode_vectors(q.flatten(0, 1), query, dead_quantile)
-    counts, v = encoded.counts.view(by_head), encoded.v.view(tokens, kv_heads, group)
+    counts, v = encoded.spikes.view(by_head), encoded.v.view(tokens, kv_heads, group)
     scores = torch.empty(tokens, kv_heads, group, positions, dtype=torch.int32)
     for h in range(kv_heads):  # the keys of a head are a weight matrix
         key = QuantizedWeight(
@@ -120,7 +120,7 @@ def attend(
         vector.softmax_multiplier(head_dim),
     )
     spent = encode_vectors(w.view(tokens * heads, positions), probabilities)
-    counts, v = spent.counts.view(by_head), spent.v.view(tokens, kv_heads, group)
+    counts, v = spent.spikes.view(by_head), spent.v.view(tokens, kv_heads, group)
     scale = torch.ones(head_dim, dtype=torch.int32)
     out = torch.empty(tokens, kv_heads, group, head_dim, dtype=torch.int32)
     for h in range(kv_heads):

@@ -10,12 +10,16 @@ from hw.contract.params import THRESHOLD_FRACTION_BITS
 
 __all__ = [
     "Encoded",
+    "LARGEST_EXPONENT",
+    "LARGEST_SHIFTS",
     "MAX_COUNT",
     "RULES",
     "Site",
+    "THRESHOLD_GROUP",
     "encode_vectors",
     "fire",
     "fire_neuron",
+    "group_shifts",
     "quantile_dead_zone",
     "spike_potential",
     "threshold",
@@ -25,6 +29,13 @@ MAX_COUNT = 127
 """The largest spike count a site may have."""
 RULES = ("absmax", "mean", "static")
 """Which potential sets a site's threshold."""
+
+THRESHOLD_GROUP = 32
+"""Channels that share a threshold where a site has shifts."""
+LARGEST_SHIFTS = 3
+"""Halvings by which a group's threshold may lie below the token's."""
+LARGEST_EXPONENT = 3
+"""The largest exponent of a channel."""
 
 _THRESHOLD_MAX = (1 << 56) - 1
 
@@ -47,6 +58,8 @@ class Site:
         Calibrated largest magnitude in lsb for the static rule, 0 to 2^31.
     dead_zone : int
         Magnitudes below it, in lsb, do not fire; 0 to 2^31.
+    shifts : int
+        Halvings by which a group's threshold may be lower, 0 to 3; 0 for the mean rule.
 
     Raises
     ------
@@ -60,6 +73,7 @@ class Site:
     divisor: int
     peak: int = 0
     dead_zone: int = 0
+    shifts: int = 0
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -70,12 +84,15 @@ class Site:
             ("divisor", 1, (1 << 24) - 1),
             ("peak", 0, 1 << 31),
             ("dead_zone", 0, 1 << 31),
+            ("shifts", 0, LARGEST_SHIFTS),
         ):
             value = getattr(self, name)
             if not is_integer(value) or not low <= value <= high:
                 raise ValueError(f"{name} must be an integer from {low} to {high}, not {value!r}")
         if self.rule == "mean" and self.multiplier != 256:
             raise ValueError(f"multiplier must be 256 for the mean rule, not {self.multiplier}")
+        if self.rule == "mean" and self.shifts:
+            raise ValueError(f"shifts must be 0 for the mean rule, not {self.shifts}")
         if self.rule != "mean" and self.divisor != self.max_count:
             raise ValueError(
                 f"divisor must be max_count = {self.max_count} for the {self.rule} rule, "
@@ -92,17 +109,34 @@ class Encoded:
     x : Tensor
         Q15.16, int32, (tokens, K).
     v : Tensor
-        Thresholds, int64, (tokens,).
+        Thresholds, the finest of each token, int64, (tokens,).
     counts : Tensor
         Spike counts, int8, (tokens, K).
     site : Site
         What encoded them.
+    shifts : Tensor or None
+        A spike of a channel weighs 2^shift, int8, (tokens, K), 0 to 6; None where all are 0.
+    exponents : Tensor or None
+        Of each channel, in `shifts` too, int8, (K,); None where all are 0.
     """
 
     x: Tensor
     v: Tensor
     counts: Tensor
     site: Site
+    shifts: Tensor | None = None
+    exponents: Tensor | None = None
+
+    @property
+    def spikes(self) -> Tensor:
+        """What the counts stand for in thresholds: counts * 2^shifts, int16, (tokens, K)."""
+        counts = self.counts.to(torch.int16)
+        return counts if self.shifts is None else counts << self.shifts
+
+    @property
+    def thresholds(self) -> Tensor:
+        """Each channel's own threshold, int64, (tokens, K) or (tokens, 1)."""
+        return _thresholds(self.x, self.v, self.site)
 
 
 def threshold(x: Tensor, site: Site) -> Tensor:
@@ -118,45 +152,67 @@ def threshold(x: Tensor, site: Site) -> Tensor:
     Returns
     -------
     Tensor
-        int64, (tokens,), each from 2^24 to 2^56 - 1.
+        int64, (tokens,), each from 2^24 (2^21 with 3 shifts) to 2^56 - 1.
     """
-    magnitude = _magnitude(x)  # (tokens, channels)
-    if site.rule == "absmax":
-        potential = magnitude.amax(dim=1)  # (tokens,)
-    elif site.rule == "mean":
-        potential = magnitude.sum(dim=1)
-    else:
-        potential = torch.full((x.shape[0],), site.peak, dtype=torch.int64)
+    potential = _potential(x, site)  # (tokens,)
+    divisor = site.divisor << site.shifts
 
-    # floor(A * C * 2^16 / Q) in two digits: the whole numerator may not fit 63 bits. A sum over
-    # fewer than 2^24 channels keeps A * C below 2^63.
+    # floor(A * C * 2^16 / (Q * 2^S)) in two digits: the whole numerator may not fit 63 bits. A sum
+    # over fewer than 2^24 channels keeps A * C below 2^63.
     scaled = potential * site.multiplier
-    whole = scaled // site.divisor
-    rest = scaled % site.divisor
+    whole = scaled // divisor
+    rest = scaled % divisor
     extra = THRESHOLD_FRACTION_BITS - 8
     saturates = whole > _THRESHOLD_MAX >> extra
-    v = (whole.clamp(max=_THRESHOLD_MAX >> extra) << extra) + (rest << extra) // site.divisor
+    v = (whole.clamp(max=_THRESHOLD_MAX >> extra) << extra) + (rest << extra) // divisor
     v = torch.where(saturates, _THRESHOLD_MAX, v)
-    return v.clamp(min=1 << THRESHOLD_FRACTION_BITS)
+    return v.clamp(min=1 << THRESHOLD_FRACTION_BITS - site.shifts)
+
+
+def group_shifts(x: Tensor, site: Site) -> Tensor:
+    """Return by how many doublings each group's threshold exceeds the token's finest.
+
+    Parameters
+    ----------
+    x : Tensor
+        Q15.16, int32, (tokens, channels).
+    site : Site
+        The place that encodes `x`.
+
+    Returns
+    -------
+    Tensor
+        int64, (tokens, groups of 32 channels), 0 to the site's `shifts`.
+    """
+    tokens, channels = x.shape
+    groups = -(-channels // THRESHOLD_GROUP)
+    padded = torch.zeros(tokens, groups * THRESHOLD_GROUP, dtype=torch.int64)
+    padded[:, :channels] = _magnitude(x)
+    loudest = padded.view(tokens, groups, THRESHOLD_GROUP).amax(dim=2)
+    potential = _potential(x, site)[:, None]
+    found = torch.full_like(loudest, site.shifts)
+    for s in reversed(range(site.shifts)):
+        found = torch.where(loudest << (site.shifts - s) <= potential, s, found)
+    return found
 
 
 def spike_potential(x: Tensor, v: Tensor) -> Tensor:
-    """Return how often each magnitude holds its token's threshold, rounded half up, unclipped.
+    """Return how often each magnitude holds its threshold, rounded half up, unclipped.
 
     Parameters
     ----------
     x : Tensor
         Q15.16, int32, (tokens, channels).
     v : Tensor
-        `threshold`'s result, (tokens,).
+        Thresholds, int64, (tokens, channels) or (tokens, 1).
 
     Returns
     -------
     Tensor
         int64, (tokens, channels), never negative.
     """
-    membrane = (_magnitude(x) << (THRESHOLD_FRACTION_BITS + 1)) + v[:, None]  # below 2^57
-    return membrane // (2 * v[:, None])
+    membrane = (_magnitude(x) << (THRESHOLD_FRACTION_BITS + 1)) + v  # below 2^57
+    return membrane // (2 * v)
 
 
 def fire(x: Tensor, v: Tensor, site: Site, dead_zone: Tensor | None = None) -> Tensor:
@@ -178,7 +234,7 @@ def fire(x: Tensor, v: Tensor, site: Site, dead_zone: Tensor | None = None) -> T
     Tensor
         int8, (tokens, channels), in [-D, D].
     """
-    counts = spike_potential(x, v).clamp(max=site.max_count)
+    counts = spike_potential(x, _thresholds(x, v, site)).clamp(max=site.max_count)
     silent = _magnitude(x) < (site.dead_zone if dead_zone is None else dead_zone[:, None])
     return (counts.masked_fill(silent, 0) * x.sign()).to(torch.int8)
 
@@ -189,11 +245,12 @@ def fire_neuron(x: Tensor, v: Tensor, site: Site) -> Tensor:
     No division: the membrane starts at half a threshold, and 2^b thresholds are subtracted
     wherever they fit, from the largest b down. Shapes and dtypes are `fire`'s.
     """
-    v_th = 2 * v[:, None]  # in half units of V, so that half a threshold is an integer
-    v_mem = (_magnitude(x) << (THRESHOLD_FRACTION_BITS + 1)) + v[:, None]
+    v = _thresholds(x, v, site)
+    v_th = 2 * v  # in half units of V, so that half a threshold is an integer
+    v_mem = (_magnitude(x) << (THRESHOLD_FRACTION_BITS + 1)) + v
     counts = torch.zeros_like(v_mem)
     for b in range(6, -1, -1):
-        # v_th << 6 stays within 63 bits: V < 2^56.
+        # v_th << 6 stays within 63 bits: the coarsest threshold is below 2^56.
         fires = v_mem >= v_th << b
         v_mem = torch.where(fires, v_mem - (v_th << b), v_mem)  # soft reset
         counts += fires.long() << b
@@ -202,14 +259,30 @@ def fire_neuron(x: Tensor, v: Tensor, site: Site) -> Tensor:
     return torch.where(x < 0, -counts, counts).to(torch.int8)
 
 
-def encode_vectors(x: Tensor, site: Site, dead_quantile: float = 0.0) -> Encoded:
-    """Encode Q15.16 vectors, int32, (tokens, K), as a site does.
+def encode_vectors(
+    x: Tensor, site: Site, dead_quantile: float = 0.0, exponents: Tensor | None = None
+) -> Encoded:
+    """Encode vectors as a site does.
 
-    `dead_quantile` is the share of each token's channels silenced at run time.
+    Parameters
+    ----------
+    x : Tensor
+        Q15.16, int32, (tokens, K); with exponents, what the real ones over 2^exponent are.
+    site : Site
+        How.
+    dead_quantile : float
+        Share of each token's channels silenced at run time.
+    exponents : Tensor, optional
+        Of each channel, int8, (K,), 0 to 3.
     """
     v = threshold(x, site)
     dead_zone = quantile_dead_zone(x, dead_quantile) if dead_quantile else None
-    return Encoded(x, v, fire(x, v, site, dead_zone), site)
+    shifts = None
+    if site.shifts:
+        shifts = _by_channel(group_shifts(x, site), x.shape[1]).to(torch.int8)
+    if exponents is not None:
+        shifts = exponents.expand(x.shape) if shifts is None else shifts + exponents
+    return Encoded(x, v, fire(x, v, site, dead_zone), site, shifts, exponents)
 
 
 def quantile_dead_zone(x: Tensor, quantile: float) -> Tensor:
@@ -232,6 +305,26 @@ def quantile_dead_zone(x: Tensor, quantile: float) -> Tensor:
         raise ValueError(f"quantile must be at least 0 and below 1, not {quantile}")
     rank = int(quantile * x.shape[1])
     return _magnitude(x).kthvalue(rank + 1, dim=1).values
+
+
+def _potential(x: Tensor, site: Site) -> Tensor:
+    """Return A of each token, int64, (tokens,)."""
+    if site.rule == "static":
+        return torch.full((x.shape[0],), site.peak, dtype=torch.int64)
+    magnitude = _magnitude(x)
+    return magnitude.amax(dim=1) if site.rule == "absmax" else magnitude.sum(dim=1)
+
+
+def _thresholds(x: Tensor, v: Tensor, site: Site) -> Tensor:
+    """Return each channel's threshold, int64, (tokens, channels); (tokens, 1) without shifts."""
+    if not site.shifts:
+        return v[:, None]
+    return v[:, None] << _by_channel(group_shifts(x, site), x.shape[1])
+
+
+def _by_channel(groups: Tensor, channels: int) -> Tensor:
+    """Return values of groups for each of their channels, (tokens, channels)."""
+    return groups.repeat_interleave(THRESHOLD_GROUP, dim=1)[:, :channels]
 
 
 def _magnitude(x: Tensor) -> Tensor:

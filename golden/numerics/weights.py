@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,7 +11,17 @@ from torch import Tensor
 from golden.console.errors import CheckpointError
 from golden.numerics.fixed import first_index, round_half_away
 
-__all__ = ["LARGEST_CODE", "QuantizedWeight", "dequantize", "quantize_rows", "quantize_weight"]
+__all__ = [
+    "LARGEST_CODE",
+    "QuantizedWeight",
+    "Scaled",
+    "dequantize",
+    "power_of_two",
+    "quantize_rows",
+    "quantize_weight",
+    "round_scale",
+    "split_scale",
+]
 
 LARGEST_CODE = {8: 127, 4: 7, 2: 1}
 """Largest code magnitude by bits of a weight."""
@@ -23,6 +34,20 @@ _MIN_EXPONENT, _MAX_EXPONENT = 8, 71
 _CLIPS = {8: range(100, 68, -2), 4: range(100, 8, -2), 2: range(100, 8, -2)}
 
 _BLOCK_ELEMENTS = 1 << 18  # weights worked on at once
+
+
+class Scaled(Protocol):
+    """Output channels with a scale each: one accumulator unit is ``mantissa * 2^-exponent``."""
+
+    @property
+    def mantissa(self) -> Tensor:
+        """int32, (N,)."""
+        ...
+
+    @property
+    def exponent(self) -> Tensor:
+        """int32, (N,)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +118,7 @@ def quantize_weight(w: Tensor, bits: int, first_channel: int = 0) -> QuantizedWe
         block = w[rows].contiguous()
         peak = _checked_peak(block, first_channel + rows.start, bits)
         scale = _found_scale(block, peak, bits)  # (rows,), float64
-        mantissa[rows], exponent[rows] = _split(scale)
+        mantissa[rows], exponent[rows] = split_scale(scale)
         _fill_codes(codes[rows], block, scale, bits)
     return QuantizedWeight(codes, mantissa, exponent, bits)
 
@@ -118,7 +143,7 @@ def quantize_rows(
 
 def dequantize(weight: QuantizedWeight) -> Tensor:
     """Return the real weights that the codes stand for: float64, (N, K), exact."""
-    scale = weight.mantissa * _power_of_two(-weight.exponent)
+    scale = weight.mantissa * power_of_two(-weight.exponent)
     return weight.codes * scale[:, None]
 
 
@@ -136,7 +161,7 @@ def _checked_peak(block: Tensor, start: int, bits: int) -> Tensor:
         value = block[channel][~block[channel].isfinite()][0].item()
         raise ValueError(f"weights must be finite, not {value} in output channel {start + channel}")
     peak = peak.double()
-    too_large = _round_scale(peak / LARGEST_CODE[bits]) >= 256
+    too_large = round_scale(peak / LARGEST_CODE[bits]) >= 256
     if too_large.any():
         channel = first_index(too_large)[0]
         raise ValueError(
@@ -154,7 +179,7 @@ def _found_scale(block: Tensor, peak: Tensor, bits: int) -> Tensor:
 
     largest = LARGEST_CODE[bits]
     tried = torch.tensor([clip / 100 for clip in _CLIPS[bits]], dtype=torch.float64)
-    scales = _round_scale(peak[:, None] * tried / largest)  # (rows, clips)
+    scales = round_scale(peak[:, None] * tried / largest)  # (rows, clips)
     chosen = np.empty(len(block), np.int64)
     doubtful = np.empty(len(block), bool)
     search(block.numpy(), scales.float().numpy(), np.float32(largest), chosen, doubtful)
@@ -171,7 +196,7 @@ def _best_scale(block: Tensor, peak: Tensor, bits: int) -> Tensor:
     best_scale = torch.zeros_like(peak)
     best_error = torch.full_like(peak, torch.inf)
     for clip in _CLIPS[bits]:
-        scale = _round_scale(peak * (clip / 100) / largest)
+        scale = round_scale(peak * (clip / 100) / largest)
         # The search may be in float32 with ties to even: both codes next to a tie cost the same.
         divisor = torch.where(scale > 0, scale, 1).float()[:, None]
         error = (block / divisor).round_().clamp_(-largest, largest).mul_(divisor).sub_(block)
@@ -182,24 +207,24 @@ def _best_scale(block: Tensor, peak: Tensor, bits: int) -> Tensor:
     return best_scale
 
 
-def _round_scale(scale: Tensor) -> Tensor:
+def round_scale(scale: Tensor) -> Tensor:
     """Round scales, half away, to a 16-bit mantissa and an exponent of at most 71; 0 stays 0."""
     _, binary_exponent = torch.frexp(scale)  # scale = m * 2^e with m in [1/2, 1)
     exponent = (16 - binary_exponent).clamp(max=_MAX_EXPONENT)
-    mantissa = round_half_away(scale * _power_of_two(exponent))
+    mantissa = round_half_away(scale * power_of_two(exponent))
     # Below the smallest scale there is none but that one: a channel with weights must have one.
     mantissa = torch.where(scale > 0, mantissa.clamp(min=1 << 15), 0)
-    return mantissa * _power_of_two(-exponent)
+    return mantissa * power_of_two(-exponent)
 
 
-def _split(scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Mantissa and exponent, int32, of scales that `_round_scale` has rounded."""
+def split_scale(scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Mantissa and exponent, int32, of scales that `round_scale` has rounded."""
     _, binary_exponent = torch.frexp(scale)
     exponent = torch.where(scale > 0, 16 - binary_exponent, _MIN_EXPONENT)
-    return (scale * _power_of_two(exponent)).to(torch.int32), exponent.to(torch.int32)
+    return (scale * power_of_two(exponent)).to(torch.int32), exponent.to(torch.int32)
 
 
-def _power_of_two(exponent: Tensor) -> Tensor:
+def power_of_two(exponent: Tensor) -> Tensor:
     """2^exponent as float64, made from its bits: a library's power may miss by the last one."""
     return ((exponent.long() + 1023) << 52).view(torch.float64)
 

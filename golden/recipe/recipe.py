@@ -3,10 +3,13 @@
 A recipe states each setting once for the whole model, and again where a site differs::
 
     weight_bits = 8        # 8, 4 or 2
+    weights = "rows"       # rows; or native, auto: the grid of the file (golden.recipe.settings)
+    scale_bits = 16        # of the groups of such a grid: 16 or 8
     max_count = 127        # D, 1 to 127
     rule = "absmax"        # absmax, mean or static
     clip = 1.0             # c, a multiple of 1/256 (absmax and static)
     dead_zone = 0.02       # smaller magnitudes do not fire
+    shifts = 0             # groups of 32 channels: thresholds up to 2^shifts times finer, 0 to 3
 
     [site.qkv]             # sites: qkv, o, gate_up, down, head, query, probabilities
     rule = "mean"
@@ -26,14 +29,18 @@ A recipe states each setting once for the whole model, and again where a site di
     [adapter]              # and then its matrices, by a correction of low rank
     file = "x.adapter.npz" # beside the recipe
 
+    [exponents]            # and powers of two that channels are divided by
+    file = "x.exponents.npz"
+
 A site inherits what it does not state. With another rule it inherits none of the settings of the
 old one, and with one kind of dead zone not the other.
 
 `query` and `probabilities`, the sites within attention, feed no matrix: they inherit nothing from
 the whole model (by absmax, with D = 127 and no dead zone, unless they state otherwise) and have no
-`weight_bits`. The probabilities of a token are as many as the positions it sees, and are encoded
-times the scale of their value row times 2^12, which is what a `peak` or `dead_zone` there is
-measured in; what depends on their number, the rule mean and `dead_quantile`, they cannot have.
+`weights`, `weight_bits` and `scale_bits`. The probabilities of a token are as many as the positions
+it sees, and are encoded times the scale of their value row times 2^12, which is what a `peak` or
+`dead_zone` there is measured in; what depends on their number, the rule mean and `dead_quantile`,
+they cannot have.
 """
 
 import re
@@ -43,9 +50,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
+from torch import Tensor
+
 from golden.checkpoint import names
 from golden.numerics.neuron import Site
 from golden.recipe.adapter import Adapter, unpack_adapter
+from golden.recipe.exponents import Exponents, unpack_exponents
 from golden.recipe.fold_file import StoredFold, unpack_fold
 from golden.recipe.known import FOLDER, known_recipes, recipes_of
 from golden.recipe.settings import SiteSettings
@@ -69,9 +79,10 @@ SITES = (*_LAYER_SITES, "head")
 
 _TOO_DEEP = "recipe {} is nested too deeply: a setting is a number or a name"
 _KEYS = tuple(field.name for field in fields(SiteSettings))
+_OF_MATRICES = ("weights", "weight_bits", "scale_bits")
 _WITHOUT = {  # settings that a site does not have
-    "query": ("weight_bits",),
-    "probabilities": ("weight_bits", "kappa", "dead_quantile"),
+    "query": _OF_MATRICES,
+    "probabilities": (*_OF_MATRICES, "kappa", "dead_quantile"),
 }
 
 _T = TypeVar("_T")
@@ -100,6 +111,8 @@ class Recipe:
     adapter : Adapter or None
         What is then added to the matrices: the settings are for what `golden.model.prepare`
         returns.
+    exponents : Exponents or None
+        What its channels are divided by, after both.
     """
 
     name: str
@@ -108,6 +121,7 @@ class Recipe:
     layer_sites: dict[tuple[int, str], SiteSettings]
     fold: str | StoredFold | None = None
     adapter: Adapter | None = None
+    exponents: Exponents | None = None
 
     def settings(self, layer: int | None, site: str) -> SiteSettings:
         """Return the settings of a site; the head has no layer."""
@@ -135,8 +149,12 @@ class Recipe:
         """Return the share of each token's channels that a site silences at run time."""
         return self.settings(layer, site).dead_quantile
 
+    def exponents_of(self, site: str, channels: int) -> Tensor | None:
+        """Return the exponents of a site's channels, by its canonical name, int8, or None."""
+        return None if self.exponents is None else self.exponents.of(site, channels)
+
     def weight_bits(self, matrix: str) -> int:
-        """Return the bits of a matrix's weights, by its canonical name."""
+        """Return the bits of a matrix's weights where it is quantized, by its canonical name."""
         return self.settings(*locate(matrix)).weight_bits
 
     def require_layers(self, layers: int) -> None:
@@ -202,7 +220,8 @@ def _parse(name: str, table: dict, folder: Path) -> Recipe:
     site_tables = _tables(name, "[site]", table.pop("site", {}), SITES)
     layer_tables = _tables(name, "[layer]", table.pop("layer", {}))
     fold = _fold(name, table.pop("fold", None), folder)
-    adapter = _adapter(name, table.pop("adapter", None), folder)
+    adapter = _stored(name, "adapter", table.pop("adapter", None), folder, unpack_adapter)
+    exponents = _stored(name, "exponents", table.pop("exponents", None), folder, unpack_exponents)
     default = _settings(name, "", table)
     sites, layer_sites = {}, {}
     for site, own in site_tables.items():
@@ -216,7 +235,7 @@ def _parse(name: str, table: dict, folder: Path) -> Recipe:
             base = {} if site in _ATTENTION_SITES else table
             merged = _inherit(_inherit(base, site_tables.get(site, {})), own)
             layer_sites[int(layer), site] = _settings(name, f"[layer.{layer}.{site}]", merged, site)
-    return Recipe(name, default, sites, layer_sites, fold, adapter)
+    return Recipe(name, default, sites, layer_sites, fold, adapter, exponents)
 
 
 def _fold(name: str, fold: object, folder: Path) -> str | StoredFold | None:
@@ -232,14 +251,16 @@ def _fold(name: str, fold: object, folder: Path) -> str | StoredFold | None:
     return _read(name, "fold", folder / value, unpack_fold)
 
 
-def _adapter(name: str, adapter: object, folder: Path) -> Adapter | None:
-    if adapter is None:
+def _stored(
+    name: str, what: str, table: object, folder: Path, unpack: Callable[[bytes], _T]
+) -> _T | None:
+    if table is None:
         return None
-    if not isinstance(adapter, dict) or adapter.keys() != {"file"}:
-        raise RecipeError(f"recipe {name}: [adapter] must hold a file and nothing else")
-    if not isinstance(adapter["file"], str) or not adapter["file"].strip():
-        raise RecipeError(f"recipe {name}: [adapter] must have a file that is not blank")
-    return _read(name, "adapter", folder / adapter["file"], unpack_adapter)
+    if not isinstance(table, dict) or table.keys() != {"file"}:
+        raise RecipeError(f"recipe {name}: [{what}] must hold a file and nothing else")
+    if not isinstance(table["file"], str) or not table["file"].strip():
+        raise RecipeError(f"recipe {name}: [{what}] must have a file that is not blank")
+    return _read(name, what, folder / table["file"], unpack)
 
 
 def _read(name: str, what: str, path: Path, unpack: Callable[[bytes], _T]) -> _T:
@@ -269,7 +290,7 @@ def _inherit(base: dict, own: dict) -> dict:
     """Return `own` settings over those of `base` that do not belong to what `own` replaces."""
     dropped = set()
     if "rule" in own and own["rule"] != base.get("rule"):
-        dropped |= {"clip", "kappa", "peak"}
+        dropped |= {"clip", "kappa", "peak", "shifts"}
     if own.keys() & {"dead_zone", "dead_quantile"}:
         dropped |= {"dead_zone", "dead_quantile"}
     return {key: value for key, value in base.items() if key not in dropped} | own
@@ -297,6 +318,10 @@ def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] =
     """
     lines = [f"# {_escaped(line)}".rstrip() for line in head]
     default = recipe.default
+    if default.weights != "rows":
+        lines += [f'weights = "{default.weights}"', f"scale_bits = {default.scale_bits}"]
+    if default.shifts:
+        lines += [f"shifts = {default.shifts}"]
     lines += [f"weight_bits = {default.weight_bits}", f"max_count = {default.max_count}"]
     lines += [f'rule = "{default.rule}"']
     for site, settings in recipe.sites.items():

@@ -7,11 +7,15 @@ from fractions import Fraction
 from typing import Any
 
 from golden.numerics.fixed import is_integer
-from golden.numerics.neuron import MAX_COUNT, RULES, Site
+from golden.numerics.groups import SCALE_BITS
+from golden.numerics.neuron import LARGEST_SHIFTS, MAX_COUNT, RULES, Site
 from golden.numerics.weights import LARGEST_CODE
 from hw.contract.params import FRACTION_BITS
 
-__all__ = ["SiteSettings"]
+__all__ = ["WEIGHTS", "SiteSettings"]
+
+WEIGHTS = ("rows", "native", "auto")
+"""Where codes come from: a scale of its own for each row, or the grid of the file."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,14 @@ class SiteSettings:
 
     Attributes
     ----------
+    weights : str
+        ``rows``: the site's matrices are quantized, with a scale for each row. ``native``: they
+        stay on the grid of their file; a matrix that is on none there is quantized, unless it was
+        quantized in a way that has no grid here. ``auto``: then too.
     weight_bits : int
-        Bits of the weights of the site's matrices.
+        Bits of the weights of matrices that are quantized.
+    scale_bits : int
+        Bits of the scales of a grid's groups: 16, or 8 for the compact form.
     max_count : int
         Largest spike count D.
     rule : str
@@ -36,6 +46,8 @@ class SiteSettings:
         Magnitudes below it do not fire.
     dead_quantile : float
         Share of each token's channels, the smallest, that do not fire.
+    shifts : int
+        Halvings by which the threshold of a group of 32 channels may be lower, 0 to 3.
 
     Raises
     ------
@@ -43,7 +55,9 @@ class SiteSettings:
         Naming the first setting that is out of its range or contradicts another.
     """
 
+    weights: str = "rows"
     weight_bits: int = 8
+    scale_bits: int = 16
     max_count: int = MAX_COUNT
     rule: str = "absmax"
     clip: float = 1.0
@@ -51,6 +65,7 @@ class SiteSettings:
     peak: float | None = None
     dead_zone: float = 0.0
     dead_quantile: float = 0.0
+    shifts: int = 0
 
     def __post_init__(self) -> None:
         for name, (accepts, wanted) in _RANGES.items():
@@ -67,6 +82,8 @@ class SiteSettings:
                 )
         if self.rule == "mean" and self.clip != 1:
             raise ValueError(f"clip must be 1 with the rule 'mean', not {self.clip}")
+        if self.rule == "mean" and self.shifts:
+            raise ValueError(f"shifts must be 0 with the rule 'mean', not {self.shifts}")
         if self.dead_zone and self.dead_quantile:
             raise ValueError("dead_zone and dead_quantile exclude each other: leave one out")
 
@@ -83,6 +100,7 @@ class SiteSettings:
             divisor=divisor,
             peak=0 if self.peak is None else _lsb(self.peak),
             dead_zone=_lsb(self.dead_zone),
+            shifts=self.shifts,
         )
 
 
@@ -93,6 +111,12 @@ def _real(low: float, high: float) -> Callable[[Any], bool]:
 _LARGEST = float(1 << 31 - FRACTION_BITS)  # what a vector element can reach
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "weight_bits": (lambda v: is_integer(v) and v in LARGEST_CODE, "8, 4 or 2"),
+    "weights": (lambda v: v in WEIGHTS, f"one of {', '.join(WEIGHTS)}"),
+    "scale_bits": (lambda v: is_integer(v) and v in SCALE_BITS, "16 or 8"),
+    "shifts": (
+        lambda v: is_integer(v) and 0 <= v <= LARGEST_SHIFTS,
+        f"an integer from 0 to {LARGEST_SHIFTS}",
+    ),
     "max_count": (
         lambda v: is_integer(v) and 1 <= v <= MAX_COUNT,
         f"an integer from 1 to {MAX_COUNT}",

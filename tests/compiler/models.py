@@ -69,6 +69,13 @@ class RandomCheckpoint:
         """Return rows of a tensor."""
         return self._tensors[name][start:stop]
 
+    def grid(self, name: str) -> None:
+        """Return nothing: the weights lie on no grid."""
+
+    def format(self, name: str) -> str:
+        """Return nothing: they lie in no file."""
+        return ""
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor."""
         return tuple(self._tensors[name].shape)

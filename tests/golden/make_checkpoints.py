@@ -1,12 +1,14 @@
 """Small random checkpoints of the family in the formats that are read, made with `transformers`."""
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers
-from gguf import GGUFWriter
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter
 
 from golden.checkpoint.checkpoint import CheckpointError, load
 
@@ -42,6 +44,17 @@ ROPES = {
         "mscale_all_dim": 0.8,
         "truncate": False,
     },
+}
+SCALES_AT = {  # where a block's fp16 lie, and how large they are for weights of variance 1
+    "Q4_0": {0: 0.3},
+    "Q4_1": {0: 0.3, 2: -2.2},
+    "Q5_0": {0: 0.15},
+    "Q5_1": {0: 0.15, 2: -2.2},
+    "Q8_0": {0: 0.02},
+    "Q4_K": {0: 0.01, 2: 0.07},
+    "Q5_K": {0: 0.005, 2: 0.07},
+    "Q6_K": {208: 0.001},
+    "MXFP4": {},
 }
 GGUF_NAMES = {
     "model.embed_tokens": "token_embd",
@@ -95,8 +108,17 @@ def halves(rows: torch.Tensor, heads: int) -> torch.Tensor:
     return rows.view(heads, -1, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
 
 
-def write_gguf(path: Path, family: str, fields: dict, tensors: dict[str, torch.Tensor]) -> Path:
-    """Write a GGUF file of F32 tensors; a field's key is completed by the family's name."""
+def write_gguf(
+    path: Path,
+    family: str,
+    fields: dict,
+    tensors: dict[str, torch.Tensor],
+    blocks: Mapping[str, tuple[GGMLQuantizationType, np.ndarray]] = {},
+) -> Path:
+    """Write a GGUF file of F32 tensors; a field's key is completed by the family's name.
+
+    `blocks` hold, in place of tensors of those names, a quantization and uint8, (rows, bytes).
+    """
     writer = GGUFWriter(path, family)
     for key, value in fields.items():
         key = key if key.startswith(("general.", "tokenizer.")) else f"{family}.{key}"
@@ -106,12 +128,30 @@ def write_gguf(path: Path, family: str, fields: dict, tensors: dict[str, torch.T
             add = {bool: "bool", int: "uint32", float: "float32", str: "string"}[type(value)]
             getattr(writer, f"add_{add}")(key, value)
     for name, tensor in tensors.items():
-        writer.add_tensor(name, tensor.detach().contiguous().numpy())
+        if name in blocks:
+            kind, raw = blocks[name]
+            writer.add_tensor(name, raw, raw_dtype=kind)
+        else:
+            writer.add_tensor(name, tensor.detach().contiguous().numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def random_blocks(
+    kind: GGMLQuantizationType, rows: int, channels: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return rows of blocks with every code there is and scales of weights' size: uint8."""
+    block, block_bytes = GGML_QUANT_SIZES[kind]
+    raw = rng.integers(0, 256, (rows * channels // block, block_bytes)).astype(np.uint8)
+    for at, size in SCALES_AT[kind.name].items():
+        scale = rng.uniform(0.25, 1, len(raw)) * size * channels**-0.5
+        raw[:, at : at + 2] = scale.astype(np.float16)[:, None].view(np.uint8)
+    if kind.name == "MXFP4":
+        raw[:, 0] = rng.integers(118, 126, len(raw))
+    return raw.reshape(rows, -1)
 
 
 def gguf_parts(model) -> tuple[str, dict, dict[str, torch.Tensor]]:

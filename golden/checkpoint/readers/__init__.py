@@ -8,11 +8,36 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from golden.checkpoint.config import ModelConfig
+from golden.numerics.groups import GridRows
 
 if TYPE_CHECKING:
     from golden.checkpoint.tokenizer import Tokenizer
 
-__all__ = ["Contents", "StoredTensor"]
+__all__ = ["Contents", "StoredGrid", "StoredTensor"]
+
+
+@dataclass(frozen=True)
+class StoredGrid:
+    """The grid that a file's weights lie on (numerics, section 4).
+
+    Parameters
+    ----------
+    format : str
+        What people call it, such as Q4_1 or AWQ.
+    group, bits : int
+        Input channels that share a scale; bits that hold a code.
+    offsets : str
+        ``none``, or what each group has beside its scale: ``z`` or ``m``.
+    read : callable
+        Reads rows `start` to `stop` as they lie in the file, raising `ValueError` where its bytes
+        make no sense.
+    """
+
+    format: str
+    group: int
+    bits: int
+    offsets: str
+    read: Callable[[int, int], GridRows]
 
 
 @dataclass(frozen=True)
@@ -28,11 +53,17 @@ class StoredTensor:
     read : callable
         Reads its rows `start` to `stop` as float32 (elements where it has one axis), raising
         `ValueError` where its bytes make no sense.
+    grid : StoredGrid, optional
+        The grid that it lies on.
+    format : str
+        What its numbers are held in, for messages.
     """
 
     name: str
     shape: tuple[int, ...]
     read: Callable[[int, int], Tensor]
+    grid: StoredGrid | None = None
+    format: str = ""
 
 
 @dataclass(frozen=True)

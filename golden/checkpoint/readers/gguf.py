@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from golden.checkpoint.config import ModelConfig
-from golden.checkpoint.readers import Contents, StoredTensor
+from golden.checkpoint.readers import Contents, StoredGrid, StoredTensor
 from golden.checkpoint.readers.gguf_file import MAGIC, GgufFile, GgufTensor
+from golden.checkpoint.readers.gguf_grid import GRIDS
 from golden.checkpoint.rope import FactorScaling, LinearScaling, RopeScaling, YarnScaling
 from golden.checkpoint.tokenizer import from_gguf
 from golden.console.errors import CheckpointError
@@ -51,7 +52,9 @@ def read(path: Path, name: str | None = None) -> Contents:
     for tensor in file.tensors.values():
         canonical = _canonical(tensor.name)
         if canonical is not None:
-            tensors[canonical] = StoredTensor(tensor.name, tensor.shape, _reading(tensor))
+            tensors[canonical] = StoredTensor(
+                tensor.name, tensor.shape, _reading(tensor), _grid(tensor), tensor.kind.name
+            )
         elif tensor.name != ROPE_FACTORS:
             raise CheckpointError(
                 f"{path} holds the tensor {tensor.name}, which has no place here: use a LLaMA, "
@@ -62,6 +65,15 @@ def read(path: Path, name: str | None = None) -> Contents:
 
 def _reading(tensor: GgufTensor) -> Callable[[int, int], torch.Tensor]:
     return lambda first, end: torch.from_numpy(tensor.read(first, end))
+
+
+def _grid(tensor: GgufTensor) -> StoredGrid | None:
+    if tensor.kind not in GRIDS or len(tensor.shape) != 2:
+        return None
+    grid = GRIDS[tensor.kind]
+    return StoredGrid(
+        tensor.kind.name, grid.group, grid.bits, "m" if grid.offset_shift else "none", tensor.grid
+    )
 
 
 def _canonical(name: str) -> str | None:

@@ -16,7 +16,9 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
 from golden.checkpoint.readers.file_bytes import FileBytes
+from golden.checkpoint.readers.gguf_grid import unpack
 from golden.console.errors import CheckpointError
+from golden.numerics.groups import GridRows
 
 __all__ = ["MAGIC", "GgufFile", "GgufTensor"]
 
@@ -40,19 +42,20 @@ class GgufTensor:
     file: FileBytes
     start: int
 
+    def grid(self, first: int, end: int) -> GridRows:
+        """Return rows `first` to `end` of a matrix on their grid, which its kind must have."""
+        return unpack(self.kind, self._blocks(first, end)[0], end - first)
+
     def read(self, first: int, end: int) -> np.ndarray:
         """Return rows `first` to `end` dequantized, float32; `ValueError` if it cannot."""
-        block, block_bytes = GGML_QUANT_SIZES[self.kind]
-        # A row is whole blocks; the elements of a single axis may begin within one.
+        block, _ = GGML_QUANT_SIZES[self.kind]
         row = math.prod(self.shape[1:])
-        before, after = first * row // block, -(-end * row // block)
-        length = (after - before) * block_bytes
-        data = self.file.read(self.start + before * block_bytes, length)
+        data, before = self._blocks(first, end)
         if self.kind == GGMLQuantizationType.F32:
-            values = data.view(np.float32)
+            values = data.reshape(-1).view(np.float32)
         else:
             try:
-                values = dequantize(data.reshape(-1, block_bytes), self.kind).reshape(-1)
+                values = dequantize(data, self.kind).reshape(-1)
             except NotImplementedError as error:
                 raise ValueError(
                     f"the quantization {self.kind.name} is not supported: "
@@ -60,6 +63,17 @@ class GgufTensor:
                 ) from error
         skip = first * row - before * block
         return values[skip : skip + (end - first) * row].reshape(-1, *self.shape[1:])
+
+    def _blocks(self, first: int, end: int) -> tuple[np.ndarray, int]:
+        """Return the blocks that rows lie in, uint8, (blocks, bytes), and the first one's number.
+
+        A row is whole blocks; the elements of a single axis may begin within one.
+        """
+        block, block_bytes = GGML_QUANT_SIZES[self.kind]
+        row = math.prod(self.shape[1:])
+        before, after = first * row // block, -(-end * row // block)
+        data = self.file.read(self.start + before * block_bytes, (after - before) * block_bytes)
+        return data.reshape(-1, block_bytes), before
 
 
 class GgufFile:

@@ -71,6 +71,9 @@ class Checkpoint:
     def tensor(self, name: str) -> torch.Tensor:
         return self.tensors[name]
 
+    def grid(self, name: str) -> None:
+        return None
+
 
 def random_checkpoint(seed: int, scale: float = 1.0, **changes) -> Checkpoint:
     config = replace(SMALL, **changes)

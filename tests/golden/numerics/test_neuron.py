@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from golden.numerics.neuron import (
     Site,
+    encode_vectors,
     fire,
     fire_neuron,
+    group_shifts,
     quantile_dead_zone,
     spike_potential,
     threshold,
@@ -28,8 +30,18 @@ def potential(x: list[int], site: Site) -> int:
 
 
 def threshold_of(x: list[int], site: Site) -> int:
-    v = potential(x, site) * site.multiplier * 2 ** (F - 8) // site.divisor
-    return min(max(2**F, v), 2**56 - 1)
+    v = potential(x, site) * site.multiplier * 2 ** (F - 8) // (site.divisor * 2**site.shifts)
+    return min(max(2 ** (F - site.shifts), v), 2**56 - 1)
+
+
+def shifts_of(x: list[int], site: Site) -> list[int]:
+    """Section 2's s of each channel's group."""
+    a, found = potential(x, site), []
+    for k in range(len(x)):
+        loudest = max(abs(value) for value in x[k // 32 * 32 : k // 32 * 32 + 32])
+        fitting = [s for s in range(site.shifts) if loudest * 2 ** (site.shifts - s) <= a]
+        found.append(min(fitting, default=site.shifts))
+    return found
 
 
 def count_of(x: int, v: int, site: Site) -> int:
@@ -65,14 +77,15 @@ def sites(draw, rule):
     divisor = draw(divisors) if rule == "mean" else max_count
     peaks = st.integers(0, 1 << 31) | st.integers(0, 5000)
     peak = draw(peaks) if rule == "static" else 0
-    return Site(rule, max_count, multiplier, divisor, peak, draw(dead_zones))
+    shifts = 0 if rule == "mean" else draw(st.integers(0, 3))
+    return Site(rule, max_count, multiplier, divisor, peak, draw(dead_zones), shifts)
 
 
 @st.composite
 def tokens(draw, rules=("absmax", "mean", "static")):
     """Vectors and a site; some elements lie where a count changes, and where the dead zone ends."""
     site = draw(sites(draw(st.sampled_from(rules))))
-    channels = draw(st.integers(1, 12))
+    channels = draw(st.integers(1, 12) | st.integers(30, 70))
     x = draw(st.lists(elements, min_size=channels, max_size=channels))
     v = threshold_of(x, site)
     # Smaller than the largest, or absmax would move; where the sum moves, so be it.
@@ -98,7 +111,47 @@ def test_fire_is_section_2(case):
     v = threshold(x, site)
     counts = fire(x, v, site)
     assert counts.dtype == torch.int8
-    assert counts[0].tolist() == [count_of(value, int(v), site) for value in x[0].tolist()]
+    values = x[0].tolist()
+    assert counts[0].tolist() == [
+        count_of(value, int(v) << s, site)
+        for value, s in zip(values, shifts_of(values, site), strict=True)
+    ]
+
+
+@given(tokens(), st.integers(0, 100))
+def test_spikes_weigh_what_group_and_channel_say(case, seed):
+    x, site = case
+    e = torch.randint(0, 4, x.shape[1:], generator=torch.Generator().manual_seed(seed)).to(
+        torch.int8
+    )
+    for exponents in (None, e):
+        found = encode_vectors(x, site, exponents=exponents)
+        by_channel = shifts_of(x[0].tolist(), site)
+        if exponents is not None:
+            by_channel = [s + k for s, k in zip(by_channel, e.tolist(), strict=True)]
+        stored = [0] * x.shape[1] if found.shifts is None else found.shifts[0].tolist()
+        assert stored == by_channel
+        assert found.spikes[0].tolist() == [
+            int(n) << h for n, h in zip(found.counts[0], by_channel, strict=True)
+        ]
+
+
+def test_a_quiet_group_has_finer_thresholds():
+    loud, half, quiet = [1016] + [8] * 31, [508] * 32, [127, 126, 0, -2] * 8
+    x = torch.tensor([loud + half + quiet], dtype=torch.int32)
+    found = encode_vectors(x, Site("absmax", 127, 256, 127, shifts=3))
+    assert found.v.tolist() == [1 << 24]  # one lsb: 1016 / 127 / 8
+    assert group_shifts(x, found.site).tolist() == [[3, 2, 0]]
+    counts = found.counts[0].tolist()
+    assert counts == [127] + [1] * 31 + [127] * 32 + [127, 126, 0, -2] * 8
+    assert found.spikes[0, :34].tolist() == [1016] + [8] * 31 + [508] * 2
+
+
+def test_the_coarsest_threshold_is_at_least_one_lsb():
+    x = torch.tensor([[9, 1] + [0] * 30 + [1] * 32], dtype=torch.int32)
+    found = encode_vectors(x, Site("absmax", 127, 256, 127, shifts=3))
+    assert found.v.tolist() == [1 << 21]
+    assert found.spikes.tolist() == [[72, 8] + [0] * 30 + [8] * 32]  # eighths of an lsb
 
 
 @given(tokens())
@@ -113,7 +166,8 @@ def test_counts_are_those_of_real_arithmetic(case):
     x, site = case
     a = potential(x[0].tolist(), site)
     scale = 1 if site.rule == "mean" else 256
-    assume((2 * site.max_count - 1) * scale * site.divisor <= 2**F)
+    assume(not site.shifts and (2 * site.max_count - 1) * scale * site.divisor <= 2**F)
+    assume(threshold_of(x[0].tolist(), site) < 2**56 - 1)
     counts = fire(x, threshold(x, site), site)
     assert counts[0].tolist() == [count_real(value, a, site) for value in x[0].tolist()]
 
@@ -153,7 +207,7 @@ def test_clip_reaches_the_largest_count_earlier():
     x = torch.tensor([[1000, 501, 500, 250, -250, -1000]], dtype=torch.int32)
     site = Site("absmax", 4, 128, 4)  # one spike per 125 lsb
     assert fire(x, threshold(x, site), site).tolist() == [[4, 4, 4, 2, -2, -4]]
-    assert spike_potential(x, threshold(x, site)).tolist() == [[8, 4, 4, 2, 2, 8]]
+    assert spike_potential(x, threshold(x, site)[:, None]).tolist() == [[8, 4, 4, 2, 2, 8]]
 
 
 def test_dead_zone_begins_below_its_value():
@@ -202,6 +256,11 @@ def test_quantile_is_each_tokens_own_and_reaches_the_counts():
         (
             {"dead_zone": (1 << 31) + 1},
             "dead_zone must be an integer from 0 to 2147483648, not 2147483649",
+        ),
+        ({"shifts": 4}, "shifts must be an integer from 0 to 3, not 4"),
+        (
+            {"rule": "mean", "multiplier": 256, "shifts": 1},
+            "shifts must be 0 for the mean rule, not 1",
         ),
         ({"rule": "mean", "multiplier": 255}, "multiplier must be 256 for the mean rule, not 255"),
     ],

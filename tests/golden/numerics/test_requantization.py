@@ -52,9 +52,11 @@ def requantize_one(y, v, mantissa, exponent, bias):
 
 
 accumulators = (
-    st.integers(-(1 << 31) + 1, (1 << 31) - 1)
+    st.integers(-(1 << 47) + 1, (1 << 47) - 1)
+    | st.integers(0, 46).flatmap(lambda b: st.integers(1 << b, (2 << b) - 1))
+    | st.integers(-(1 << 31) + 1, (1 << 31) - 1)
     | st.integers(-(1 << 20), 1 << 20)
-    | st.sampled_from([0, 1, -1, (1 << 31) - 1, 1 - (1 << 31)])
+    | st.sampled_from([0, 1, -1, (1 << 31) - 1, 1 - (1 << 31), (1 << 47) - 1, 1 - (1 << 47)])
 )
 thresholds = (
     st.integers(1 << 24, (1 << 56) - 1)
@@ -95,8 +97,12 @@ def test_requantize_corners():
     assert requantize_one(largest, fine, 65535, 49, None) == 0  # shift of 64
     assert requantize_one(largest, fine, 65535, 71, None) == 0  # shift of 86
     assert requantize_one(123, 1 << 24, 0, 8, -77) == -77  # an all-zero channel
-    with pytest.raises(ValueError, match="^accumulators must be below 2\\^31 in magnitude, not 21"):
-        requantize_one(1 << 31, 1 << 24, 1 << 15, 8, None)
+    widest = (1 << 47) - 1
+    assert requantize_one(widest, fine, 65535, 64, None) == 1  # shift of 79
+    assert requantize_one(-widest, fine, 65535, 63, None) == -2
+    assert requantize_one(widest, fine, 65535, 65, None) == 0
+    with pytest.raises(ValueError, match="^accumulators must be below 2\\^47 in magnitude, not 14"):
+        requantize_one(1 << 47, 1 << 24, 1 << 15, 8, None)
 
 
 @pytest.mark.parametrize("v", [1 << 24, *((1 << b) - off for b in range(25, 56) for off in (0, 1))])

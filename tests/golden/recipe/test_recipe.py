@@ -162,8 +162,10 @@ def test_locate():
 
 
 NAMES = "qkv, o, gate_up, down, query, probabilities"
-KEYS = "weight_bits, max_count, rule, clip, kappa, peak, dead_zone, dead_quantile"
-FEWER_KEYS = "max_count, rule, clip, peak, dead_zone"
+OF_MATRICES = "weights, weight_bits, scale_bits, "
+OF_SITES = "max_count, rule, clip, kappa, peak, dead_zone, dead_quantile, shifts"
+KEYS = OF_MATRICES + OF_SITES
+FEWER_KEYS = "max_count, rule, clip, peak, dead_zone, shifts"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +189,11 @@ FEWER_KEYS = "max_count, rule, clip, peak, dead_zone"
         ("rule = 'mean'\nkappa = 3\nclip = 0.5", ": clip must be 1 with the rule 'mean', not 0.5"),
         ("rule = 'static'", ": peak must be given for the rule 'static'"),
         ("peak = 1", ": peak must be left out: the rule is 'absmax', not 'static'"),
+        ("weights = 'q4_1'", ": weights must be one of rows, native, auto, not 'q4_1'"),
+        ("scale_bits = 4", ": scale_bits must be 16 or 8, not 4"),
+        ("shifts = 4", ": shifts must be an integer from 0 to 3, not 4"),
+        ("shifts = true", ": shifts must be an integer from 0 to 3, not True"),
+        ("rule = 'mean'\nkappa = 3\nshifts = 1", ": shifts must be 0 with the rule 'mean', not 1"),
         ("dead_zone = -1", ": dead_zone must be a number from 0 to 32768, not -1"),
         ("dead_zone = 32769", ": dead_zone must be a number from 0 to 32768, not 32769"),
         ("dead_quantile = 1.0", ": dead_quantile must be a number from 0 to below 1, not 1.0"),
@@ -203,9 +210,9 @@ FEWER_KEYS = "max_count, rule, clip, peak, dead_zone"
         ("[layer.0.head]\nclip = 1",
          f": a site in [layer.0] must be one of {NAMES}, not 'head'"),
         ("[site.query]\nweight_bits = 8",
-         f", [site.query]: a setting must be one of {KEYS[13:]}, not 'weight_bits'"),
+         f", [site.query]: a setting must be one of {OF_SITES}, not 'weight_bits'"),
         ("[layer.0.query]\nweight_bits = 8",
-         f", [layer.0.query]: a setting must be one of {KEYS[13:]}, not 'weight_bits'"),
+         f", [layer.0.query]: a setting must be one of {OF_SITES}, not 'weight_bits'"),
         ("[site.probabilities]\ndead_quantile = 0.5",
          f", [site.probabilities]: a setting must be one of {FEWER_KEYS}, not 'dead_quantile'"),
         ("[layer.0.probabilities]\nrule = 'mean'",
