@@ -180,6 +180,8 @@ class SpikeloomTop(Component):
                 "multiplier": 256,
                 "divisor": CACHE_COUNT,
                 "dead_zone": 0,
+                "shifts": 0,
+                "largest_exponent": 0,
                 "source": store.payload.source,
                 "source_stride": store.payload.source_stride,
             }.items():

@@ -14,6 +14,7 @@ from compiler.passes.tile import tile
 from compiler.storage.directory import MANIFEST, require_own, write_file
 from golden.checkpoint.config import ModelConfig
 from golden.recipe.adapter import adapter_entry
+from golden.recipe.exponents import exponents_entry
 from golden.recipe.fold_file import fold_entry
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
@@ -103,6 +104,7 @@ def recipe_entry(recipe: Recipe) -> dict[str, object]:
         "name": recipe.name,
         "fold": fold_entry(recipe.fold),
         "adapter": adapter_entry(recipe.adapter),
+        "exponents": exponents_entry(recipe.exponents),
         "default": vars(recipe.default),
         "sites": {site: vars(settings) for site, settings in recipe.sites.items()},
         "layer_sites": {
@@ -205,6 +207,7 @@ def _operations(
                 "site": stage.name,
                 "channels": stage.channels,
                 **vars(stage.site),
+                "exponents": f"{stage.name}.exponents" if stage.exponents else None,
                 "input": encodes[0][1].reads[0],
                 "tensor": encodes[0][1].tensor,
                 "instructions": [slot for slot, _ in encodes],

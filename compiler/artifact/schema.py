@@ -82,8 +82,9 @@ class _Packed(_Entries):
 
 class _Recipe(_Entries):
     name: str
-    fold: str | _Packed | None = None  # this and the next: not in manifests of before
+    fold: str | _Packed | None = None  # this and the next two: not in manifests of before
     adapter: _Packed | None = None
+    exponents: _Packed | None = None
     default: SiteSettings
     sites: dict[str, SiteSettings]
     layer_sites: dict[
@@ -130,6 +131,8 @@ class _Encode(_Step):
     divisor: Annotated[int, _below(_ENCODE["divisor"].width)]
     peak: Annotated[int, _below(_ENCODE["peak"].width)]
     dead_zone: Annotated[int, _below(_ENCODE["dead_zone"].width)]
+    shifts: Annotated[int, _below(_ENCODE["shifts"].width)] = 0  # not in manifests of before
+    exponents: str | None = None  # nor this
     input: str
 
 
@@ -208,7 +211,8 @@ class _Layers(_Whole):
         encoded = None
         for number, step in enumerate(self.operations):
             if isinstance(step, _Encode):
-                names, encoded = [step.input], step.site
+                names = [step.input] + [step.exponents] * (step.exponents is not None)
+                encoded = step.site
             else:
                 names = [step.weights, step.channel_words, step.output]
                 if step.site != encoded:

@@ -119,7 +119,8 @@ def request(
 
 def refuse_fold(wanted: Request, recipe: Recipe) -> None:
     """Raise ValueError where a recipe folds or adapts synthetic weights: it is of trained ones."""
-    part = "fold" if recipe.fold is not None else "adapter" if recipe.adapter is not None else None
+    parts = {"fold": recipe.fold, "adapter": recipe.adapter, "exponents": recipe.exponents}
+    part = next((name for name, found in parts.items() if found is not None), None)
     if wanted.weights == "synthetic" and part is not None:
         raise ValueError(
             f"recipe {recipe.name} has a [{part}], which is found by running the trained model: "

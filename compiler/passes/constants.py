@@ -6,16 +6,16 @@ import numpy as np
 import torch
 
 from compiler.models.origin import row_blocks
-from compiler.passes.lower import Matrix
+from compiler.passes.lower import Matrix, Stage
 from compiler.passes.model import WholeModel
 from compiler.passes.place import gains
-from compiler.passes.tile import pack_channel_words
+from compiler.passes.tile import pack_channel_words, pack_exponents
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.rope import angles_table, pair_order
 from golden.numerics.fixed import to_fixed
 from hw.contract.params import OUTPUT_EXPONENT, OUTPUT_MANTISSA, HwParams
 
-__all__ = ["constants", "row_order"]
+__all__ = ["constants", "exponents", "row_order"]
 
 _ROWS_AT_ONCE = 1024
 _FIXED_AT_ONCE = 1 << 13  # elements: what to_fixed makes on its way stays in the cache
@@ -40,7 +40,16 @@ def constants(
     for name in gains(config):
         own = order if name.endswith(("q_norm", "k_norm")) else None
         made[name] = _gain(checkpoint, name, own, params)
-    return made
+    return made | exponents(model.stages, params)
+
+
+def exponents(stages: Iterable[Stage], params: HwParams) -> dict[str, Iterable[np.ndarray]]:
+    """Return the exponents of the stages that have some."""
+    return {
+        f"{stage.name}.exponents": [pack_exponents(stage.exponents, params)]
+        for stage in stages
+        if stage.exponents
+    }
 
 
 def row_order(matrix: Matrix, model: WholeModel) -> np.ndarray | None:

@@ -61,12 +61,20 @@ class Stage:
         How vectors are encoded.
     matrices : tuple of Matrix
         In the order of their instructions.
+    exponents : bytes
+        One of each channel (numerics, section 2); none where all are 0.
     """
 
     name: str
     channels: int
     site: Site
     matrices: tuple[Matrix, ...]
+    exponents: bytes = b""
+
+    @property
+    def largest_exponent(self) -> int:
+        """The largest exponent of a channel."""
+        return max(self.exponents, default=0)
 
 
 def lower(
@@ -125,9 +133,15 @@ def lower(
             channels=channels,
             site=recipe.site(*locate(members[0]), channels),
             matrices=tuple(matrices),
+            exponents=_exponents(recipe, site, channels),
         )
         stages.append(stage)
     return stages
+
+
+def _exponents(recipe: Recipe, site: str, channels: int) -> bytes:
+    found = recipe.exponents_of(site, channels)
+    return bytes(found.tolist()) if found is not None and found.any() else b""
 
 
 def parse_rows(text: str, outputs: int) -> tuple[int, int]:

@@ -130,6 +130,7 @@ def place_layers(
     for stage in stages:
         bytes_ = tokens * params.vector_bytes(stage.channels)
         wanted.append(_Wanted(f"{stage.name}.input", "input", bytes_, stage.channels))
+        wanted += _exponents(stage, params)
         for matrix in stage.matrices:
             output = tokens * params.vector_bytes(matrix.outputs)
             wanted += [
@@ -196,6 +197,7 @@ def place_model(
             wanted.append(_Wanted(f"{layer.name}.{name}", "cache", kv_heads * bytes_))
     wanted += [vectors(name, elements, 1, "constants") for name, elements in gains(config).items()]
     for stage in model.stages:
+        wanted += _exponents(stage, params)
         for matrix in stage.matrices:
             wanted += _of_matrix(matrix, params)
     regions = _lay_out([*wanted, _Wanted("records", "records", 0)])
@@ -229,6 +231,14 @@ def end_of(regions: Mapping[str, Region]) -> int:
 
 def _program(slots: int) -> _Wanted:
     return _Wanted("program", "program", slots * isa.SLOT_BYTES + isa.HEADER.size // 8)
+
+
+def _exponents(stage: Stage, params: HwParams) -> list[_Wanted]:
+    """Return the region of a stage's exponents, where it has some."""
+    if not stage.exponents:
+        return []
+    bytes_ = params.exponent_bytes(stage.channels)
+    return [_Wanted(f"{stage.name}.exponents", "constants", bytes_)]
 
 
 def _of_matrix(matrix: Matrix, params: HwParams) -> list[_Wanted]:

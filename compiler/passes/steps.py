@@ -104,12 +104,18 @@ class Steps:
             "divisor": site.divisor,
             "peak": site.peak,
             "dead_zone": site.dead_zone,
+            "shifts": site.shifts,
+            "largest_exponent": 0,
+            "exponents": 0,
             "tokens": tokens,
             "channels": channels,
             "source": self.address(source) + offset,
             "source_stride": stride,
             "by_position": by_position,
         }
+        if stage is not None and stage.exponents:
+            fields["largest_exponent"] = stage.largest_exponent
+            fields["exponents"] = self.address(f"{stage.name}.exponents")
         return Instruction(
             opcode=Opcode.ENCODE,
             fields=fields,

@@ -7,10 +7,10 @@ import torch
 
 from compiler.passes.lower import Matrix, Stage
 from hw.contract import isa
-from hw.contract.params import HwParams
+from hw.contract.params import EXPONENT_WIDTH, HwParams
 from hw.contract.presets import PRESETS
 
-__all__ = ["Tile", "check", "pack_channel_words", "pack_tile", "tile"]
+__all__ = ["Tile", "check", "pack_channel_words", "pack_exponents", "pack_tile", "tile"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,12 @@ def check(stages: list[Stage], params: HwParams) -> None:
                 f"{stage.name} counts to {stage.site.max_count}, but this hardware only to "
                 f"{params.max_count} (max_count): choose another recipe or preset"
             )
+        shift = stage.site.shifts + stage.largest_exponent
+        if shift > params.max_shift:
+            raise ValueError(
+                f"{stage.name} has shifts up to {shift}, but this hardware only up to "
+                f"{params.max_shift} (max_shift): choose another recipe or preset"
+            )
         for matrix in stage.matrices:
             if matrix.weight_width not in params.weight_widths:
                 widths = ", ".join(map(str, params.weight_widths))
@@ -102,6 +108,14 @@ def pack_tile(codes: np.ndarray, weight_width: int, row_bytes: int) -> np.ndarra
     for position in range(1, per_byte):
         packed |= (rows[:, position::per_byte] & mask) << np.uint8(position * weight_width)
     return packed
+
+
+def pack_exponents(exponents: bytes, params: HwParams) -> np.ndarray:
+    """Return the exponents of a site's channels as memory holds them: uint8, whole words."""
+    padded = np.zeros(params.exponent_bytes(len(exponents)) * 8 // EXPONENT_WIDTH, np.uint8)
+    padded[: len(exponents)] = np.frombuffer(exponents, np.uint8)
+    places = np.arange(0, 8, EXPONENT_WIDTH, dtype=np.uint8)
+    return np.bitwise_or.reduce(padded.reshape(-1, len(places)) << places, axis=1)
 
 
 def pack_channel_words(

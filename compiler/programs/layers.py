@@ -7,6 +7,7 @@ from compiler.artifact import manifest as manifests
 from compiler.artifact.program import Compiled, load
 from compiler.models.origin import combined
 from compiler.passes.coding import check_coding
+from compiler.passes.constants import exponents
 from compiler.passes.emit import emit
 from compiler.passes.lower import Matrix, Stage, lower
 from compiler.passes.program import image_of_layers
@@ -99,7 +100,14 @@ def build_stages(
     """
     image = image_of_layers(stages, params, coding, tokens)
     with replacing(Path(directory)) as work:
-        contents, digests = emit(image, work, fingerprint(params), source, progress=progress)
+        contents, digests = emit(
+            image,
+            work,
+            fingerprint(params),
+            source,
+            constants=exponents(stages, params),
+            progress=progress,
+        )
         what = {**about, "coding": coding}
         if about["weights"] == "real" and all(digests):
             what["checkpoint"] = combined(digests)

@@ -17,8 +17,10 @@ from golden.console.errors import ProfileError
 from golden.measure.firing import FiringStatistics
 from golden.numerics.codings import CODINGS
 from golden.recipe.adapter import adapter_entry
+from golden.recipe.exponents import exponents_entry
 from golden.recipe.fold_file import fold_entry
 from golden.recipe.recipe import Recipe
+from golden.recipe.settings import SiteSettings
 
 __all__ = [
     "BATCHES",
@@ -228,17 +230,27 @@ def gains_digest(checkpoint: Checkpoint) -> str:
     return digest.hexdigest()
 
 
+_LATER = {"weights": "rows", "scale_bits": 16, "shifts": 0}
+"""Settings that older profiles' digests are without, and what they were then."""
+
+
+def _said(settings: SiteSettings) -> dict[str, object]:
+    return {key: v for key, v in vars(settings).items() if (key, v) not in _LATER.items()}
+
+
 def recipe_digest(recipe: Recipe) -> str:
     """Return the SHA-256, in hex, of what a recipe says, whatever its name."""
     said = {
-        "default": vars(recipe.default),
-        "sites": {site: vars(settings) for site, settings in recipe.sites.items()},
+        "default": _said(recipe.default),
+        "sites": {site: _said(settings) for site, settings in recipe.sites.items()},
         "layer_sites": {
-            f"{layer}.{site}": vars(settings)
+            f"{layer}.{site}": _said(settings)
             for (layer, site), settings in recipe.layer_sites.items()
         },
         "fold": fold_entry(recipe.fold),
     }
     if recipe.adapter is not None:
         said["adapter"] = adapter_entry(recipe.adapter)
+    if recipe.exponents is not None:
+        said["exponents"] = exponents_entry(recipe.exponents)
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -60,7 +60,8 @@ class IntegerModel(Model):
     key_exponent, value_mantissa, value_exponent ((tokens, kv_heads)), scores and w
     ((tokens, heads, positions); w is 0 where a position is not seen), attention, o, attn_residual,
     ffn_norm, gate, up, act, down, residual. For the sites qkv, query, probabilities, o, gate_up,
-    down and head, `{site}.counts` and `{site}.threshold`, of query and probabilities a row a head.
+    down and head, `{site}.counts` (times the weights of their spikes) and
+    `{site}.threshold`, of query and probabilities a row a head.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ class IntegerModel(Model):
     def _report(self, site: str, encoded: Encoded, there: Tensor | None = None) -> None:
         if self.observe_site is not None:
             self.observe_site(site, encoded, there)
-        self._seen(f"{site}.counts", encoded.counts)
+        self._seen(f"{site}.counts", encoded.spikes)
         self._seen(f"{site}.threshold", encoded.v)
 
     def _seen(self, name: str, x: Tensor) -> Tensor:

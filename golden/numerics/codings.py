@@ -91,8 +91,8 @@ CODINGS = tuple(_CODINGS)
 """The names of the codings; `binary` is the paper's baseline and lives in golden only."""
 
 
-def time_steps_for(max_count: int, coding: str) -> int:
-    """Return the time steps T that counts in [-max_count, max_count] need.
+def time_steps_for(max_count: int, coding: str, shift: int = 0) -> int:
+    """Return the time steps T that counts in [-max_count, max_count], times 2^shift, need.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def time_steps_for(max_count: int, coding: str) -> int:
     row = _coding(coding)
     if not is_integer(max_count) or not 1 <= max_count <= MAX_COUNT:
         raise ValueError(f"max_count must be an integer from 1 to {MAX_COUNT}, not {max_count!r}")
-    return row.time_steps(max_count)
+    return row.time_steps(max_count << shift)
 
 
 def step_weights(coding: str, time_steps: int) -> Tensor:

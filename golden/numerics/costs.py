@@ -51,7 +51,8 @@ def matrix_cost(
     Parameters
     ----------
     counts : Tensor
-        int8, (tokens, K), the tokens of one pass through the array.
+        int8 or int16, (tokens, K), the tokens of one pass through the array: counts times the
+        weights of their spikes.
     outputs : int
         Output channels N.
     coding, time_steps

@@ -9,7 +9,7 @@ from operator import index
 from amaranth import unsigned
 from amaranth.lib import data, enum
 
-from hw.contract.params import VECTOR_WIDTH
+from hw.contract.params import EXPONENT_WIDTH, VECTOR_WIDTH
 
 __all__ = [
     "CHANNEL_WORDS",
@@ -129,6 +129,9 @@ _BODY = {
         "divisor": 24,
         "peak": VECTOR_WIDTH,
         "dead_zone": VECTOR_WIDTH,
+        "shifts": 2,
+        "largest_exponent": EXPONENT_WIDTH,  # of a channel; 0: there are no exponents
+        "exponents": _ADDRESS,  # of the channels, the first in the lowest bits
         "source": _ADDRESS,  # of the first token's vector
         "source_stride": 24,  # bytes from one token's vector to the next
     },
@@ -186,14 +189,16 @@ PSEUDOCODE = {
     Opcode.ENCODE: """\
 for m in range(tokens):
     x = vector[channels] at source + m * source_stride
-    V[m] = threshold(x, rule, multiplier, divisor, peak)
+    V[m] = threshold(x, rule, multiplier, divisor, peak, shifts)
     for k in range(channels):
-        n[m, k] = fire(x[k], V[m], max_count, dead_zone)""",
+        s = shift of group k // 32 of x, up to shifts
+        e = min(exponents[k], largest_exponent) if largest_exponent else 0
+        a[m, k] = fire(x[k], V[m] << s, max_count, dead_zone) << (s + e)""",
     Opcode.MATMUL: """\
 for tile in tiles(outputs):                       # tile_outputs channels, the last one ragged
-    for k in range(channels) if any(n[:, k]):     # events, in channel order
+    for k in range(channels) if any(a[:, k]):     # events, in channel order
         for beat in row segment k of the tile:    # lanes weights
-            for t in steps where any(s[:, k, t]):
+            for t in steps where any(s[:, k, t]): # of the trains of a[:, k]
                 acc[:, beat] += s[:, k, t] * (beat << weight(t))
     for m in range(tokens):
         y = requantize(acc[m], V[m], channel_words of the tile)

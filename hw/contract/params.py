@@ -6,11 +6,13 @@ from typing import Any
 __all__ = [
     "CACHE_COUNT",
     "CACHE_WIDTH",
+    "EXPONENT_WIDTH",
     "FRACTION_BITS",
     "HwParams",
     "OUTPUT_EXPONENT",
     "OUTPUT_MANTISSA",
     "THRESHOLD_FRACTION_BITS",
+    "THRESHOLD_GROUP",
     "VECTOR_WIDTH",
 ]
 
@@ -18,6 +20,10 @@ VECTOR_WIDTH = 32
 """Bits of a vector element (Q15.16)."""
 FRACTION_BITS = 16
 """Fraction bits of a vector element."""
+THRESHOLD_GROUP = 32
+"""Channels that share a threshold, where a site has shifts."""
+EXPONENT_WIDTH = 2
+"""Bits of a channel's exponent in memory."""
 THRESHOLD_FRACTION_BITS = 24
 """Fraction bits of a threshold below one lsb of a vector element."""
 CACHE_COUNT = 127
@@ -48,6 +54,8 @@ class HwParams:
         Supported bits of a weight, of 8, 4 and 2.
     max_count : int
         Largest spike count of a channel (D).
+    max_shift : int
+        Largest shift of a channel: its spikes weigh up to 2^max_shift.
     max_channels : int
         Largest number of input channels (K).
     axi_data_width, axi_addr_width : int
@@ -77,6 +85,7 @@ class HwParams:
     banks: int
     weight_widths: tuple[int, ...] = (8, 4, 2)
     max_count: int = 127
+    max_shift: int = 3
     max_channels: int
     axi_data_width: int
     axi_addr_width: int = 40
@@ -97,6 +106,7 @@ class HwParams:
         for name, low, high in (
             ("tokens", 1, 64),
             ("max_count", 1, 127),
+            ("max_shift", 0, 6),
             ("axi_addr_width", 16, 40),
         ):
             value = getattr(self, name)
@@ -172,14 +182,19 @@ class HwParams:
         return self.max_count.bit_length() + 1
 
     @property
+    def spike_width(self) -> int:
+        """Bits of a signed spike count times the weight of its spikes."""
+        return self.count_width + self.max_shift
+
+    @property
     def step_width(self) -> int:
         """Digits of a spike train in the positional codings (csd needs one more than bitwise)."""
-        return self.max_count.bit_length() + 1
+        return self.max_count.bit_length() + self.max_shift + 1
 
     @property
     def acc_width(self) -> int:
-        """Bits of an accumulator: signed, holds ``max_count * 127 * max_channels`` exactly."""
-        return (self.max_count * 127 * self.max_channels).bit_length() + 1
+        """Bits of an accumulator: signed, holds the largest sum of spikes times 8-bit codes."""
+        return (self.max_count * 128 * self.max_channels << self.max_shift).bit_length() + 1
 
     @property
     def threshold_width(self) -> int:
@@ -204,6 +219,10 @@ class HwParams:
     def row_bytes(self, tile_outputs: int, weight_width: int) -> int:
         """Bytes of one row segment in memory."""
         return self.row_words(tile_outputs, weight_width) * self.axi_bytes
+
+    def exponent_bytes(self, channels: int) -> int:
+        """Bytes of the stored exponents of a site's channels, padded to whole memory words."""
+        return -(-channels * EXPONENT_WIDTH // self.axi_data_width) * self.axi_bytes
 
     def vector_bytes(self, elements: int) -> int:
         """Bytes of a stored vector of Q15.16 elements, padded to whole memory words."""

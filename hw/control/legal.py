@@ -43,7 +43,9 @@ def legal(
             & (encode.max_count != 0)
             & (encode.max_count <= p.max_count)
             & (encode.divisor != 0)
-            & aligned(encode.source, encode.source_stride)
+            & ((encode.shifts == 0) | (encode.rule.as_value() != Rule.MEAN.value))
+            & (encode.shifts + encode.largest_exponent <= p.max_shift)
+            & aligned(encode.source, encode.source_stride, encode.exponents)
         ),
         Opcode.MATMUL: (
             started

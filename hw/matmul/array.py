@@ -58,7 +58,7 @@ class PEArray(Component):
 
     Timing:      latency 4 cycles from an operation to the stored accumulators; one operation a
                  cycle.
-    Arithmetic:  exact; acc_width cannot overflow up to max_count x 127 x max_channels.
+    Arithmetic:  exact; acc_width holds max_count x 2^max_shift x 128 x max_channels.
     Golden:      golden.numerics.accumulation.accumulate
     """
 

@@ -24,7 +24,7 @@ def operation_layout(params: HwParams) -> data.StructLayout:
 
     A MAC array multiplies the beat by `magnitudes` instead of shifting it.
     """
-    magnitudes = data.ArrayLayout(params.count_width - 1, params.tokens)
+    magnitudes = data.ArrayLayout(params.spike_width - 1, params.tokens)
     return data.StructLayout(
         ({"magnitudes": magnitudes} if params.array == "mac" else {})
         | {

@@ -16,8 +16,8 @@ __all__ = ["SpikeBuffer", "batch_layout", "counts_layout", "spike_write_layout"]
 
 
 def counts_layout(params: HwParams) -> data.ArrayLayout:
-    """Return one channel's counts, one for each token of the batch."""
-    return data.ArrayLayout(signed(params.count_width), params.tokens)
+    """Return one channel's counts times the weight of its spikes, one for each token."""
+    return data.ArrayLayout(signed(params.spike_width), params.tokens)
 
 
 def batch_layout(params: HwParams) -> data.StructLayout:
@@ -33,7 +33,7 @@ def spike_write_layout(params: HwParams) -> data.StructLayout:
         {
             "token": range(max(params.tokens, 2)),
             "group": range(params.max_channels // params.encode_lanes),
-            "counts": data.ArrayLayout(signed(params.count_width), params.encode_lanes),
+            "counts": data.ArrayLayout(signed(params.spike_width), params.encode_lanes),
         }
     )
 

@@ -11,7 +11,9 @@ from hw.contract.isa import INSTRUCTIONS, Opcode, Rule
 from hw.contract.params import VECTOR_WIDTH, HwParams
 from hw.memory.port import segment_layout
 from hw.spike.buffer import batch_layout, spike_write_layout
-from hw.spike.neuron import Neuron, input_layout, offset_of
+from hw.spike.exponents import Exponents
+from hw.spike.levels import Levels
+from hw.spike.neuron import Neuron, input_layout, levels, offset_of
 from hw.spike.threshold import Threshold, potential_width
 
 __all__ = ["Encoder", "scale_layout"]
@@ -30,8 +32,9 @@ class Encoder(Component):
     """Execute ENCODE.
 
     For each token: read its vector into a buffer while its potential is found, derive the
-    threshold, pass the buffer through the neurons. The vectors of all tokens are asked for at once.
-    Before the first count is written, the event queue must have given the spike buffer free.
+    threshold, pass the buffer through the neurons. The vectors of all tokens are asked for at once,
+    after the exponents of their channels, if these have some. Before the first count is written,
+    the event queue must have given the spike buffer free.
 
     Parameters
     ----------
@@ -48,11 +51,11 @@ class Encoder(Component):
         They and the counts go to the cache instead; taken with the instruction, whose tokens are
         then heads.
     o_request, i_words : Out(stream), In(stream)
-        The vectors' segments, and their words.
+        The exponents' segment and the vectors', and their words.
     o_batch : Out(stream)
         The batch's extent; taken when the spike buffer's former counts are not needed any more.
     o_counts, storing : Out(stream), Out(1)
-        Its counts, for the spike buffer or for the cache.
+        Its counts, times the weight of their spikes, for the spike buffer or for the cache.
     o_head, o_scale : Out(stream)
         For the cache: a head is about to fire (the payload says nothing), and its threshold.
     scales, scales_ready : Out(array), Out(2)
@@ -61,7 +64,8 @@ class Encoder(Component):
         An instruction is being executed.
 
     Timing:      per token: the vector's words twice, `Threshold.latency`, and 1 + log2(lanes of a
-                 word) cycles; at the end 13 more, with short vectors up to 42.
+                 word) cycles; at the end 13 more, with short vectors up to 42; before them the
+                 exponents' words.
     Arithmetic:  exact.
     Golden:      golden.numerics.neuron.fire
     """
@@ -113,22 +117,33 @@ class Encoder(Component):
         requested = Signal.like(token)
         address = Signal(site.source.shape().width)
         accept = Signal()
+        wants_exponents = Signal()
+        byte_log2 = exact_log2(p.axi_bytes)
+        exponents = Exponents(p) if p.max_shift else None
         m.d.comb += [
             self.o_request.valid.eq(self.busy & (requested != site.tokens)),
-            self.o_request.payload.address.eq(address >> exact_log2(p.axi_bytes)),
+            self.o_request.payload.address.eq(address >> byte_log2),
             self.o_request.payload.words.eq(groups),
         ]
-        with m.If(self.o_request.valid & self.o_request.ready):
-            m.d.sync += [
-                requested.eq(requested + 1),
-                address.eq(address + site.source_stride),
+        with m.If(wants_exponents):
+            m.d.comb += [
+                self.o_request.payload.address.eq(site.exponents >> byte_log2),
+                self.o_request.payload.words.eq((last_index >> Exponents.GROUPS_LOG2) + 1),
             ]
+        with m.If(self.o_request.valid & self.o_request.ready):
+            m.d.sync += wants_exponents.eq(0)
+            with m.If(~wants_exponents):
+                m.d.sync += [
+                    requested.eq(requested + 1),
+                    address.eq(address + site.source_stride),
+                ]
         with m.If(accept):
             m.d.sync += [
                 site.eq(self.i.payload),
                 bank.eq(self.bank),
                 requested.eq(0),
                 address.eq(self.i.payload.source),
+                wants_exponents.eq(self.i.payload.largest_exponent != 0),
                 self.storing.eq(self.store),
             ]
             with m.If(~self.store):
@@ -136,12 +151,15 @@ class Encoder(Component):
 
         # Magnitudes and signs of the word that arrives; lanes beyond the last channel are zero.
         beyond = Signal(lanes)
-        elements = data.ArrayLayout(input_layout(), lanes)
+        element_layout = data.StructLayout({"magnitude": VECTOR_WIDTH, "negative": 1})
+        elements = data.ArrayLayout(element_layout, lanes)
         arrived = Signal(elements, reset_less=True)
         arrived_valid = Signal()
         arrived_group = Signal.like(group)
-        m.d.sync += arrived_valid.eq(self.i_words.valid & self.i_words.ready)
-        with m.If(self.i_words.valid & self.i_words.ready):
+        loading = Signal()
+        arrives = self.i_words.valid & loading
+        m.d.sync += arrived_valid.eq(arrives)
+        with m.If(arrives):
             m.d.sync += arrived_group.eq(group)
             for lane in range(lanes):
                 element = self.i_words.payload.word_select(lane, VECTOR_WIDTH)
@@ -173,6 +191,7 @@ class Encoder(Component):
         mean = site.rule == Rule.MEAN
         partial = [element.magnitude for element in arrived]
         partial_valid, others = arrived_valid, Const(0)
+        partial_group = arrived_group
         while len(partial) > 1:
             pairs = [
                 Signal(VECTOR_WIDTH + exact_log2(lanes), name=f"partial{len(partial) // 2}_{index}")
@@ -183,6 +202,10 @@ class Encoder(Component):
             valid = Signal(name=f"partial{len(pairs)}_valid")
             m.d.sync += valid.eq(partial_valid)
             others = others | partial_valid
+            if exponents is not None:
+                of_pairs = Signal.like(group, name=f"partial{len(pairs)}_group")
+                m.d.sync += of_pairs.eq(partial_group)
+                partial_group = of_pairs
             partial, partial_valid = pairs, valid
         potential = Signal(potential_width(p))
         combined = Signal.like(potential)
@@ -197,18 +220,55 @@ class Encoder(Component):
             threshold.i.payload.potential.eq(combined),
             threshold.i.payload.multiplier.eq(site.multiplier),
             threshold.i.payload.divisor.eq(site.divisor),
+            threshold.i.payload.shifts.eq(site.shifts),
         ]
 
         v_th = Signal(p.threshold_width)
         offset = Signal(signed(p.threshold_width + p.count_width + 1))
         m.d.sync += offset.eq(offset_of(p, v_th))
         read_valid = Signal()
-        fired = Signal(elements)
+        fired = Signal(data.ArrayLayout(input_layout(p), lanes))
         neuron_valid = Signal()
         written_token = Signal.like(token)
         written_group = Signal.like(group)
-        m.d.sync += [read_valid.eq(reads), fired.eq(read.data), neuron_valid.eq(read_valid)]
+        m.d.sync += [read_valid.eq(reads), neuron_valid.eq(read_valid)]
+        level = Const(0)
+        shifts = [Const(0)] * lanes
+        loads_exponents = Signal()
+        if exponents is not None:
+            m.submodules.exponents = exponents
+            m.submodules.levels = of_groups = Levels(p)
+            m.d.comb += [
+                exponents.i.payload.eq(self.i_words.payload),
+                exponents.i.valid.eq(loads_exponents & self.i_words.valid),
+                exponents.last_group.eq(last_index),
+                exponents.largest.eq(site.largest_exponent),
+                exponents.group.eq(group),
+                exponents.enable.eq(reads),
+                of_groups.i_valid.eq(partial_valid),
+                of_groups.i.eq(partial[0]),
+                of_groups.i_group.eq(partial_group),
+                of_groups.potential.eq(potential),
+                of_groups.shifts.eq(site.shifts),
+                of_groups.group.eq(group),
+                of_groups.enable.eq(reads),
+            ]
+            level = of_groups.o
+            # Until the counts are there: a neuron's latency, and what is read before it.
+            later = [exponents.o[lane] + level for lane in range(lanes)]
+            for index in range(1 + Neuron.latency(p)):
+                before, later = later, []
+                for lane, value in enumerate(before):
+                    register = Signal(range(p.max_shift + 1), name=f"shift{lane}_{index}")
+                    m.d.sync += register.eq(value)
+                    later.append(register)
+            shifts = later
         for lane in range(lanes):
+            m.d.sync += [
+                fired[lane].magnitude.eq(read.data[lane].magnitude),
+                fired[lane].fine.eq((read.data[lane].magnitude << levels(p)) >> level),
+                fired[lane].negative.eq(read.data[lane].negative),
+            ]
             m.submodules[f"neuron{lane}"] = neuron = Neuron(p)
             m.d.comb += [
                 neuron.i.eq(fired[lane]),
@@ -217,7 +277,7 @@ class Encoder(Component):
                 neuron.offset.eq(offset),
                 neuron.max_count.eq(site.max_count),
                 neuron.dead_zone.eq(site.dead_zone),
-                self.o_counts.payload.counts[lane].eq(neuron.o),
+                self.o_counts.payload.counts[lane].eq(neuron.o << shifts[lane]),
             ]
             if lane == 0:
                 m.d.comb += self.o_counts.valid.eq(neuron.o_valid)
@@ -274,8 +334,16 @@ class Encoder(Component):
                 ]
                 with m.If(self.i.valid):
                     m.next = "LOAD"
+                    if exponents is not None:
+                        with m.If(self.i.payload.largest_exponent != 0):
+                            m.next = "EXPONENTS"
+            if exponents is not None:
+                with m.State("EXPONENTS"):
+                    m.d.comb += [self.i_words.ready.eq(1), loads_exponents.eq(1)]
+                    with m.If(exponents.loaded):
+                        m.next = "LOAD"
             with m.State("LOAD"):
-                m.d.comb += self.i_words.ready.eq(1)
+                m.d.comb += [self.i_words.ready.eq(1), loading.eq(1)]
                 with m.If(self.i_words.valid):
                     step(last_group)
                     with m.If(last_group):

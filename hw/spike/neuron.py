@@ -5,14 +5,26 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
+from hw.contract.isa import INSTRUCTIONS, Opcode
 from hw.contract.params import THRESHOLD_FRACTION_BITS, VECTOR_WIDTH, HwParams
 
-__all__ = ["Neuron", "input_layout", "offset_of"]
+__all__ = ["Neuron", "input_layout", "levels", "offset_of"]
 
 
-def input_layout() -> data.StructLayout:
-    """Return an input as a neuron takes it: magnitude and sign."""
-    return data.StructLayout({"magnitude": VECTOR_WIDTH, "negative": 1})
+def levels(params: HwParams) -> int:
+    """Return by how many doublings the threshold of a group may exceed the token's finest."""
+    return min(params.max_shift, (1 << INSTRUCTIONS[Opcode.ENCODE]["shifts"].width) - 1)
+
+
+def input_layout(params: HwParams) -> data.StructLayout:
+    """Return an input as a neuron takes it.
+
+    `fine` is the magnitude in units of 2^-levels, over 2^s where the threshold of its group is 2^s
+    times the token's finest.
+    """
+    return data.StructLayout(
+        {"magnitude": VECTOR_WIDTH, "fine": VECTOR_WIDTH + levels(params), "negative": 1}
+    )
 
 
 def offset_of(params: HwParams, threshold):
@@ -40,7 +52,7 @@ class Neuron(Component):
     i_valid, i : In(1), In(struct)
         An input in this cycle.
     threshold, max_count, dead_zone : In
-        The token's threshold and its site's limits; steady while an input is inside.
+        The token's finest threshold and its site's limits; steady while an input is inside.
     offset : In
         `offset_of` the threshold.
     o_valid, o : Out(1), Out(signed)
@@ -61,7 +73,7 @@ class Neuron(Component):
         super().__init__(
             {
                 "i_valid": In(1),
-                "i": In(input_layout()),
+                "i": In(input_layout(params)),
                 "threshold": In(params.threshold_width),
                 "offset": In(signed(params.threshold_width + params.count_width + 1)),
                 "max_count": In(params.count_width - 1),
@@ -93,7 +105,9 @@ class Neuron(Component):
         )
         rest = [Signal(rest_layout, name=f"rest{bit}") for bit in range(bits + 1)]
         m.d.sync += [
-            excess[bits].eq((self.i.magnitude << (THRESHOLD_FRACTION_BITS + 1)) + self.offset),
+            excess[bits].eq(
+                (self.i.fine << (THRESHOLD_FRACTION_BITS + 1 - levels(p))) + self.offset
+            ),
             rest[bits].valid.eq(self.i_valid),
             rest[bits].negative.eq(self.i.negative),
             rest[bits].fires.eq(self.i.magnitude >= self.dead_zone),

@@ -14,6 +14,7 @@ __all__ = ["Threshold", "potential_width"]
 _ENCODE = INSTRUCTIONS[Opcode.ENCODE]
 _MULTIPLIER_WIDTH = _ENCODE["multiplier"].width
 _DIVISOR_WIDTH = _ENCODE["divisor"].width
+_SHIFTS_WIDTH = _ENCODE["shifts"].width
 _CLIP_FRACTION_BITS = 8
 _MULTIPLIER_BITS_A_CYCLE = 3
 
@@ -24,7 +25,7 @@ def potential_width(params: HwParams) -> int:
 
 
 class Threshold(Component):
-    """Compute ``V = max(2^24, floor(A * C * 2^16 / Q))``, saturating at 56 bits.
+    """Compute ``V = max(2^(24-S), floor(A * C * 2^16 / Q / 2^S))``, saturating at 56 bits.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class Threshold(Component):
     Members
     -------
     i : In(stream)
-        Potential A, multiplier C and divisor Q (not 0).
+        Potential A, multiplier C, divisor Q (not 0) and shifts S.
     o : Out(stream)
         Threshold V.
 
@@ -60,6 +61,7 @@ class Threshold(Component):
                                 "potential": potential_width(params),
                                 "multiplier": _MULTIPLIER_WIDTH,
                                 "divisor": _DIVISOR_WIDTH,
+                                "shifts": _SHIFTS_WIDTH,
                             }
                         )
                     )
@@ -81,6 +83,7 @@ class Threshold(Component):
         divisor = Signal(_DIVISOR_WIDTH)
         threefold = Signal(_DIVISOR_WIDTH + BITS_A_CYCLE)
         remainder = Signal(_DIVISOR_WIDTH)
+        shifts = Signal(_SHIFTS_WIDTH)
         divide_cycles = len(dividend) // BITS_A_CYCLE
         steps = Signal(range(divide_cycles))
 
@@ -91,6 +94,7 @@ class Threshold(Component):
                     multiplicand.eq(self.i.payload.potential),
                     multiplier.eq(self.i.payload.multiplier),
                     divisor.eq(self.i.payload.divisor),
+                    shifts.eq(self.i.payload.shifts),
                     threefold.eq(self.i.payload.divisor + (self.i.payload.divisor << 1)),
                     product.eq(0),
                     remainder.eq(0),
@@ -127,11 +131,18 @@ class Threshold(Component):
                 with m.If(steps == 0):
                     m.next = "DONE"
             with m.State("DONE"):
-                one_lsb = 1 << THRESHOLD_FRACTION_BITS
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(dividend)]
-                with m.If(dividend < one_lsb):
-                    m.d.comb += self.o.payload.eq(one_lsb)
-                with m.Elif(dividend[width:].any()):
+                # The coarsest threshold of a group is one lsb at least.
+                finest = Signal(range(THRESHOLD_FRACTION_BITS + 1))
+                quotient = Signal.like(dividend)
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    finest.eq(THRESHOLD_FRACTION_BITS - shifts),
+                    quotient.eq(dividend >> shifts),
+                    self.o.payload.eq(quotient),
+                ]
+                with m.If((dividend >> THRESHOLD_FRACTION_BITS) == 0):
+                    m.d.comb += self.o.payload.eq(1 << finest)
+                with m.Elif(quotient[width:].any()):
                     m.d.comb += self.o.payload.eq((1 << width) - 1)
                 with m.If(self.o.ready):
                     m.next = "IDLE"

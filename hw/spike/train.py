@@ -31,7 +31,7 @@ def is_single(steps: Value, unary: Value) -> Value:
 
 
 class SpikeTrain(Component):
-    """Expand counts into digits.
+    """Expand counts, times the weight of their spikes, into digits.
 
     The non-adjacent form of a magnitude a has digit +1 where 3a has a bit that a has not, and -1
     where a has one that 3a has not, one place further down.

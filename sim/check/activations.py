@@ -15,7 +15,7 @@ from golden.checkpoint.prompt import Prompt, prompt_ids
 from golden.model.llama import Model
 from golden.model.spiking import SpikingLinear
 from golden.numerics.fixed import to_fixed
-from golden.numerics.neuron import Site
+from golden.numerics.neuron import THRESHOLD_GROUP, Site
 
 __all__ = ["default_prompt", "prompt_vectors", "random_vectors"]
 
@@ -115,6 +115,7 @@ def random_vectors(rng: np.random.Generator, tokens: int, channels: int, site: S
         (tokens, channels); with at least as many tokens as there are corners, each is there.
     """
     corners = [_ordinary, _sparse, _silent, _extreme, _tiny, _near_dead_zone, _near_thresholds]
+    corners += [_loud_and_quiet] * bool(site.shifts)
     picked = [corners[i % len(corners)] for i in range(tokens)]
     rng.shuffle(picked)
     vectors = [corner(rng, channels, site) for corner in picked]
@@ -132,6 +133,16 @@ def _sparse(rng: np.random.Generator, channels: int, site: Site) -> np.ndarray:
 
 def _silent(rng: np.random.Generator, channels: int, site: Site) -> np.ndarray:
     return np.zeros(channels)
+
+
+def _loud_and_quiet(rng: np.random.Generator, channels: int, site: Site) -> np.ndarray:
+    """Draw groups whose loudest channels are powers of two apart, or just not."""
+    peak = 2.0 ** rng.uniform(4, 30)
+    groups = -(-channels // THRESHOLD_GROUP)
+    loudest = np.floor(peak * 2.0 ** -rng.integers(0, 6, groups)) + rng.integers(-1, 2, groups)
+    loudest[rng.integers(groups)] = peak
+    scale = np.repeat(loudest, THRESHOLD_GROUP)[:channels]
+    return np.rint(scale * rng.choice([-1, -0.9, 0, 0.01, 0.5, 1], channels))
 
 
 def _extreme(rng: np.random.Generator, channels: int, site: Site) -> np.ndarray:

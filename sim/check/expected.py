@@ -23,8 +23,8 @@ class SiteValues:
     ----------
     thresholds : ndarray of int64
         V of each token, (tokens,).
-    counts : ndarray of int8
-        Spike counts, (tokens, channels).
+    counts : ndarray of int16
+        Spike counts times the weights of their spikes, (tokens, channels).
     """
 
     thresholds: np.ndarray
@@ -106,14 +106,15 @@ def expect(linear: SpikingLinear, compiled: Compiled, inputs: Mapping[str, np.nd
         encoded = matrix.encode(x)
         y = matrix.accumulate(encoded)
         sites[step["site"]] = SiteValues(
-            thresholds=encoded.v.numpy(), counts=encoded.counts.numpy()
+            thresholds=encoded.v.numpy(), counts=encoded.spikes.numpy()
         )
         accumulators[step["matrix"]] = y.numpy()
         outputs[step["output"]] = matrix.requantize(y, encoded).numpy()
-        time_steps = time_steps_for(matrix.site.max_count, coding)
+        shift = 0 if encoded.shifts is None else int(encoded.shifts.max())
+        time_steps = time_steps_for(matrix.site.max_count, coding, shift)
         beats = sum(params.row_beats(n, matrix.weight.bits) for n in params.tiles(step["outputs"]))
         array_cycles = weight_cycles = 0
-        for counts in encoded.counts.split(params.tokens):
+        for counts in encoded.spikes.split(params.tokens):
             cost = matrix_cost(
                 counts,
                 step["outputs"],

@@ -8,6 +8,7 @@ from compiler.models.origin import checksum
 from golden.checkpoint import checkpoint as checkpoints
 from golden.checkpoint.interface import Checkpoint
 from golden.recipe.adapter import adapter_of
+from golden.recipe.exponents import exponents_of
 from golden.recipe.fold_file import fold_of
 from golden.recipe.recipe import Recipe
 from golden.recipe.settings import SiteSettings
@@ -42,6 +43,7 @@ def recipe_of(compiled: Compiled) -> Recipe:
             layer_sites=layer_sites,
             fold=fold_of(entry["fold"]),
             adapter=adapter_of(entry.get("adapter")),
+            exponents=exponents_of(entry.get("exponents")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(

@@ -69,7 +69,7 @@ class _Batch(_Arrays):
         if coding not in self._trains:
             steps, spikes = _train(self._params, self._counts, coding)
             self._trains[coding] = (
-                self.pointer(steps, ctypes.c_uint8),
+                self.pointer(steps, ctypes.c_uint16),
                 self.pointer(spikes, ctypes.c_uint32),
             )
         return self._trains[coding]
@@ -135,7 +135,7 @@ class Translator:
         slot.binary = operation not in VECTOR_UNARY
         if operation is VectorOp.ARGMAX:
             slot.destination += 4 * (seen.position + 1)
-        slot.shifts = self._arrays.pointer(seen.shifts, ctypes.c_uint8)
+        slot.row_shifts = self._arrays.pointer(seen.shifts, ctypes.c_uint8)
 
     def _store(self, slot: c.Instruction, seen: Observation) -> None:
         p, position = self._params, seen.position
@@ -173,7 +173,7 @@ def _events(params: HwParams, counts: np.ndarray) -> np.ndarray:
 
 def _train(params: HwParams, counts: np.ndarray, coding: Coding) -> tuple[np.ndarray, np.ndarray]:
     """Return each event's steps, and its spikes in all of them, (events,)."""
-    magnitudes = np.abs(counts).astype(np.uint16)
+    magnitudes = np.abs(counts).astype(np.uint32)
     if params.array == "mac":
         return np.ones(counts.shape[1]), (magnitudes != 0).sum(axis=0)
     if coding is Coding.UNARY:

@@ -24,7 +24,7 @@ class Record:
     addresses, values : ndarray of int64, of uint8
         Each byte that was written, in order.
     counts : sequence of ndarray, or None
-        Of each ENCODE, (tokens, channels) in int8; None where the device does not show them.
+        Of each ENCODE, (tokens, channels) in int16; None where the device does not show them.
     end : str
         How it ended, as a phrase.
     """
@@ -58,7 +58,7 @@ class Recorder:
         """Take down what a step has done."""
         for piece in step.pieces:
             if piece.kind == "counts":
-                self._counts.append(counts.astype(np.int8))
+                self._counts.append(counts.astype(np.int16))
             else:
                 addresses = piece.byte_addresses().reshape(-1)
                 self._addresses.append(addresses)
@@ -92,7 +92,7 @@ def _counts(records: np.ndarray, params: HwParams) -> list[np.ndarray]:
     layout, extent = spike_write_layout(params), batch_layout(params)
     token, group = (number(layout[x].offset, layout[x].width) for x in ("token", "group"))
     tokens, channels = (number(extent[x].offset, extent[x].width) for x in ("tokens", "channels"))
-    width, first = params.count_width, layout["counts"].offset
+    width, first = params.spike_width, layout["counts"].offset
     lanes = [number(first + lane * width, width) for lane in range(params.encode_lanes)]
     counts = np.stack(lanes, axis=1)  # (records, lanes)
     counts -= (counts >> width - 1) << width
@@ -100,7 +100,7 @@ def _counts(records: np.ndarray, params: HwParams) -> list[np.ndarray]:
     found = []
     for start, end in zip(starts, [*starts[1:], len(seen)], strict=True):
         groups = -(-int(channels[start]) // params.encode_lanes)
-        whole = np.zeros((int(tokens[start]), groups, params.encode_lanes), np.int8)
+        whole = np.zeros((int(tokens[start]), groups, params.encode_lanes), np.int16)
         of_batch = slice(start + 1, end)
         inside = (token[of_batch] < whole.shape[0]) & (group[of_batch] < groups)
         whole[token[of_batch][inside], group[of_batch][inside]] = counts[of_batch][inside]

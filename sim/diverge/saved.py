@@ -88,7 +88,7 @@ def _is_whole(record: Record, compiled: Compiled) -> bool:
         and addresses.ndim == 1
         and addresses.shape == values.shape
         and bool(np.all((addresses >= 0) & (addresses < compiled.memory_bytes)))
-        and all(batch.dtype == np.int8 and batch.ndim == 2 for batch in counts)
+        and all(batch.dtype in (np.int8, np.int16) and batch.ndim == 2 for batch in counts)
         and isinstance(record.end, str)
     )
 

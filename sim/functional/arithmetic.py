@@ -7,16 +7,24 @@ Python's integers where they would not.
 import numpy as np
 
 from hw.contract.isa import SCALE, Coding, Rule
-from hw.contract.params import FRACTION_BITS, THRESHOLD_FRACTION_BITS, VECTOR_WIDTH
+from hw.contract.params import (
+    EXPONENT_WIDTH,
+    FRACTION_BITS,
+    THRESHOLD_FRACTION_BITS,
+    THRESHOLD_GROUP,
+    VECTOR_WIDTH,
+)
 
 __all__ = [
     "accumulate",
     "fire",
+    "levels",
     "requantize",
     "saturate",
     "scale_word",
     "spikes",
     "threshold",
+    "unpack_exponents",
     "unpack_weights",
 ]
 
@@ -25,21 +33,43 @@ _MANTISSA_WIDTH = 16
 _THRESHOLD_END = 1 << (VECTOR_WIDTH + THRESHOLD_FRACTION_BITS)
 
 
-def threshold(x: np.ndarray, rule: Rule, multiplier: int, divisor: int, peak: int) -> int:
+def threshold(
+    x: np.ndarray, rule: Rule, multiplier: int, divisor: int, peak: int, shifts: int = 0
+) -> int:
     """Return V of one token's vector, (channels,) in int32 (section 2)."""
+    fraction = THRESHOLD_FRACTION_BITS - _CLIP_FRACTION_BITS
+    quotient = (_potential(x, rule, peak) * multiplier << fraction) // (divisor << shifts)
+    return min(max(quotient, 1 << THRESHOLD_FRACTION_BITS - shifts), _THRESHOLD_END - 1)
+
+
+def levels(x: np.ndarray, rule: Rule, peak: int, shifts: int) -> np.ndarray:
+    """Return s of each channel's group (section 2): (channels,) in int64."""
+    starts = np.arange(0, len(x), THRESHOLD_GROUP)
+    loudest = np.maximum.reduceat(np.abs(x.astype(np.int64)), starts)
+    found = np.zeros(len(starts), np.int64)
+    for s in range(1, shifts + 1):  # s is needed where the one below is not enough
+        found[(loudest << (shifts - s + 1)) > _potential(x, rule, peak)] = s
+    return np.repeat(found, THRESHOLD_GROUP)[: len(x)]
+
+
+def unpack_exponents(words: np.ndarray, channels: int, largest: int) -> np.ndarray:
+    """Return the exponents in bytes of memory, none above `largest`: (channels,) in int64."""
+    places = np.arange(0, 8, EXPONENT_WIDTH, dtype=np.uint8)
+    fields = words[:, None] >> places & (1 << EXPONENT_WIDTH) - 1
+    return np.minimum(fields.reshape(-1)[:channels], largest).astype(np.int64)
+
+
+def _potential(x: np.ndarray, rule: Rule, peak: int) -> int:
     magnitudes = np.abs(x.astype(np.int64))
-    potential = {
+    return {
         Rule.ABSMAX: lambda: int(magnitudes.max()),
         Rule.MEAN: lambda: int(magnitudes.sum()),
         Rule.STATIC: lambda: peak,
     }[rule]()
-    fraction = THRESHOLD_FRACTION_BITS - _CLIP_FRACTION_BITS
-    quotient = (potential * multiplier << fraction) // divisor
-    return min(max(quotient, 1 << THRESHOLD_FRACTION_BITS), _THRESHOLD_END - 1)
 
 
-def fire(x: np.ndarray, v: int, max_count: int, dead_zone: int) -> np.ndarray:
-    """Return the counts of one token's vector under threshold `v`: (channels,) in int64."""
+def fire(x: np.ndarray, v: int | np.ndarray, max_count: int, dead_zone: int) -> np.ndarray:
+    """Return the counts of one token's vector under thresholds `v`: (channels,) in int64."""
     magnitudes = np.abs(x.astype(np.int64))
     counts = ((magnitudes << (THRESHOLD_FRACTION_BITS + 1)) + v) // (2 * v)
     counts = np.where(magnitudes < dead_zone, 0, np.minimum(counts, max_count))
@@ -47,7 +77,7 @@ def fire(x: np.ndarray, v: int, max_count: int, dead_zone: int) -> np.ndarray:
 
 
 def spikes(counts: np.ndarray, coding: Coding) -> int:
-    """Return how many nonzero steps the trains of all counts have together (section 3)."""
+    """Return how many nonzero steps the trains of all spike sums have together (section 3)."""
     magnitudes = np.abs(counts)
     if coding is Coding.UNARY:
         return int(magnitudes.sum())

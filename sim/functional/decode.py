@@ -15,7 +15,7 @@ _POSITION_END = 1 << isa.POSITION_WIDTH
 
 # Fields that must be whole memory words.
 _ALIGNED = {
-    Opcode.ENCODE: ("source", "source_stride"),
+    Opcode.ENCODE: ("source", "source_stride", "exponents"),
     Opcode.MATMUL: ("weights", "channel_words", "destination", "destination_stride"),
     Opcode.VECTOR: ("a", "b", "destination", "stride"),
     Opcode.STORE: (
@@ -57,6 +57,9 @@ def decode(slot: bytes, params: HwParams, position: int) -> tuple[Opcode, dict[s
     if opcode is Opcode.VECTOR:
         legal &= fields["operation"] != VectorOp.ROTATE.value or fields["elements"] % 2 == 0
         legal &= not fields["b_by_position"] or position < _POSITION_END
+    elif opcode is Opcode.ENCODE:
+        legal &= not fields["shifts"] or fields["rule"] != isa.Rule.MEAN.value
+        legal &= fields["shifts"] + fields["largest_exponent"] <= params.max_shift
     elif opcode is Opcode.STORE:
         legal &= params.max_count == CACHE_COUNT and position < _POSITION_END
     if not legal:

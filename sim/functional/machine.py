@@ -15,10 +15,12 @@ from sim.functional import vector
 from sim.functional.arithmetic import (
     accumulate,
     fire,
+    levels,
     requantize,
     scale_word,
     spikes,
     threshold,
+    unpack_exponents,
     unpack_weights,
 )
 from sim.functional.flow import Flow
@@ -54,7 +56,7 @@ class Observation:
     thresholds : sequence of int
         V of each token of the last ENCODE; of a STORE, of each of its heads.
     counts : ndarray
-        Spike counts of the last ENCODE, (tokens, channels).
+        Spike counts of the last ENCODE times the weights of their spikes, (tokens, channels).
     accumulators : ndarray or None
         Y of a MATMUL, (tokens, outputs) in int64.
     shifts : sequence of int
@@ -149,13 +151,22 @@ class Machine:
         dead_zone: int,
         source: int,
         source_stride: int,
+        shifts: int,
+        largest_exponent: int,
+        exponents: int,
     ) -> dict[str, object]:
         self.thresholds, counts = [], []
+        e = np.zeros(channels, np.int64)
+        if largest_exponent:
+            words = self.image.read(exponents, self.params.exponent_bytes(channels))
+            e = unpack_exponents(words, channels, largest_exponent)
+        potential = isa.Rule(rule)
         for token in range(tokens):
             x = self._read_vector(source + token * source_stride, channels)
-            v = threshold(x, isa.Rule(rule), multiplier, divisor, peak)
+            v = threshold(x, potential, multiplier, divisor, peak, shifts)
+            s = levels(x, potential, peak, shifts)
             self.thresholds.append(v)
-            counts.append(fire(x, v, max_count, dead_zone))
+            counts.append(fire(x, v << s, max_count, dead_zone) << (s + e))
         self.counts = np.stack(counts)
         return {}
 

@@ -38,8 +38,9 @@ def cycle_limit(compiled: Compiled, timing: Timing) -> int:
         if opcode is Opcode.ENCODE:
             channels, tokens = fields["channels"], fields["tokens"]
             steps = {coding.value: params.step_width for coding in Coding}
-            steps[Coding.UNARY.value] = fields["max_count"]
+            steps[Coding.UNARY.value] = fields["max_count"] << params.max_shift
             vector_words = params.vector_bytes(channels) // params.axi_bytes
+            cycles += params.exponent_bytes(channels) // params.axi_bytes * word_cycles
             cycles += tokens * (2 * vector_words * word_cycles + channels + timing.latency)
         elif opcode is Opcode.MATMUL:
             for outputs in params.tiles(fields["outputs"]):

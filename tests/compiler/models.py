@@ -12,8 +12,10 @@ from compiler.passes.lower import Matrix, Stage
 from compiler.passes.quantize import Weights
 from compiler.programs.layers import build_stages
 from golden.checkpoint.config import ModelConfig
-from golden.checkpoint.names import tensor_shapes
+from golden.checkpoint.names import matrices, site_of, tensor_shapes
 from golden.numerics.neuron import Site
+from golden.recipe.exponents import Exponents, pack_exponents, site_channels, unpack_exponents
+from golden.recipe.fold import by_value_head
 from golden.recipe.recipe import Recipe
 from golden.recipe.settings import SiteSettings
 from hw.contract.params import HwParams
@@ -79,6 +81,21 @@ class RandomCheckpoint:
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor."""
         return tuple(self._tensors[name].shape)
+
+
+def random_exponents(checkpoint, seed: int, largest: int = 3) -> Exponents:
+    """Return exponents for every site, equal for query heads that share values."""
+    config = checkpoint.config
+    generator = torch.Generator().manual_seed(seed)
+    sites = {}
+    for name in dict.fromkeys(map(site_of, matrices(config))):
+        shape = (site_channels(config, name),)
+        e = torch.randint(0, largest + 1, shape, generator=generator, dtype=torch.int8)
+        if name.endswith(".o"):
+            by_head = by_value_head(e, config)
+            e = by_head[:, :1].expand_as(by_head).flatten()
+        sites[name] = e
+    return unpack_exponents(pack_exponents(sites))
 
 
 def one_matrix(

@@ -39,6 +39,7 @@ def random_site(rng, params) -> Site:
         divisor=int(rng.integers(1, 500)) if mean else max_count,
         peak=int(rng.integers(1 << 31)) if rule == "static" else 0,
         dead_zone=int(rng.choice([0, 0, 1 << 10, 1 << 20, 1 << 31])),
+        shifts=0 if mean else int(rng.integers(min(3, params.max_shift) + 1)),
     )
 
 
@@ -63,7 +64,18 @@ def random_stages(rng, params) -> list[Stage]:
             for m in range(rng.integers(1, 4))
         )
         site = random_site(rng, params)
-        stages.append(Stage(name=f"s{s}", channels=channels, site=site, matrices=matrices))
+        largest = int(rng.integers(min(3, params.max_shift - site.shifts) + 1))
+        stages.append(
+            Stage(
+                name=f"s{s}",
+                channels=channels,
+                site=site,
+                matrices=matrices,
+                exponents=rng.integers(0, largest + 1, channels).astype(np.uint8).tobytes()
+                if largest
+                else b"",
+            )
+        )
     return stages
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from compiler.programs.layers import build
 from golden.checkpoint.checkpoint import load
 from golden.model.llama import Model
+from golden.model.prepare import prepare
 from golden.model.spiking import SpikingLinear
 from golden.numerics.fixed import to_fixed
 from golden.recipe.recipe import load_recipe
@@ -19,7 +20,7 @@ from hw.contract.regs import Error
 from sim.check.activations import default_prompt, prompt_vectors, random_vectors
 from sim.check.expected import expect
 from sim.functional.device import Functional
-from tests.compiler.models import RandomCheckpoint, hardware, recipe
+from tests.compiler.models import RandomCheckpoint, hardware, random_exponents, recipe
 
 CODINGS = ("unary", "bitwise", "csd")
 
@@ -80,6 +81,8 @@ def assert_counters_add_up(compiled, counters, expected):
         )
         if step["operation"] == "ENCODE":
             read += compiled.tokens * params.vector_bytes(step["channels"])
+            if step["exponents"]:
+                read += len(batches) * compiled.regions[step["exponents"]].bytes
             continue
         segments += step["tiles"] * sum(int(batch.any(axis=0).sum()) for batch in batches)
         words = len(CHANNEL_WORDS[step["has_bias"]])
@@ -147,7 +150,37 @@ RECIPES = {
     "dead zone": dict(dead_zone=0.75, max_count=31),
     "one spike": dict(max_count=1, clip=1 / 256),
     "everything dead": dict(dead_zone=32768.0),
+    "shifts": dict(shifts=3),
+    "shifts of few spikes": dict(shifts=2, max_count=7, clip=0.75),
+    "static shifts": dict(rule="static", peak=1.5, shifts=1),
 }
+
+
+@pytest.mark.parametrize("settings", [{}, {"shifts": 3}], ids=["exponents", "shifts too"])
+@pytest.mark.parametrize("coding", CODINGS)
+def test_exponents_of_channels(tmp_path, rng, seed, settings, coding):
+    checkpoint = RandomCheckpoint(seed)
+    chosen = replace(recipe(**settings), exponents=random_exponents(checkpoint, seed))
+    scaled = prepare(checkpoint, chosen)
+    linear = SpikingLinear(scaled.config, scaled.tensor, chosen)
+    compiled = build(
+        checkpoint,
+        ["attn1", "mlp0", "lm_head"],
+        tmp_path / "m",
+        params=replace(preset("test"), max_shift=6),
+        recipe=chosen,
+        coding=coding,
+        tokens=9,
+    )
+    assert_equal(linear, compiled, random_inputs(rng, compiled, linear))
+
+
+def test_more_shifts_than_the_hardware_has_are_refused(tmp_path, seed):
+    checkpoint = RandomCheckpoint(seed)
+    chosen = replace(recipe(shifts=1), exponents=random_exponents(checkpoint, seed))
+    said = r"^layers.0.gate_up has shifts up to 4, but this hardware only up to 3 \(max_shift\)"
+    with pytest.raises(ValueError, match=said):
+        build(checkpoint, ["mlp0"], tmp_path / "m", params=preset("test"), recipe=chosen)
 
 
 @pytest.mark.parametrize("settings", RECIPES.values(), ids=RECIPES)

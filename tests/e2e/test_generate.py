@@ -8,13 +8,14 @@ import pytest
 from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
 from golden.model.integer import IntegerModel
+from golden.model.prepare import prepare
 from golden.recipe.recipe import Recipe, load_recipe
 from golden.recipe.settings import SiteSettings
 from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.device import Registers
 from sim.functional.device import Functional
-from tests.compiler.models import RandomCheckpoint, recipe
+from tests.compiler.models import RandomCheckpoint, random_exponents, recipe
 
 PARAMS = preset("test")
 
@@ -66,17 +67,24 @@ SHAPES = {  # changes of the model, and of the hardware
 }
 
 
+@pytest.mark.parametrize("shifts", [0, 1, 3])
 @pytest.mark.parametrize(("changes", "hardware"), SHAPES.values(), ids=SHAPES)
-def test_odd_models_make_golden_s_vectors(changes, hardware, seed, rng, tmp_path):
+def test_odd_models_make_golden_s_vectors(changes, hardware, shifts, seed, rng, tmp_path):
+    """With exponents where there are few shifts, none where there are many."""
     checkpoint = RandomCheckpoint(seed, **changes)
-    chosen = recipe()
+    chosen = recipe(shifts=shifts)
+    if shifts < 3:
+        exponents = random_exponents(checkpoint, seed, 3 - shifts)
+        chosen = replace(chosen, exponents=exponents)
     compiled = build_model(
         checkpoint, tmp_path / "m", params=replace(PARAMS, **hardware), recipe=chosen, context=35
     )
     ids = rng.integers(0, checkpoint.config.vocab_size, 5).tolist()
     made, memory = generate(compiled, ids, 30)
     seen = {}
-    model = IntegerModel(checkpoint, chosen, observe=lambda name, x: seen.__setitem__(name, x))
+    model = IntegerModel(
+        prepare(checkpoint, chosen), chosen, observe=lambda name, x: seen.__setitem__(name, x)
+    )
     assert made == model.generate(ids, 30)
     # What the last position left behind, of the last layer.
     last = f"layers.{checkpoint.config.layers - 1}"
@@ -99,10 +107,11 @@ def test_recipes_that_differ_by_site_and_layer(coding, seed, rng, tmp_path):
         {"down": SiteSettings(rule="mean", kappa=3.0), "head": SiteSettings(weight_bits=4)},
         {
             (1, "qkv"): SiteSettings(weight_bits=4, max_count=15),
-            (1, "o"): SiteSettings(weight_bits=2, dead_zone=0.01),
             (0, "down"): SiteSettings(rule="static", peak=3.0),
             (1, "query"): SiteSettings(max_count=31),
-            (0, "probabilities"): SiteSettings(clip=0.5),
+            (0, "probabilities"): SiteSettings(clip=0.5, shifts=2),
+            (1, "o"): SiteSettings(weight_bits=2, dead_zone=0.01, shifts=3),
+            (0, "query"): SiteSettings(shifts=1),
         },
     )
     checkpoint = RandomCheckpoint(seed, qkv_bias=False)

@@ -1,11 +1,14 @@
 """A whole model in RTL: golden's tokens, and all of memory as the functional device has it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
 from golden.model.integer import IntegerModel
+from golden.model.prepare import prepare
 from golden.recipe.recipe import Recipe, load_recipe
 from golden.recipe.settings import SiteSettings
 from hw.contract.presets import preset
@@ -13,7 +16,7 @@ from hw.contract.regs import Error
 from sim.device import Registers, Timing
 from sim.functional.device import Functional
 from sim.rtl.device import Rtl
-from tests.compiler.models import RandomCheckpoint, recipe
+from tests.compiler.models import RandomCheckpoint, random_exponents, recipe
 
 PARAMS = preset("test")
 AUDITED = ("events", "silent_channels", "synaptic_operations", "row_segments", "weight_bytes_read")
@@ -71,13 +74,14 @@ def test_stories_are_told_at_length(stories260k, stalls, seed, tmp_path):
 )
 def test_odd_models(changes, seed, rng, tmp_path):
     checkpoint = RandomCheckpoint(seed, **changes)
-    compiled = build_model(checkpoint, tmp_path / "m", params=PARAMS, recipe=recipe(), context=50)
+    chosen = replace(recipe(shifts=1), exponents=random_exponents(checkpoint, seed, 2))
+    compiled = build_model(checkpoint, tmp_path / "m", params=PARAMS, recipe=chosen, context=50)
     ids = rng.integers(0, checkpoint.config.vocab_size, 5).tolist()
     registers = Registers(prompt_end=5, end_position=40)  # beyond a tile of keys
     timing = Timing(latency=int(rng.integers(1, 100)), stalls=float(rng.choice([0, 0.5])))
     words, finished = on_both(compiled, ids, registers, timing)
     assert (finished.error, finished.position) == (Error.NONE, 40)
-    assert words[5:41] == IntegerModel(checkpoint, recipe()).generate(ids, 36)
+    assert words[5:41] == IntegerModel(prepare(checkpoint, chosen), chosen).generate(ids, 36)
 
 
 @pytest.mark.parametrize("coding", ["unary", "bitwise"])

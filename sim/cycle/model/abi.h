@@ -25,7 +25,8 @@ struct Instruction {  // as it is executed: addresses and lengths with what is a
     uint32_t layered, fence, by_position;
     // ENCODE; STORE, its heads as tokens. An event is a channel that the event queue hands on.
     uint32_t tokens, channels;
-    uint64_t source, source_stride;      // bytes
+    uint64_t source, source_stride, exponents;  // bytes
+    uint32_t largest_exponent;
     const uint8_t* threshold_widths;     // of each token: bits of V
     const uint32_t* event_channels;      // of each event
     const uint32_t* first_events;        // of each bitmap word, and one beyond the last
@@ -33,14 +34,14 @@ struct Instruction {  // as it is executed: addresses and lengths with what is a
     uint32_t weight_width, has_bias, strided, tiles;
     Extent full, last;                   // of every tile but the last, and of the last
     uint64_t weights, channel_words, destination, destination_stride;  // bytes
-    const uint8_t* steps;                // of each event: cycles of the array for one beat
+    const uint16_t* steps;               // of each event: cycles of the array for one beat
     const uint32_t* spikes;              // of each event: nonzero steps of all tokens
     // VECTOR, which has a destination too
     VectorOp operation;
     uint32_t rows, elements, a_by_token, b_by_position, b_same;
     uint32_t passes, binary;             // over a row of a; whether b is read
     uint64_t a, b, stride;               // bytes
-    const uint8_t* shifts;               // of each row, until NORM's or SOFTMAX's number fits
+    const uint8_t* row_shifts;               // of each row, until NORM's or SOFTMAX's number fits
     // STORE
     uint32_t values;
     uint64_t codes, codes_stride, scales, scales_stride;  // bytes

@@ -5,12 +5,13 @@
 #include "memory_port.h"
 
 struct Encoder {
-    enum class Phase { kIdle, kLoad, kPotential, kThreshold, kFire, kSettle };
+    enum class Phase { kIdle, kExponents, kLoad, kPotential, kThreshold, kFire, kSettle };
     const Params& p;
     // registers
     Phase phase = Phase::kIdle;
     const Instruction* site = nullptr;
-    bool bank = false, storing = false;
+    bool bank = false, storing = false, wants_exponents = false;
+    uint32_t exponent_word = 0;
     uint32_t token = 0, group = 0, requested = 0;
     uint64_t address = 0;
     uint32_t threshold_left = 0;  // cycles until the threshold is there
@@ -23,7 +24,7 @@ struct Encoder {
     // combinational
     bool o_request_valid = false, found = false, o_batch_valid = false, o_head_valid = false;
     bool words_ready = false, o_counts_valid = false, o_scale_valid = false;
-    uint32_t groups = 0;
+    uint32_t groups = 0, exponent_words = 0;
     Segment o_request;
 
     explicit Encoder(const Params& p) : p(p) {}
@@ -34,12 +35,14 @@ struct Encoder {
     void comb() {
         groups = busy() ? (site->channels + p.encode_lanes - 1) / p.encode_lanes : 0;
         o_request_valid = busy() && requested != site->tokens;
+        exponent_words = busy() ? (2 * site->channels + 8 * p.axi_bytes - 1) / (8 * p.axi_bytes) : 0;
         o_request = {address / p.axi_bytes, groups};
+        if (wants_exponents) o_request = {site->exponents / p.axi_bytes, exponent_words};
         found = phase == Phase::kThreshold && !threshold_left && !normalizing;
         o_batch_valid = found && token == 0 && !storing;
         o_head_valid = found && storing;
         o_scale_valid = normalizing && !shifts_left && storing;
-        words_ready = phase == Phase::kLoad;
+        words_ready = phase == Phase::kLoad || phase == Phase::kExponents;
         o_counts_valid = neurons >> (p.neuron_latency + 1) & 1;
     }
 
@@ -47,8 +50,11 @@ struct Encoder {
                bool o_batch_ready, bool o_head_ready) {
         const bool settled = busy() && written_token == site->tokens && !normalizing;
         if (o_request_valid && request_ready) {
-            ++requested;
-            address += site->source_stride;
+            if (!wants_exponents) {
+                ++requested;
+                address += site->source_stride;
+            }
+            wants_exponents = false;
         }
         if (o_counts_valid && ++written_group == groups) {
             written_group = 0;
@@ -66,6 +72,12 @@ struct Encoder {
                 address = site->source;
                 storing = site->opcode == Opcode::kStore;
                 if (!storing) scales_ready &= ~(1u << bank);
+                wants_exponents = !storing && site->largest_exponent;
+                phase = wants_exponents ? Phase::kExponents : Phase::kLoad;
+                break;
+            case Phase::kExponents:
+                if (!word_valid || ++exponent_word != exponent_words) break;
+                exponent_word = 0;
                 phase = Phase::kLoad;
                 break;
             case Phase::kLoad:

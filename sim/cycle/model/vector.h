@@ -95,7 +95,7 @@ struct VectorUnit {
                 if (move) next_row();
                 break;
             case Phase::kMean:
-                wait(Phase::kNormalize, job->shifts[row] + 1);
+                wait(Phase::kNormalize, job->row_shifts[row] + 1);
                 break;
             case Phase::kNormalize:
                 wait(Phase::kRoot, kRootDigits);
@@ -170,7 +170,7 @@ struct VectorUnit {
         } else if (job->operation == VectorOp::kNorm) {
             start(Phase::kMean, p.divide_latency);
         } else if (ended == 1) {
-            start(Phase::kLevel, job->shifts[row] + 1);
+            start(Phase::kLevel, job->row_shifts[row] + 1);
         } else {
             phase = Phase::kPass;
         }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from golden.numerics.neuron import Site, fire, threshold
+from golden.numerics.neuron import Site, encode_vectors
 from hw.contract.isa import Opcode, Rule
 from hw.contract.presets import preset
 from hw.spike.buffer import batch_layout
@@ -22,6 +22,9 @@ VARIANTS = {
     "four lanes": replace(TEST, axi_data_width=128, banks=8),
     "eight lanes, one token": replace(TEST, axi_data_width=256, banks=16, tokens=1),
     "counts to 5, three tokens": replace(TEST, max_count=5, tokens=3),
+    "no shifts": replace(TEST, max_shift=0),
+    "shifts up to 6": replace(TEST, max_shift=6),
+    "a shift, eight lanes": replace(TEST, max_shift=1, axi_data_width=256, banks=16),
 }
 LOWEST, HIGHEST = -(2**31), 2**31 - 1
 
@@ -35,6 +38,8 @@ class Encode:
     source: int
     stride: int
     store: bool = False  # for the cache: its vectors are heads
+    exponents: list[int] | None = None  # of the channels, as they lie in memory
+    largest_exponent: int = 0
 
     def instruction(self):
         site = self.site
@@ -50,14 +55,25 @@ class Encode:
             "dead_zone": site.dead_zone,
             "source": self.source,
             "source_stride": self.stride,
+            "shifts": site.shifts,
+            "largest_exponent": self.largest_exponent,
+            "exponents": self.exponents_at,
         }
 
+    @property
+    def exponents_at(self):
+        return self.source + (1 << 15)
+
     def expected(self):
-        """Return golden's scales, as (mantissa, exponent), and counts of each token."""
+        """Return golden's scales, as (mantissa, exponent), and spikes of each token."""
         x = torch.tensor(self.vectors, dtype=torch.int64).to(torch.int32)
-        v = threshold(x, self.site)
-        scales = [(v >> v.bit_length() - 16, v.bit_length() - 16) for v in v.tolist()]
-        return scales, fire(x, v, self.site).tolist()
+        exponents = None
+        if self.largest_exponent:
+            exponents = torch.tensor(self.exponents, dtype=torch.int8)
+            exponents = exponents.clamp(max=self.largest_exponent)
+        found = encode_vectors(x, self.site, exponents=exponents)
+        scales = [(v >> v.bit_length() - 16, v.bit_length() - 16) for v in found.v.tolist()]
+        return scales, found.spikes.tolist()
 
 
 def vector_of(rng, channels):
@@ -72,6 +88,18 @@ def vector_of(rng, channels):
     ]
 
 
+def loud_and_quiet(rng, channels):
+    """Elements whose groups of 32 differ by powers of two, or just not."""
+    peak = rng.getrandbits(rng.randint(3, 31))
+    found = []
+    while len(found) < channels:
+        loudest = min(HIGHEST, max(0, (peak >> rng.randint(0, 5)) + rng.randint(-1, 1)))
+        group = [rng.randint(-loudest, loudest) for _ in range(32)]
+        group[rng.randrange(32)] = rng.choice([loudest, -loudest])
+        found += group
+    return found[:channels]
+
+
 def site_of(params, rng):
     rule = rng.choice(["absmax", "mean", "static"])
     max_count = rng.choice([1, params.max_count, rng.randint(1, params.max_count)])
@@ -82,13 +110,17 @@ def site_of(params, rng):
         rng.randint(1, 1 << 12) if rule == "mean" else max_count,
         rng.getrandbits(rng.randint(1, 31)) if rule == "static" else 0,
         rng.choice([0, 0, rng.getrandbits(rng.randint(1, 31))]),
+        0 if rule == "mean" else rng.randint(0, min(3, params.max_shift)),
     )
 
 
 def encode_of(params, rng, channels, tokens, source):
     stride = params.vector_bytes(channels) + params.axi_bytes * rng.choice([0, 1, 5])
-    vectors = [vector_of(rng, channels) for _ in range(tokens)]
-    return Encode(site_of(params, rng), vectors, source, stride)
+    vectors = [rng.choice([vector_of, loud_and_quiet])(rng, channels) for _ in range(tokens)]
+    site = site_of(params, rng)
+    largest = rng.randint(0, min(3, params.max_shift - site.shifts))
+    exponents = [rng.randint(0, 3) for _ in range(channels)]
+    return Encode(site, vectors, source, stride, False, exponents, largest)
 
 
 class Bench:
@@ -105,6 +137,16 @@ class Bench:
         for encode in encodes:
             for token, vector in enumerate(encode.vectors):
                 self._store(encode.source + token * encode.stride, vector)
+            if encode.largest_exponent:
+                self._store_exponents(encode.exponents_at, encode.exponents)
+
+    def _store_exponents(self, address, exponents):
+        a_word = self.params.axi_data_width // 2
+        for start in range(0, len(exponents), a_word):
+            some = exponents[start : start + a_word]
+            word = self._rng.getrandbits(2 * a_word) >> 2 * len(some) << 2 * len(some)
+            word |= sum(e << 2 * index for index, e in enumerate(some))
+            self._words[address // self.params.axi_bytes + start // a_word] = word
 
     def _store(self, address, vector):
         lanes = self.params.encode_lanes
@@ -224,7 +266,7 @@ def test_counts_and_scales_equal_golden(name, idle, stall, seed):
     rng = random.Random(seed)
     params = VARIANTS[name]
     encodes, source = [], 0
-    for channels in (1, 2, 3, params.encode_lanes + 1, 17, 64):
+    for channels in (1, 2, 3, params.encode_lanes + 1, 17, 64, 65, 127, 200):
         for _ in range(2):
             tokens = rng.randint(1, params.tokens)
             encodes.append(encode_of(params, rng, channels, tokens, source))
@@ -285,11 +327,16 @@ def test_corners(encode, seed):
 @pytest.mark.parametrize("channels", [1, 16, 400])
 @pytest.mark.parametrize("largest", [0, 1 << 30])
 @pytest.mark.parametrize("tokens", [1, 2])
-def test_timing(channels, largest, tokens):
+@pytest.mark.parametrize("exponents", [False, True])
+def test_timing(channels, largest, tokens, exponents):
     encode = corner(TEST, "absmax", [[largest] * channels] * tokens)
+    encode.exponents, encode.largest_exponent = [3] * channels, 3 * exponents
     bench = Bench(TEST, [encode], random.Random(0)).run()
     words = TEST.vector_bytes(channels) // TEST.axi_bytes
     pairs = TEST.encode_lanes.bit_length() - 1  # steps in which a word's elements become one
     # At the end: the neurons' latency, or the last threshold's normalization, a bit a cycle.
     settle = max(Neuron.latency(TEST) + 4, encode.expected()[0][0][1] + 3 - words)
-    assert bench.cycles == tokens * (2 * words + Threshold.latency(TEST) + 1 + pairs) + settle
+    ahead = exponents * TEST.exponent_bytes(channels) // TEST.axi_bytes
+    assert (
+        bench.cycles - ahead == tokens * (2 * words + Threshold.latency(TEST) + 1 + pairs) + settle
+    )

@@ -6,13 +6,13 @@ import torch
 
 from golden.numerics.neuron import Site, fire
 from hw.contract.presets import preset
-from hw.spike.neuron import Neuron
+from hw.spike.neuron import Neuron, levels
 from tests.harness.streams import simulate
 
 PARAMS = preset("test")
 
 
-def run(inputs, v, max_count, dead_zone):
+def run(inputs, v, max_count, dead_zone, level=0):
     """Pass `inputs` through a neuron, one a cycle; return the counts and the latency seen."""
     dut = Neuron(PARAMS)
     counts, latency = [], []
@@ -26,7 +26,8 @@ def run(inputs, v, max_count, dead_zone):
             ctx.set(dut.i_valid, cycle < len(inputs))
             if cycle < len(inputs):
                 value = inputs[cycle]
-                ctx.set(dut.i, {"magnitude": abs(value), "negative": value < 0})
+                fine = abs(value) << levels(PARAMS) >> level
+                ctx.set(dut.i, {"magnitude": abs(value), "fine": fine, "negative": value < 0})
             await ctx.tick()
             if ctx.get(dut.o_valid):
                 latency.append(cycle + 1 - len(counts))
@@ -58,6 +59,9 @@ def test_neuron_equals_golden(seed):
         x = torch.tensor([inputs], dtype=torch.int64).to(torch.int32)
         expected = fire(x, torch.tensor([v]), site)[0].tolist()
         assert run(inputs, v, max_count, dead_zone) == expected
+        level = rng.randint(1, levels(PARAMS))
+        expected = fire(x, torch.tensor([v << level]), site)[0].tolist()
+        assert run(inputs, v, max_count, dead_zone, level) == expected
 
 
 def test_an_input_that_holds_its_thresholds_exactly_fires(seed):
