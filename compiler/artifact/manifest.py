@@ -220,6 +220,11 @@ def _operations(
                 max(params.row_words(part.outputs, width), params.row_beats(part.outputs, width))
                 for part in tiles
             )
+            groups = matrix.groups
+            scales = 0
+            if groups is not None:
+                scale_bytes = sum(part.scale_bytes for part in tiles)
+                scales = matrix.channels // groups.size * scale_bytes // params.axi_bytes
             listed.append(
                 {
                     "operation": "MATMUL",
@@ -232,7 +237,8 @@ def _operations(
                     "has_bias": matrix.has_bias,
                     "tiles": len(tiles),
                     "weight_bytes": weight_bytes(matrix, params),
-                    "dense_cycles": matrix.channels * slowest * len(own),
+                    "groups": None if groups is None else vars(groups),
+                    "dense_cycles": (matrix.channels * slowest + scales) * len(own),
                     "weights": f"{matrix.name}.weights",
                     "channel_words": f"{matrix.name}.channel_words",
                     "output": own[0][1].writes[0],

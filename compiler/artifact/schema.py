@@ -136,6 +136,13 @@ class _Encode(_Step):
     input: str
 
 
+class _Groups(_Entries):
+    size: Literal[16, 32, 64, 128]
+    width: Literal[8, 16]
+    offsets: Literal["none", "z", "m"]
+    offset_shift: Annotated[int, _below(_MATMUL["offset_shift"].width)]
+
+
 class _Matmul(_Step):
     operation: Literal["MATMUL"]
     matrix: str
@@ -143,6 +150,7 @@ class _Matmul(_Step):
     first_row: Count
     weight_width: Literal[2, 4, 8]
     has_bias: bool
+    groups: _Groups | None = None  # not in manifests of before
     tiles: Length
     weight_bytes: Count
     dense_cycles: Count

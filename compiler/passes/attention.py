@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from compiler.passes.instruction import Instruction
 from compiler.passes.model import Layer, WholeModel
 from compiler.passes.place import Region, cache_layout
-from compiler.passes.steps import ELEMENT_BYTES, Codings, Steps
+from compiler.passes.steps import ELEMENT_BYTES, Codings, Steps, group_fields
 from golden.numerics.vector import norm_epsilon
 from hw.contract.isa import Cache, Opcode, VectorOp
 from hw.contract.params import CACHE_WIDTH, HwParams
@@ -212,6 +212,7 @@ class Attention(Steps):
         """Return a MATMUL whose weights are keys or values."""
         coding = self.coding_of(site).value
         fields |= {"coding": coding, "weight_width": CACHE_WIDTH, "has_bias": 0}
+        fields |= group_fields(None)
         return Instruction(
             opcode=Opcode.MATMUL,
             fields=fields,

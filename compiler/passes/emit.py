@@ -16,7 +16,7 @@ from compiler.passes.lower import Matrix
 from compiler.passes.place import Region
 from compiler.passes.program import Image
 from compiler.passes.quantize import Scales, Source
-from compiler.passes.tile import pack_channel_words, pack_tile, tile
+from compiler.passes.tile import pack_channel_words, pack_groups, pack_scales, pack_tile, tile
 from compiler.storage import parallel
 from compiler.storage.checksums import Checksums, chunks
 from compiler.storage.directory import PROGRAM, shard_name, write_file
@@ -213,4 +213,14 @@ def _segments(
     for part in tile(matrix, params):
         end = part.first + part.outputs
         rows = source.codes_of(part.first, end) if codes is None else codes[part.first : end]
-        yield pack_tile(rows, matrix.weight_width, part.row_bytes)
+        segments = pack_tile(rows, matrix.weight_width, part.row_bytes)
+        if matrix.groups is not None:
+            if order is None:
+                d, offsets = source.groups_of(part.first, end)
+            else:
+                d, offsets = source.groups_of(0, matrix.outputs)
+                d = d[order[part.first : end]]
+                offsets = None if offsets is None else offsets[order[part.first : end]]
+            scales = pack_scales(d, offsets, matrix.groups.width, part.scale_bytes)
+            segments = pack_groups(segments, scales, matrix.groups.size)
+        yield segments

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import MATRICES, bias_of, site_of, tensor_shapes
+from golden.model.prepare import Grids
+from golden.numerics.groups import Groups
 from golden.numerics.neuron import Site
+from golden.recipe.forms import weight_form
 from golden.recipe.recipe import Recipe, locate
 
 __all__ = ["ALL_LAYERS", "LAYER_KINDS", "Matrix", "Stage", "lower", "parse_rows"]
@@ -37,6 +40,8 @@ class Matrix:
         Bits of a weight.
     has_bias : bool
         Whether each output channel has a bias.
+    groups : Groups or None
+        Of its weights (numerics, section 4); None where each row has one scale.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Matrix:
     outputs: int
     weight_width: int
     has_bias: bool
+    groups: Groups | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +84,11 @@ class Stage:
 
 
 def lower(
-    config: ModelConfig, layers: list[str], recipe: Recipe, rows: str | None = None
+    config: ModelConfig,
+    layers: list[str],
+    recipe: Recipe,
+    rows: str | None = None,
+    grids: Grids = lambda name: None,
 ) -> list[Stage]:
     """Return the stages of `layers`, in the order asked for.
 
@@ -92,6 +102,8 @@ def lower(
         How each site encodes, and the bits of its weights.
     rows : str, optional
         Output channels of a single matrix, as `parse_rows` takes them.
+    grids : callable
+        Returns the grid that a matrix is on, for recipes that keep it.
 
     Raises
     ------
@@ -119,13 +131,15 @@ def lower(
         channels, matrices = of_members[0][1], []
         for name, (outputs, _) in zip(members, of_members, strict=True):
             first, end = (0, outputs) if rows is None else parse_rows(rows, outputs)
+            form = weight_form(recipe, name, grids)
             matrix = Matrix(
                 name=name,
                 channels=channels,
                 first_row=first,
                 outputs=end - first,
-                weight_width=recipe.weight_bits(name),
+                weight_width=form.bits,
                 has_bias=bias_of(name, config) is not None,
+                groups=form.groups,
             )
             matrices.append(matrix)
         stage = Stage(

@@ -7,6 +7,7 @@ from compiler.passes.lower import lower as lower_stages
 from compiler.passes.shard import Shard, sharded_stage, whole
 from compiler.passes.tile import check
 from golden.checkpoint.config import ModelConfig
+from golden.model.prepare import Grids
 from golden.numerics.neuron import Site
 from golden.recipe.recipe import Recipe
 from hw.contract.isa import INSTRUCTIONS, Opcode
@@ -70,7 +71,11 @@ class WholeModel:
 
 
 def lower(
-    config: ModelConfig, recipe: Recipe, params: HwParams, context: int | None = None
+    config: ModelConfig,
+    recipe: Recipe,
+    params: HwParams,
+    context: int | None = None,
+    grids: Grids = lambda name: None,
 ) -> WholeModel:
     """Return a model's layers.
 
@@ -84,6 +89,8 @@ def lower(
         The hardware.
     context : int, optional
         Positions to make room for; by default all that model and hardware have.
+    grids : callable
+        Returns the grid that a matrix is on, for recipes that keep it.
 
     Raises
     ------
@@ -91,7 +98,8 @@ def lower(
         Where recipe, context or hardware do not fit the model.
     """
     names = [f"{kind}{i}" for i in range(config.layers) for kind in ("attn", "mlp")]
-    stages = {stage.name: stage for stage in lower_stages(config, [*names, "lm_head"], recipe)}
+    lowered = lower_stages(config, [*names, "lm_head"], recipe, None, grids)
+    stages = {stage.name: stage for stage in lowered}
     check(list(stages.values()), params)
     _check(config, params)
     if context is None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from compiler.passes.lower import Matrix, Stage
 from compiler.passes.model import WholeModel
-from compiler.passes.tile import tile
+from compiler.passes.tile import tile, tile_bytes
 from golden.checkpoint.config import ModelConfig
 from hw.contract import isa
 from hw.contract.params import CACHE_WIDTH, HwParams
@@ -72,9 +72,9 @@ class CacheLayout:
 
 
 def weight_bytes(matrix: Matrix, params: HwParams) -> int:
-    """Return the bytes of all row segments of `matrix`."""
+    """Return the bytes of all row segments of `matrix`, and of the scales of its groups."""
     last = tile(matrix, params)[-1]
-    return last.offset + matrix.channels * last.row_bytes
+    return last.offset + tile_bytes(matrix, last)
 
 
 def channel_word_bytes(matrix: Matrix, params: HwParams) -> int:

@@ -5,16 +5,29 @@ from collections.abc import Mapping, Sequence
 from compiler.passes.instruction import Instruction
 from compiler.passes.lower import Stage
 from compiler.passes.place import Region
+from golden.numerics.groups import OFFSETS, Groups
 from golden.numerics.neuron import Site
 from hw.contract.isa import Coding, Opcode, Rule, VectorOp
-from hw.contract.params import HwParams
+from hw.contract.params import GROUPS, SCALE_WIDTHS, HwParams
 
-__all__ = ["ELEMENT_BYTES", "Codings", "Steps"]
+__all__ = ["ELEMENT_BYTES", "Codings", "Steps", "group_fields"]
 
 ELEMENT_BYTES = 4
 """Of a vector: Q15.16."""
 Codings = Coding | Mapping[str, Coding]
 """How counts become spikes: everywhere, or by site."""
+
+
+def group_fields(groups: Groups | None) -> dict[str, int]:
+    """Return what a MATMUL says of its weights' groups."""
+    if groups is None:
+        groups = Groups(size=0, width=SCALE_WIDTHS[-1], offsets="none")
+    return {
+        "group": 0 if not groups.size else 1 + GROUPS.index(groups.size),
+        "scale_width_log2": groups.width.bit_length() - 1,
+        "offsets": OFFSETS.index(groups.offsets),
+        "offset_shift": groups.offset_shift,
+    }
 
 
 class Steps:
@@ -64,6 +77,7 @@ class Steps:
                 "weight_width": matrix.weight_width,
                 "has_bias": int(matrix.has_bias),
                 "strided": 0,
+                **group_fields(matrix.groups),
                 "outputs": matrix.outputs,
                 "weights": self.address(f"{matrix.name}.weights"),
                 "channel_words": self.address(f"{matrix.name}.channel_words"),

@@ -10,7 +10,17 @@ from hw.contract import isa
 from hw.contract.params import EXPONENT_WIDTH, HwParams
 from hw.contract.presets import PRESETS
 
-__all__ = ["Tile", "check", "pack_channel_words", "pack_exponents", "pack_tile", "tile"]
+__all__ = [
+    "Tile",
+    "check",
+    "pack_channel_words",
+    "pack_exponents",
+    "pack_groups",
+    "pack_scales",
+    "pack_tile",
+    "tile",
+    "tile_bytes",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +34,16 @@ class Tile:
     offset : int
         Bytes from the start of the matrix's weights to the tile's first row segment.
     row_bytes : int
-        Bytes of one row segment, so also from one channel to the next.
+        Bytes of one row segment, so also from one channel to the next within a group.
+    scale_bytes : int
+        Bytes of a group's scales, which follow its last row; 0 where rows have one scale.
     """
 
     first: int
     outputs: int
     offset: int
     row_bytes: int
+    scale_bytes: int
 
 
 def tile(matrix: Matrix, params: HwParams) -> list[Tile]:
@@ -38,10 +51,23 @@ def tile(matrix: Matrix, params: HwParams) -> list[Tile]:
     tiles, first, offset = [], 0, 0
     for outputs in params.tiles(matrix.outputs):
         row_bytes = params.row_bytes(outputs, matrix.weight_width)
-        tiles.append(Tile(first=first, outputs=outputs, offset=offset, row_bytes=row_bytes))
+        groups = matrix.groups
+        scales = (
+            0 if groups is None else params.scale_words(outputs, groups.bits) * params.axi_bytes
+        )
+        found = Tile(
+            first=first, outputs=outputs, offset=offset, row_bytes=row_bytes, scale_bytes=scales
+        )
+        tiles.append(found)
         first += outputs
-        offset += matrix.channels * row_bytes
+        offset += tile_bytes(matrix, found)
     return tiles
+
+
+def tile_bytes(matrix: Matrix, tile: Tile) -> int:
+    """Return the bytes of a tile of `matrix`: its row segments, and the scales of its groups."""
+    groups = 0 if matrix.groups is None else matrix.channels // matrix.groups.size
+    return matrix.channels * tile.row_bytes + groups * tile.scale_bytes
 
 
 def check(stages: list[Stage], params: HwParams) -> None:
@@ -69,6 +95,11 @@ def check(stages: list[Stage], params: HwParams) -> None:
                 raise ValueError(
                     f"{matrix.name} has weights of {matrix.weight_width} bits, but this hardware "
                     f"takes {widths} (weight_widths): choose another recipe or preset"
+                )
+            if matrix.groups is not None and not params.grouped:
+                raise ValueError(
+                    f"{matrix.name} has weights in groups of {matrix.groups.size}, which this "
+                    "hardware does not take (grouped): choose another recipe or preset"
                 )
 
 
@@ -108,6 +139,41 @@ def pack_tile(codes: np.ndarray, weight_width: int, row_bytes: int) -> np.ndarra
     for position in range(1, per_byte):
         packed |= (rows[:, position::per_byte] & mask) << np.uint8(position * weight_width)
     return packed
+
+
+def pack_groups(rows: np.ndarray, scales: np.ndarray, size: int) -> np.ndarray:
+    """Return a tile's row segments, with the scales of each group of `size` behind its rows.
+
+    Parameters
+    ----------
+    rows, scales : ndarray of uint8
+        (channels, bytes of a row segment); (groups, bytes of a group's scales).
+    """
+    by_group = rows.reshape(len(scales), -1)
+    assert by_group.shape[1] == size * rows.shape[1]
+    return np.concatenate([by_group, scales], axis=1)
+
+
+def pack_scales(
+    d: np.ndarray, offsets: np.ndarray | None, width: int, scale_bytes: int
+) -> np.ndarray:
+    """Return the scales of a tile's groups: uint8, (groups, `scale_bytes`).
+
+    Parameters
+    ----------
+    d, offsets : ndarray of integers
+        (outputs, groups); z or m, or None.
+    width : int
+        Bits of each; of an output d lies in the low ones.
+    """
+    mask = (1 << width) - 1
+    word = d.T.astype(np.int64) & mask
+    bits = width
+    if offsets is not None:
+        word |= (offsets.T.astype(np.int64) & mask) << width
+        bits *= 2
+    raw = np.ascontiguousarray(word.astype(f"<u{bits // 8}")).view(np.uint8)
+    return np.pad(raw, ((0, 0), (0, scale_bytes - raw.shape[1])))
 
 
 def pack_exponents(exponents: bytes, params: HwParams) -> np.ndarray:

@@ -14,7 +14,7 @@ from compiler.passes.program import image_of_layers
 from compiler.passes.quantize import FromCheckpoint, Source
 from compiler.storage.directory import replacing
 from golden.checkpoint.checkpoint import Checkpoint
-from golden.model.prepare import prepare
+from golden.model.prepare import grids, prepare
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
@@ -69,7 +69,7 @@ def build(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     check_coding(coding)
-    stages = lower(checkpoint.config, layers, recipe, rows)
+    stages = lower(checkpoint.config, layers, recipe, rows, grids(checkpoint, recipe))
     made = prepare(checkpoint, recipe) if prepared is None else prepared
     return build_stages(
         stages,

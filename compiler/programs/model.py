@@ -19,7 +19,7 @@ from compiler.predict.measured import Measured, measured, predicted_cycles
 from compiler.storage.partial import resuming
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.measure.profile import Profile
-from golden.model.prepare import prepare
+from golden.model.prepare import grids, prepare
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
@@ -83,7 +83,7 @@ def build_model(
         check_coding(coding)
     if profile is not None:
         profile.identity.require(checkpoint, recipe)
-    model = lower(checkpoint.config, recipe, params, context)
+    model = lower(checkpoint.config, recipe, params, context, grids(checkpoint, recipe))
     chosen: Measured | None = None
     codings: str | Mapping[str, str] = coding or "csd"
     if profile is not None:

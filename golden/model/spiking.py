@@ -11,10 +11,11 @@ from golden.checkpoint.names import bias_of, site_of
 from golden.checkpoint.readers import StoredGrid
 from golden.numerics.accumulation import accumulate, accumulate_groups
 from golden.numerics.fixed import from_fixed, to_fixed
-from golden.numerics.groups import GroupedWeight, group_rows
+from golden.numerics.groups import GroupedWeight
 from golden.numerics.neuron import Encoded, Site, encode_vectors
 from golden.numerics.requantization import requantize
 from golden.numerics.weights import QuantizedWeight, quantize_rows
+from golden.recipe.forms import grid_rows, weight_form
 from golden.recipe.recipe import Recipe, locate
 
 __all__ = ["SpikingLinear", "SpikingMatrix"]
@@ -134,12 +135,12 @@ class SpikingLinear:
         return self._matrices[name]
 
     def _weight(self, name: str) -> QuantizedWeight | GroupedWeight:
-        settings = self.recipe.settings(*locate(name))
-        grid = None if settings.weights == "rows" else self.grid(name)
-        if grid is None:
-            return quantize_rows(name, self.tensor(name), settings.weight_bits)
-        outputs = self.tensor(name).shape[0]
-        return group_rows(grid.read(0, outputs), settings.scale_bits)
+        form = weight_form(self.recipe, name, self.grid)
+        if form.groups is None:
+            return quantize_rows(name, self.tensor(name), form.bits)
+        grid = self.grid(name)
+        assert grid is not None  # it has the groups
+        return grid_rows(name, grid, 0, self.tensor(name).shape[0], form.groups.width)
 
     def set_recipe(self, recipe: Recipe) -> None:
         """Go on with a recipe that differs in nothing but how sites encode: weights are kept."""

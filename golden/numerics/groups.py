@@ -7,17 +7,54 @@ from torch import Tensor
 
 from golden.numerics.fixed import first_index, largest_magnitude, round_half_away
 from golden.numerics.weights import power_of_two, round_scale, split_scale
+from hw.contract.params import LARGEST_ZERO
 
-__all__ = ["GROUPS", "SCALE_BITS", "GridRows", "GroupedWeight", "group_rows"]
+__all__ = [
+    "OFFSETS",
+    "SCALE_BITS",
+    "GridRows",
+    "GroupedWeight",
+    "Groups",
+    "group_rows",
+    "held_shift",
+]
 
-GROUPS = (16, 32, 64, 128)
-"""Input channels that may share a scale."""
 SCALE_BITS = (16, 8)
 """Bits of a group's d, and of its z or m."""
+
+OFFSETS = ("none", "z", "m")
+"""What a group may have beside its scale d."""
 
 _EXPONENTS = -7, 56  # of a row's power of two: its mantissa of 2^15 makes 8 to 71 of them
 _TRIED = 64  # scales of a row in the compact form
 _WIDEST = 1.25  # the largest of them over the smallest that all integers fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """How the groups of a matrix are held.
+
+    Attributes
+    ----------
+    size : int
+        Input channels of a group: 16, 32, 64 or 128.
+    width : int
+        Bits of its d, and of its z or m: 16 or 8.
+    offsets : str
+        What it has beside d: ``none``, ``z`` or ``m``.
+    offset_shift : int
+        c: m weighs 2^c.
+    """
+
+    size: int
+    width: int
+    offsets: str
+    offset_shift: int = 0
+
+    @property
+    def bits(self) -> int:
+        """Bits of a group's scales for one output."""
+        return self.width * (1 if self.offsets == "none" else 2)
 
 
 @dataclass(frozen=True)
@@ -39,7 +76,7 @@ class GridRows:
     bits : int
         Bits that hold a code: 8, 4 or 2.
     offset_shift : int
-        c: m is a multiple of 2^c of what d is a multiple of.
+        c of their 16-bit form: of m, 3 for 4-bit codes, 4 for wider ones.
     """
 
     codes: Tensor
@@ -107,6 +144,17 @@ class GroupedWeight:
             exponent=self.exponent[part],
         )
 
+    @property
+    def groups(self) -> Groups:
+        """How its groups are held."""
+        offsets = "z" if self.z is not None else "m" if self.m is not None else "none"
+        return Groups(
+            size=self.group,
+            width=self.scale_bits,
+            offsets=offsets,
+            offset_shift=self.offset_shift,
+        )
+
     def integers(self) -> Tensor:
         """Return ``d * (code + z) + m * 2^c`` for each weight, int64, (N, K)."""
         codes = self.codes.long()
@@ -149,16 +197,21 @@ def group_rows(grid: GridRows, scale_bits: int = 16, first_channel: int = 0) -> 
             )
     codes, d, z, m = _without_signs(grid)
     d_limit, m_limit = _limits(scale_bits, z is not None or m is not None)
-    if z is not None and largest_magnitude(z.long()) > m_limit:
-        raise ValueError(f"a group's zero must be at most {m_limit}, not {z.abs().max():g}")
-    coarse = 1 << grid.offset_shift
+    z_limit = min(m_limit, LARGEST_ZERO)
+    if z is not None and largest_magnitude(z.long()) > z_limit:
+        raise ValueError(
+            f"a group's zero must be at most {z_limit} with scales of {scale_bits} bits, not "
+            f"{z.abs().max():g}"
+        )
+    offset_shift = held_shift(grid.offset_shift, scale_bits)
+    coarse = 1 << offset_shift
     if scale_bits == 16:
         unit = _exact_unit(d, m, coarse, d_limit, m_limit, first_channel)
         mantissa = torch.full(unit.shape, 1 << 15, dtype=torch.int32)
         exponent = (unit + 15).to(torch.int32)
         scale = power_of_two(-unit)
     else:
-        scale = _best_unit(codes, d, m, grid, d_limit, m_limit)
+        scale = _best_unit(codes, d, m, grid, coarse, d_limit, m_limit)
         mantissa, exponent = split_scale(scale)
     divisor = torch.where(scale > 0, scale, 1)[:, None]
     return GroupedWeight(
@@ -171,8 +224,13 @@ def group_rows(grid: GridRows, scale_bits: int = 16, first_channel: int = 0) -> 
         bits=grid.bits,
         group=grid.group,
         scale_bits=scale_bits,
-        offset_shift=grid.offset_shift,
+        offset_shift=offset_shift,
     )
+
+
+def held_shift(offset_shift: int, scale_bits: int) -> int:
+    """Return c of the 16-bit form, or of the compact form, which is finer there."""
+    return offset_shift if scale_bits == 16 else max(0, offset_shift - 1)
 
 
 def _spread(values: Tensor, group: int) -> Tensor:
@@ -244,10 +302,15 @@ def _fitting(values: Tensor, limit: int) -> Tensor:
 
 
 def _best_unit(
-    codes: Tensor, d: Tensor, m: Tensor | None, grid: GridRows, d_limit: int, m_limit: int
+    codes: Tensor,
+    d: Tensor,
+    m: Tensor | None,
+    grid: GridRows,
+    coarse: int,
+    d_limit: int,
+    m_limit: int,
 ) -> Tensor:
     """Return the scale of each row, float64, that costs its weights the least squared error."""
-    coarse = 1 << grid.offset_shift
     least = d.abs().amax(dim=1) / d_limit
     if m is not None:
         least = torch.maximum(least, m.abs().amax(dim=1) / (m_limit * coarse))

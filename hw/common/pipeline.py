@@ -83,7 +83,8 @@ class Pipeline:
     def product(self, name: str, x: Staged, y: Staged) -> Staged:
         """Return ``x * y``, exact, `PRODUCT_STAGES` moves after the later of them.
 
-        Raises ValueError where the operands take more than two pieces each, or three and one.
+        Raises ValueError where the operands take more pieces than two and two, or four and one, and
+        where signed ones take more than two.
         """
         stage = max(x.stage, y.stage)
         operands = self.at(x, stage), self.at(y, stage)
@@ -91,7 +92,8 @@ class Pipeline:
         width = _SIGNED_PIECE if signed else _UNSIGNED_PIECE
         left, right = (_pieces(operand, width) for operand in operands)
         diagonals: list[list[Staged]] = [[] for _ in range(len(left) + len(right) - 1)]
-        if len(diagonals) > 3 or (signed and {len(left), len(right)} == {1, 3}):
+        single = 1 in (len(left), len(right))
+        if len(diagonals) > (2 if signed and single else 4 if single else 3):
             raise ValueError(f"{name} must be of fewer pieces than {len(left)} and {len(right)}")
         for i, first in enumerate(left):
             for j, second in enumerate(right):
@@ -102,7 +104,9 @@ class Pipeline:
         def total(*partials: Value) -> Value:
             values = iter(partials)
             low, *more = [reduce(add, [next(values) for _ in some]) for some in diagonals]
-            if len(more) == 2:  # the last diagonal begins above the first one's end
+            if len(more) == 3:  # every other diagonal begins above the end of the one before
+                more[0] = Cat(more[0], Const(0, 2 * width - len(more[0])), more[2])
+            if len(more) > 1:
                 high = more[1]
                 both = Cat(low, Const(0, 2 * width - len(low)), high)
                 low = both.as_signed() if high.shape().signed else both

@@ -19,6 +19,7 @@ __all__ = [
     "INSTRUCTIONS",
     "MAGIC",
     "MODIFIERS",
+    "Offsets",
     "Opcode",
     "POSITION_WIDTH",
     "PSEUDOCODE",
@@ -71,6 +72,14 @@ class Coding(enum.Enum, shape=2):
     UNARY = 0
     BITWISE = 1
     CSD = 2
+
+
+class Offsets(enum.Enum, shape=2):
+    """What a group of weights has beside its scale d (numerics, section 4)."""
+
+    NONE = 0
+    ZERO = 1
+    MINIMUM = 2
 
 
 class VectorOp(enum.Enum, shape=4):
@@ -140,6 +149,10 @@ _BODY = {
         "weight_width": 4,  # bits of a weight: 2, 4 or 8
         "has_bias": 1,
         "strided": 1,  # the rows of a ragged tile lie as far apart as those of a full one
+        "group": 3,  # 0: one scale a row; else groups of 8 << group input channels
+        "scale_width_log2": 3,  # of a group's d, and of its z or m: 3 or 4
+        "offsets": Offsets,
+        "offset_shift": 3,  # c
         "outputs": 24,
         "weights": _ADDRESS,
         "channel_words": _ADDRESS,
@@ -200,8 +213,11 @@ for tile in tiles(outputs):                       # tile_outputs channels, the l
         for beat in row segment k of the tile:    # lanes weights
             for t in steps where any(s[:, k, t]): # of the trains of a[:, k]
                 acc[:, beat] += s[:, k, t] * (beat << weight(t))
+        if group and k is the last event of its group g:
+            d, z, m = scale segment g of the tile   # of each output; see docs/compiled.md
+            sum += d * (acc + z * S[:, g]) + m * S[:, g] << offset_shift;  acc = 0
     for m in range(tokens):
-        y = requantize(acc[m], V[m], channel_words of the tile)
+        y = requantize(sum[m] if group else acc[m], V[m], channel_words of the tile)
         vector at destination + m * destination_stride, the tile's channels = y""",
     Opcode.VECTOR: """\
 if a_by_token: a += token * stride

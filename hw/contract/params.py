@@ -8,9 +8,13 @@ __all__ = [
     "CACHE_WIDTH",
     "EXPONENT_WIDTH",
     "FRACTION_BITS",
+    "GROUPS",
     "HwParams",
+    "LARGEST_ZERO",
     "OUTPUT_EXPONENT",
     "OUTPUT_MANTISSA",
+    "SCALE_WIDTHS",
+    "SUM_WIDTH",
     "THRESHOLD_FRACTION_BITS",
     "THRESHOLD_GROUP",
     "VECTOR_WIDTH",
@@ -24,6 +28,14 @@ THRESHOLD_GROUP = 32
 """Channels that share a threshold, where a site has shifts."""
 EXPONENT_WIDTH = 2
 """Bits of a channel's exponent in memory."""
+GROUPS = (16, 32, 64, 128)
+"""Input channels that may share a scale."""
+SCALE_WIDTHS = (8, 16)
+"""Bits of a group's d, and of its z or m."""
+LARGEST_ZERO = 255
+"""The largest magnitude of a group's z."""
+SUM_WIDTH = 48
+"""Bits of a signed sum over groups (numerics, section 5)."""
 THRESHOLD_FRACTION_BITS = 24
 """Fraction bits of a threshold below one lsb of a vector element."""
 CACHE_COUNT = 127
@@ -71,6 +83,8 @@ class HwParams:
     array : str
         ``spike``: the array adds and subtracts spikes' weights. ``mac``: it multiplies counts and
         weights, the opponent to compare with; same interfaces, same results.
+    grouped : bool
+        Whether weights may have scales of their own for every group of input channels.
     skip_silent : bool
         Whether silent channels are skipped; False fetches every channel, to compare with.
 
@@ -94,6 +108,7 @@ class HwParams:
     event_depth: int
     scan_width: int
     array: str = "spike"
+    grouped: bool = True
     skip_silent: bool = True
 
     def __post_init__(self) -> None:
@@ -197,6 +212,21 @@ class HwParams:
         return (self.max_count * 128 * self.max_channels << self.max_shift).bit_length() + 1
 
     @property
+    def sum_width(self) -> int:
+        """Bits of what is requantized: of an accumulator, or of a sum over groups."""
+        return max(self.acc_width, SUM_WIDTH) if self.grouped else self.acc_width
+
+    @property
+    def spike_sum_width(self) -> int:
+        """Bits of the signed sum of a group's spike counts times their weights."""
+        return (self.max_count * GROUPS[-1] << self.max_shift).bit_length() + 1
+
+    @property
+    def scale_depth(self) -> int:
+        """Memory words of the scales of one group, at most: of a full tile."""
+        return self.scale_words(self.tile_outputs, 2 * SCALE_WIDTHS[-1])
+
+    @property
     def threshold_width(self) -> int:
         """Bits of a threshold: a 32-bit magnitude with its extra fraction bits."""
         return VECTOR_WIDTH + THRESHOLD_FRACTION_BITS
@@ -219,6 +249,10 @@ class HwParams:
     def row_bytes(self, tile_outputs: int, weight_width: int) -> int:
         """Bytes of one row segment in memory."""
         return self.row_words(tile_outputs, weight_width) * self.axi_bytes
+
+    def scale_words(self, tile_outputs: int, bits: int) -> int:
+        """Memory words of one group's scales: so many bits for each output of a tile."""
+        return -(-tile_outputs * bits // self.axi_data_width)
 
     def exponent_bytes(self, channels: int) -> int:
         """Bytes of the stored exponents of a site's channels, padded to whole memory words."""

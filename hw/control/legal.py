@@ -7,11 +7,12 @@ from hw.contract.isa import (
     POSITION_WIDTH,
     STEEPNESS_WIDTH,
     Coding,
+    Offsets,
     Opcode,
     Rule,
     VectorOp,
 )
-from hw.contract.params import CACHE_COUNT, HwParams
+from hw.contract.params import CACHE_COUNT, GROUPS, SCALE_WIDTHS, HwParams
 from hw.control.slots import Slots
 
 __all__ = ["legal"]
@@ -52,6 +53,9 @@ def legal(
             & (matmul.coding.as_value() < len(Coding))
             & matmul.weight_width.matches(*p.weight_widths)
             & (matmul.outputs != 0)
+            & (matmul.group <= (len(GROUPS) if p.grouped else 0))
+            & (matmul.scale_width_log2.matches(*map(exact_log2, SCALE_WIDTHS)))
+            & (matmul.offsets.as_value() < len(Offsets))
             & aligned(
                 matmul.weights,
                 matmul.channel_words,

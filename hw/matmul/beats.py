@@ -30,6 +30,8 @@ class Beats(Component):
         The extent of each row segment.
     i : In(stream)
         Memory words of row segments.
+    o_scales : Out(stream)
+        Those of segments that hold scales.
     o : Out(stream)
         Beats, lane 0 from the lowest bits.
 
@@ -45,6 +47,7 @@ class Beats(Component):
                 "i_rows": In(stream.Signature(row_words_layout(p))),
                 "i": In(stream.Signature(p.axi_data_width)),
                 "o": Out(stream.Signature(beat_layout(p))),
+                "o_scales": Out(stream.Signature(p.axi_data_width)),
             }
         )
 
@@ -97,8 +100,13 @@ class Beats(Component):
         free, move = Signal(), Signal()
         m.d.comb += [
             free.eq(~complete | ~self.o.valid | self.o.ready),
-            move.eq(self.i.valid & self.i_rows.valid & free),
-            self.i.ready.eq(self.i_rows.valid & (~complete | exhausted) & free),
+            move.eq(self.i.valid & self.i_rows.valid & ~row.scales & free),
+            self.i.ready.eq(
+                self.i_rows.valid
+                & Mux(row.scales, self.o_scales.ready, (~complete | exhausted) & free)
+            ),
+            self.o_scales.valid.eq(self.i.valid & self.i_rows.valid & row.scales),
+            self.o_scales.payload.eq(self.i.payload),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)

@@ -7,14 +7,15 @@ from amaranth.utils import exact_log2
 
 from hw.common.component import Component
 from hw.common.stream import Buffer, Queue, Register
-from hw.contract.isa import INSTRUCTIONS, Coding, Opcode
+from hw.contract.isa import INSTRUCTIONS, Coding, Offsets, Opcode
 from hw.contract.params import HwParams
 from hw.matmul.array import PEArray
 from hw.matmul.beats import Beats, beat_layout
 from hw.matmul.channel_words import ChannelWords, load_layout
 from hw.matmul.drain import Drain, drain_layout
-from hw.matmul.fetch import Fetcher, fetch_layout, row_words_layout
+from hw.matmul.fetch import Fetcher, fetch_layout, fetched_layout, row_words_layout
 from hw.matmul.requant import Requantizer
+from hw.matmul.scaler import Scaler
 from hw.matmul.sequencer import Sequencer, sequence_layout
 from hw.matmul.tiling import Tiling
 from hw.memory.port import segment_layout
@@ -22,6 +23,7 @@ from hw.memory.write import row_layout
 from hw.spike.buffer import SpikeBuffer, batch_layout, spike_write_layout
 from hw.spike.encoder import scale_layout
 from hw.spike.events import EventQueue, event_layout, walk_layout
+from hw.spike.marks import GROUP, GroupMarks, marked_layout
 from hw.spike.train import SpikeTrain
 
 __all__ = ["MatrixPath"]
@@ -107,7 +109,7 @@ class MatrixPath(Component):
         p = self._params
         m.submodules.spikes = spikes = SpikeBuffer(p)
         m.submodules.events = events = EventQueue(p)
-        m.submodules.event_queue = event_queue = Queue(event_layout(p), p.event_depth)
+        m.submodules.event_queue = event_queue = Queue(marked_layout(p), p.event_depth)
         m.submodules.fetcher = fetcher = Fetcher(p)
         m.submodules.row_queue = row_queue = Queue(row_words_layout(p), p.event_depth)
         m.submodules.train = train = SpikeTrain(p)
@@ -118,10 +120,15 @@ class MatrixPath(Component):
         m.submodules.channel_words = channel_words = ChannelWords(p)
         m.submodules.tile_queue = tile_queue = Queue(sequencer.o_tile.payload.shape(), 4)
         m.submodules.drain = drain = Drain(p)
+        marks = None
+        if p.grouped:
+            m.submodules.marks = marks = GroupMarks(p)
+            m.submodules.scale_queue = scale_queue = Queue(p.axi_data_width, p.scale_depth)
+            m.submodules.scaler = scaler = Scaler(p)
         # A row waits for the write port while its words are requantized.
         m.submodules.rows = rows = Register(row_layout(p))
 
-        self._issue(m, events, fetcher, train, sequencer, channel_words, drain)
+        self._issue(m, events, marks, fetcher, train, sequencer, channel_words, drain)
 
         # Spikes to events. Each goes to the fetcher and, to wait for its weights, to the queue.
         connect(m, flipped(self.i_counts), spikes.i)
@@ -139,13 +146,24 @@ class MatrixPath(Component):
             events.scan_fires.eq(spikes.scan_fires),
             events.counts.eq(spikes.counts),
             both.eq(fetcher.i.ready & event_queue.i.ready),
-            events.o.ready.eq(both),
-            fetcher.i.valid.eq(events.o.valid & both),
-            event_queue.i.valid.eq(events.o.valid & both),
-            event_queue.i.payload.eq(events.o.payload),
         ]
-        for name in ("channel", "end", "last"):
-            m.d.comb += fetcher.i.payload[name].eq(events.o.payload[name])
+        if marks is not None:
+            connect(m, events.o, marks.i)
+            handed = marks.o
+        else:
+            handed = stream.Signature(marked_layout(p)).flip().create()
+            m.d.comb += [handed.valid.eq(events.o.valid), events.o.ready.eq(handed.ready)]
+            m.d.comb += [
+                handed.payload[name].eq(events.o.payload[name]) for name, _ in event_layout(p)
+            ]
+        m.d.comb += [
+            handed.ready.eq(both),
+            fetcher.i.valid.eq(handed.valid & both),
+            event_queue.i.valid.eq(handed.valid & both),
+            event_queue.i.payload.eq(handed.payload),
+        ]
+        for name, _ in fetched_layout(p):
+            m.d.comb += fetcher.i.payload[name].eq(handed.payload[name])
 
         # Events and weights to accumulators.
         connect(m, fetcher.o, flipped(self.o_weights))
@@ -175,10 +193,11 @@ class MatrixPath(Component):
             array.group.eq(drain.group),
             array.enable.eq(drain.enable),
             array.take.eq(drain.take),
-            channel_words.release.eq(drain.release),
-            channel_words.half.eq(drain.half),
+            channel_words.release.eq(drain.release_words),
+            channel_words.half.eq(drain.channel_half),
             channel_words.group.eq(drain.channel_group),
-            channel_words.enable.eq(drain.take),
+            channel_words.enable.eq(drain.channel_enable),
+            sequencer.spike_sums.eq(train.spike_sums),
             drain.ready.eq(array.ready),
             drain.psums.eq(array.psums),
             drain.channels.eq(channel_words.channels),
@@ -186,6 +205,18 @@ class MatrixPath(Component):
             drain.scales.eq(self.scales),
             drain.scales_ready.eq(self.scales_ready),
         ]
+        if p.grouped:
+            connect(m, beats.o_scales, scale_queue.i)
+            connect(m, scale_queue.o, drain.i_scales)
+            m.d.comb += [
+                scaler.i_valid.eq(drain.o_group_valid),
+                scaler.i.eq(drain.o_group),
+                scaler.psums.eq(array.psums),
+                scaler.index.eq(drain.sum_index),
+                scaler.enable.eq(drain.sum_enable),
+                drain.scaler_busy.eq(scaler.busy),
+                drain.sums.eq(scaler.sums),
+            ]
         # Words that leave wait here, so that what moves the requantizers is a register.
         m.submodules.leaving = leaving = Buffer(self.o.payload.shape())
         connect(m, leaving.o, flipped(self.o))
@@ -206,7 +237,7 @@ class MatrixPath(Component):
                     self.draining.eq(drain.busy | requant.busy | leaving.o.valid),
                 ]
 
-        self._count(m, events, both)
+        self._count(m, handed, both)
         m.d.comb += [
             self.add.eq(sequencer.o.valid),
             self.stall.eq(sequencer.stalled),
@@ -214,7 +245,7 @@ class MatrixPath(Component):
         ]
         return m
 
-    def _issue(self, m, events, fetcher, train, sequencer, channel_words, drain) -> None:
+    def _issue(self, m, events, marks, fetcher, train, sequencer, channel_words, drain) -> None:
         """Hand each MATMUL to every block's queue at once, and keep count of those under way."""
         p = self._params
         matmul = self.i.payload
@@ -223,7 +254,10 @@ class MatrixPath(Component):
         m.d.comb += [
             tiling.outputs.eq(matmul.outputs),
             tiling.weight_width.eq(matmul.weight_width),
+            tiling.scale_width_log2.eq(matmul.scale_width_log2),
+            tiling.offsets.eq(matmul.offsets.as_value() != Offsets.NONE.value),
         ]
+        of_groups = ("scale_width_log2", "offsets", "offset_shift") if p.grouped else ()
         shares = {
             "walks": (walk_layout(), events.i, {"new_batch": 0, "tiles": tiling.o.tiles}),
             "fetches": (
@@ -234,13 +268,14 @@ class MatrixPath(Component):
                     "tiling": tiling.o,
                     "weight_width": matmul.weight_width,
                     "strided": matmul.strided,
+                    "group": matmul.group,
                 },
             ),
             "codings": (Coding, train.i_coding, matmul.coding),
             "sequences": (
                 sequence_layout(p),
                 sequencer.i_matmul,
-                {"coding": matmul.coding, "tiling": tiling.o},
+                {"coding": matmul.coding, "grouped": matmul.group != 0, "tiling": tiling.o},
             ),
             "loads": (
                 load_layout(p),
@@ -260,9 +295,12 @@ class MatrixPath(Component):
                     "tokens": self.tokens,
                     "bank": self.bank,
                     "tiling": tiling.o,
+                    **{name: matmul[name] for name in of_groups},
                 },
             ),
         }
+        if marks is not None:
+            shares["groups"] = (GROUP, marks.i_group, matmul.group)
         queues = {name: Queue(layout, _MATMULS) for name, (layout, _, _) in shares.items()}
         accept = Signal()
         m.d.comb += [
@@ -295,10 +333,10 @@ class MatrixPath(Component):
         """Say what the counters count as events are handed over."""
         first_tile = Signal(init=1)
         firing = Signal(range(self._params.max_channels + 1))
-        handed = events.o.valid & both
-        mark = events.o.payload
+        handed = events.valid & both
+        mark = events.payload
         m.d.comb += [
-            self.row_segment.eq(handed & ~mark.end),
+            self.row_segment.eq(handed & ~mark.end & ~mark.group_end),
             self.event.eq(self.row_segment & first_tile),
             self.silent.eq(Mux(handed & mark.end & first_tile, mark.channel - firing, 0)),
         ]

@@ -18,7 +18,7 @@ def psum_layout(params: HwParams) -> data.StructLayout:
     """Return an accumulator with its token's threshold and its channel's words."""
     return data.StructLayout(
         {
-            "psum": signed(params.acc_width),
+            "psum": signed(params.sum_width),
             "threshold": scale_layout(params),
             "channel": channel_layout(),
         }
@@ -70,7 +70,7 @@ class Requantizer(Component):
         threshold, scale = self.i.payload.threshold, self.i.payload.channel
         negative = pipe.stage("negative", 1, lambda psum: psum < 0, psum)
         magnitude = pipe.stage(
-            "magnitude", p.acc_width, lambda psum: Mux(psum < 0, -psum, psum), psum
+            "magnitude", p.sum_width - 1, lambda psum: Mux(psum < 0, -psum, psum), psum
         )
         v_mantissa, mantissa = (
             pipe.stage(name, len(value), lambda value: value, pipe.enter(value))

@@ -1,6 +1,6 @@
 """Spends each event's spikes on each beat of its row segment: one array operation a cycle."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -11,12 +11,32 @@ from hw.matmul.beats import beat_layout
 from hw.matmul.tiling import tiling_layout
 from hw.spike.train import is_single, train_layout
 
-__all__ = ["Sequencer", "operation_layout", "sequence_layout"]
+__all__ = ["Sequencer", "finished_layout", "operation_layout", "sequence_layout"]
 
 
 def sequence_layout(params: HwParams) -> data.StructLayout:
     """Return what the sequencer needs to know of a MATMUL."""
-    return data.StructLayout({"coding": Coding, "tiling": tiling_layout(params)})
+    return data.StructLayout({"coding": Coding, "grouped": 1, "tiling": tiling_layout(params)})
+
+
+def finished_layout(params: HwParams) -> data.StructLayout:
+    """Return what is known of accumulators that are complete: of a tile, or of a group of it."""
+    return data.StructLayout(
+        {
+            "half": 1,
+            "empty": 1,  # no event touched them; of the end of a tile in groups: no group did
+            **(
+                {
+                    "group": 1,  # they are a group's
+                    "sums": 1,  # they are sums over groups: the end of a tile in groups
+                    "first": 1,  # group of the tile
+                    "spike_sums": data.ArrayLayout(signed(params.spike_sum_width), params.tokens),
+                }
+                if params.grouped
+                else {}
+            ),
+        }
+    )
 
 
 def operation_layout(params: HwParams) -> data.StructLayout:
@@ -45,7 +65,8 @@ def operation_layout(params: HwParams) -> data.StructLayout:
 class Sequencer(Component):
     """Loop over events, beats and firing steps, and hand finished tiles to the drain.
 
-    The accumulators have two halves: while one drains, the next tile accumulates in the other.
+    The accumulators have two halves: while one drains, the next tile accumulates in the other, or
+    the next group of the tile.
 
     Parameters
     ----------
@@ -55,7 +76,9 @@ class Sequencer(Component):
     Members
     -------
     i : In(stream)
-        Spike trains and end marks.
+        Spike trains and marks.
+    spike_sums : In(array)
+        Of the group whose mark is on offer.
     i_beats : In(stream)
         Beats of the events' row segments.
     i_matmul : In(stream)
@@ -66,7 +89,7 @@ class Sequencer(Component):
         Every operation has reached the accumulators; one beat's would be stored when an operation
         of this cycle would load its own.
     o_tile : Out(stream)
-        A finished tile: its half, and whether no event touched it.
+        A finished tile, or a group of it.
     release : In(2)
         The drain is done with that half.
     stalled : Out(1)
@@ -88,7 +111,8 @@ class Sequencer(Component):
                 "o": Out(stream.Signature(operation_layout(p), always_ready=True)),
                 "array_idle": In(1),
                 "array_storing": In(1),
-                "o_tile": Out(stream.Signature(data.StructLayout({"half": 1, "empty": 1}))),
+                "o_tile": Out(stream.Signature(finished_layout(p))),
+                "spike_sums": In(data.ArrayLayout(signed(p.spike_sum_width), p.tokens)),
                 "release": In(2),
                 "stalled": Out(1),
             }
@@ -162,7 +186,8 @@ class Sequencer(Component):
         two_beats = Signal()  # since the last operation at least: a tile is not left before
         m.d.sync += two_beats.eq(extent.row_beats == 2)
         early = fresh & self.array_storing & two_beats
-        event = self.i.valid & self.i_matmul.valid & ~train.end & half_free & ~early
+        mark = train.end | train.group_end
+        event = self.i.valid & self.i_matmul.valid & ~mark & half_free & ~early
         m.d.comb += [
             self.o.valid.eq(event & self.i_beats.valid),
             self.stalled.eq(event & ~self.i_beats.valid),
@@ -183,24 +208,43 @@ class Sequencer(Component):
                     m.d.comb += self.i.ready.eq(1)
                     m.d.sync += untouched.eq(0)
 
+        # The end of a tile in groups has no accumulators of its own: its groups had.
+        sums = train.end & self.i_matmul.payload.grouped
+        finished = self.o_tile.payload
         m.d.comb += [
             self.o_tile.valid.eq(
-                self.i.valid & self.i_matmul.valid & train.end & half_free & self.array_idle
+                self.i.valid & self.i_matmul.valid & mark & (sums | (half_free & self.array_idle))
             ),
-            self.o_tile.payload.half.eq(half),
-            self.o_tile.payload.empty.eq(untouched),
+            finished.half.eq(half),
+            finished.empty.eq(untouched),
         ]
+        if p.grouped:
+            scaled = Signal()  # a group of the tile has been handed over
+            m.d.comb += [
+                finished.group.eq(train.group_end),
+                finished.sums.eq(sums),
+                finished.first.eq(~scaled),
+                finished.spike_sums.eq(self.spike_sums),
+            ]
+            with m.If(sums):
+                m.d.comb += finished.empty.eq(~scaled)
+            with m.If(self.o_tile.valid & self.o_tile.ready):
+                m.d.sync += scaled.eq(train.group_end)
         m.d.sync += occupied.eq(occupied & ~self.release)
         with m.If(self.o_tile.valid & self.o_tile.ready):
             m.d.comb += self.i.ready.eq(1)
-            m.d.sync += [
-                occupied.eq((occupied & ~self.release) | (1 << half)),
-                half.eq(~half),
-                untouched.eq(1),
-                tile.eq(tile + 1),
-                first_tile.eq(0),
-                ends.eq(tile + 2 == tiling.tiles),
-            ]
+            with m.If(~sums):
+                m.d.sync += [
+                    occupied.eq((occupied & ~self.release) | (1 << half)),
+                    half.eq(~half),
+                    untouched.eq(1),
+                ]
+            with m.If(train.end):
+                m.d.sync += [
+                    tile.eq(tile + 1),
+                    first_tile.eq(0),
+                    ends.eq(tile + 2 == tiling.tiles),
+                ]
             with m.If(train.last):
                 m.d.comb += self.i_matmul.ready.eq(1)
                 m.d.sync += [tile.eq(0), first_tile.eq(1)]

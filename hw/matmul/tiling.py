@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.common.component import Component
-from hw.contract.params import HwParams
+from hw.contract.params import SCALE_WIDTHS, HwParams
 
 __all__ = ["Tiling", "tile_layout", "tiling_layout"]
 
@@ -14,11 +14,13 @@ __all__ = ["Tiling", "tile_layout", "tiling_layout"]
 def tile_layout(params: HwParams) -> data.StructLayout:
     """Return the extent of one tile: its outputs, and the words and beats of its row segments."""
     words = params.row_words(params.tile_outputs, max(params.weight_widths))
+    scales = {"scale_words": range(params.scale_depth + 1)} if params.grouped else {}
     return data.StructLayout(
         {
             "outputs": range(params.tile_outputs + 1),
             "row_words": range(words + 1),
             "row_beats": range(params.banks + 1),
+            **scales,  # of a group
         }
     )
 
@@ -39,8 +41,8 @@ class Tiling(Component):
 
     Members
     -------
-    outputs, weight_width : In
-        Fields of the MATMUL instruction.
+    outputs, weight_width, scale_width_log2, offsets : In
+        Fields of the MATMUL instruction; of `offsets`, whether there are some.
     o : Out(struct)
         Its tiling.
 
@@ -52,7 +54,13 @@ class Tiling(Component):
     def __init__(self, params: HwParams) -> None:
         self._params = params
         super().__init__(
-            {"outputs": In(24), "weight_width": In(4), "o": Out(tiling_layout(params))}
+            {
+                "outputs": In(24),
+                "weight_width": In(4),
+                "scale_width_log2": In(3),
+                "offsets": In(1),
+                "o": Out(tiling_layout(params)),
+            }
         )
 
     def elaborate(self, platform):
@@ -88,4 +96,16 @@ class Tiling(Component):
                             self.o.last.row_words.eq(words),
                             self.o.last.row_beats.eq(words << beats_log2),
                         ]
+        if p.grouped:
+            narrowest, widest = (
+                exact_log2(bits) for bits in (SCALE_WIDTHS[0], 2 * SCALE_WIDTHS[-1])
+            )
+            for bits_log2 in range(narrowest, widest + 1):
+                with m.If(self.scale_width_log2 + self.offsets == bits_log2):
+                    of_word = p.axi_data_width >> bits_log2  # outputs
+                    last = (self.o.last.outputs + of_word - 1) >> exact_log2(of_word)
+                    m.d.comb += [
+                        self.o.full.scale_words.eq(p.scale_words(p.tile_outputs, 1 << bits_log2)),
+                        self.o.last.scale_words.eq(last),
+                    ]
         return m

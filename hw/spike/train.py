@@ -1,13 +1,13 @@
 """Turns an event's counts into its spike train, in the coding asked for."""
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from hw.common.component import Component
 from hw.contract.isa import Coding
 from hw.contract.params import HwParams
-from hw.spike.events import event_layout
+from hw.spike.marks import marked_layout
 
 __all__ = ["SpikeTrain", "is_single", "train_layout"]
 
@@ -22,7 +22,8 @@ def train_layout(params: HwParams) -> data.StructLayout:
     """
     digits = data.ArrayLayout(params.step_width, params.tokens)
     steps = {"steps": params.step_width, "single": 1}
-    return data.StructLayout({"plus": digits, "minus": digits, **steps, "end": 1, "last": 1})
+    marks = {"end": 1, "last": 1, "group_end": 1}
+    return data.StructLayout({"plus": digits, "minus": digits, **steps, **marks})
 
 
 def is_single(steps: Value, unary: Value) -> Value:
@@ -44,11 +45,13 @@ class SpikeTrain(Component):
     Members
     -------
     i : In(stream)
-        Events and end marks.
+        Events and marks.
     i_coding : In(stream)
         How to expand the events of a MATMUL; taken with its last end mark.
     o : Out(stream)
         Their spike trains.
+    spike_sums : Out(array)
+        By token, the sum of the events of a group, while its mark is on offer.
 
     Timing:      latency 2 cycles; one event a cycle.
     Arithmetic:  exact.
@@ -59,9 +62,10 @@ class SpikeTrain(Component):
         self._params = p = params
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(p))),
+                "i": In(stream.Signature(marked_layout(p))),
                 "i_coding": In(stream.Signature(Coding)),
                 "o": Out(stream.Signature(train_layout(p))),
+                "spike_sums": Out(data.ArrayLayout(signed(p.spike_sum_width), p.tokens)),
             }
         )
 
@@ -75,9 +79,8 @@ class SpikeTrain(Component):
         # Stage 1: magnitudes, and three times as much.
         width = p.step_width + 1
         sizes = data.StructLayout({"negative": 1, "magnitude": width, "triple": width})
-        held = Signal(
-            data.StructLayout({"counts": data.ArrayLayout(sizes, p.tokens), "end": 1, "last": 1})
-        )
+        marks = {"end": 1, "last": 1, "group_end": 1}
+        held = Signal(data.StructLayout({"counts": data.ArrayLayout(sizes, p.tokens), **marks}))
         held_valid = Signal()
         moves = Signal()
         m.d.comb += [
@@ -90,6 +93,7 @@ class SpikeTrain(Component):
                 held_valid.eq(self.i.valid),
                 held.end.eq(self.i.payload.end),
                 held.last.eq(self.i.payload.last),
+                held.group_end.eq(self.i.payload.group_end),
             ]
             for token in range(p.tokens):
                 count = self.i.payload.counts[token]
@@ -141,9 +145,22 @@ class SpikeTrain(Component):
             expanded.single.eq(is_single(expanded.steps, unary)),
             expanded.end.eq(held.end),
             expanded.last.eq(held.last),
+            expanded.group_end.eq(held.group_end),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(held_valid & moves):
             m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(expanded)]
+            if p.grouped:
+                # A mark says nothing of its own: the sums stay until the next event is given.
+                for token in range(p.tokens):
+                    own = held.counts[token]
+                    width = own.magnitude.shape().width + 1
+                    before = Mux(self.o.payload.group_end, 0, self.spike_sums[token])
+                    spikes = Cat(own.magnitude, 0) ^ own.negative.replicate(width)
+                    total = before + spikes.as_signed() + own.negative
+                    with m.If(held.end):
+                        m.d.sync += self.spike_sums[token].eq(0)
+                    with m.Elif(~held.group_end):
+                        m.d.sync += self.spike_sums[token].eq(total)
         return m

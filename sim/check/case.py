@@ -185,7 +185,7 @@ def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:
     def observe(site: str, _: Encoded) -> None:
         say(f"golden model: {site}")
 
-    return SpikingLinear(checkpoint.config, checkpoint.tensor, recipe, observe)
+    return SpikingLinear(checkpoint.config, checkpoint.tensor, recipe, observe, checkpoint.grid)
 
 
 def _case(

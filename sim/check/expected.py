@@ -124,6 +124,7 @@ def expect(linear: SpikingLinear, compiled: Compiled, inputs: Mapping[str, np.nd
                 tile_outputs=params.tile_outputs,
                 lanes=params.lanes,
                 word_bytes=params.axi_bytes,
+                groups=getattr(matrix.weight, "groups", None),
             )
             costs.append(_as_built(cost, counts, step["outputs"], params))
             array_cycles += beats * _steps(counts, coding, time_steps, params)

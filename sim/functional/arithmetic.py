@@ -25,11 +25,13 @@ __all__ = [
     "spikes",
     "threshold",
     "unpack_exponents",
+    "unpack_scales",
     "unpack_weights",
 ]
 
 _CLIP_FRACTION_BITS = 8
 _MANTISSA_WIDTH = 16
+_LARGEST_COUNT = 127
 _THRESHOLD_END = 1 << (VECTOR_WIDTH + THRESHOLD_FRACTION_BITS)
 
 
@@ -112,13 +114,27 @@ def unpack_weights(segments: np.ndarray, width: int, outputs: int) -> np.ndarray
     return fields.reshape(len(segments), segments.shape[1] * len(ups))[:, :outputs].astype(np.int32)
 
 
+def unpack_scales(
+    raw: np.ndarray, width: int, has_offsets: bool, outputs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return d, and z or m or zeros, of a group's scales in memory: (outputs,) in int64 both."""
+    if not has_offsets:
+        d = raw.view(f"<i{width // 8}")[:outputs].astype(np.int64)
+        return d, np.zeros_like(d)
+    pairs = raw.reshape(-1, width // 4)[:outputs]
+    halves = np.ascontiguousarray(pairs).view(f"<u{width // 8}").astype(np.int64)
+    d, offsets = halves[:, 0], halves[:, 1]
+    return d, offsets - ((offsets >> width - 1) << width)
+
+
 def accumulate(counts: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return Y (section 5): (tokens, outputs) in int64.
 
     `counts` are (tokens, channels) and `codes` (channels, outputs). It is summed in 32 bits, which
-    hold 127 * 128 * 2^15.
+    hold 127 * 128 * 2^15, and in 64 where spikes weigh more.
     """
-    return (counts.astype(np.int32) @ codes).astype(np.int64)
+    wide = np.int64 if np.abs(counts).max(initial=0) > _LARGEST_COUNT else np.int32
+    return (counts.astype(wide) @ codes.astype(wide)).astype(np.int64)
 
 
 def requantize(
@@ -136,16 +152,34 @@ def requantize(
         Of each output channel, (outputs,); a bias of 0 where the matrix has none.
     """
     e = v.bit_length() - _MANTISSA_WIDTH
-    product = y * (v >> e) * mantissa
-    magnitude = np.abs(product)
     shift = THRESHOLD_FRACTION_BITS + exponent - e
-    # |product| is below 2^61, so a shift of 62 leaves nothing, as longer ones do.
-    down = np.clip(shift, 1, 62)
-    rounded = (magnitude + (1 << (down - 1))) >> down
-    # A shift up loses nothing to this clip that saturation would not take.
-    grown = np.minimum(magnitude, 1 << VECTOR_WIDTH) << np.clip(-shift, 0, VECTOR_WIDTH - 2)
-    scaled = saturate(np.sign(product) * np.where(shift > 0, rounded, grown))
+    if np.abs(y).max(initial=0) < 1 << 31:
+        product = y * (v >> e) * mantissa
+        magnitude = np.abs(product)
+        # |product| is below 2^63, so a shift of 64 leaves nothing, as longer ones do; the half is
+        # added after all places but one, lest it goes beyond.
+        rounded = (magnitude >> np.clip(shift - 1, 0, 63)) + 1 >> 1
+        # A shift up loses nothing to this clip that saturation would not take.
+        grown = np.minimum(magnitude, 1 << VECTOR_WIDTH) << np.clip(-shift, 0, VECTOR_WIDTH - 2)
+        scaled = saturate(np.sign(product) * np.where(shift > 0, rounded, grown))
+    else:  # sums over groups: what has no place in 63 bits, Python has
+        scaled = np.array(
+            [
+                _scaled(int(one) * (v >> e) * int(by), int(places))
+                for one, by, places in zip(y, mantissa, shift, strict=True)
+            ],
+            np.int64,
+        )
     return saturate(scaled + bias).astype(np.int32)
+
+
+def _scaled(product: int, shift: int) -> int:
+    """Return product / 2^shift, half away from zero, saturated: of Python's integers."""
+    limit = 1 << VECTOR_WIDTH - 1
+    if shift <= 0:
+        return min(max(product << -shift, -limit), limit - 1)
+    magnitude = abs(product) + (1 << shift - 1) >> shift
+    return min(magnitude, limit - 1) if product > 0 else -min(magnitude, limit)
 
 
 def scale_word(v: int) -> int:

@@ -2,7 +2,7 @@
 
 from hw.contract import isa
 from hw.contract.isa import Opcode, VectorOp
-from hw.contract.params import CACHE_COUNT, HwParams
+from hw.contract.params import CACHE_COUNT, GROUPS, SCALE_WIDTHS, HwParams
 from hw.contract.regs import Error
 from sim.functional.image import Fault
 
@@ -83,6 +83,9 @@ def _bounds(
         return {
             "coding": {coding.value for coding in isa.Coding},
             "weight_width": set(params.weight_widths),
+            "group": set(range(len(GROUPS) + 1 if params.grouped else 1)),
+            "scale_width_log2": {width.bit_length() - 1 for width in SCALE_WIDTHS},
+            "offsets": {offsets.value for offsets in isa.Offsets},
         }, {"outputs": largest["outputs"]}
     if opcode is Opcode.VECTOR:
         limits = {"rows": largest["rows"], "elements": largest["elements"]}

@@ -8,7 +8,7 @@ import numpy as np
 
 from hw.contract import isa
 from hw.contract.isa import VECTOR_PASSES, VECTOR_UNARY, Opcode, VectorOp
-from hw.contract.params import CACHE_COUNT, HwParams
+from hw.contract.params import CACHE_COUNT, GROUPS, HwParams
 from hw.contract.regs import Error
 from sim.device import OnToken, Registers, Result, no_counts
 from sim.functional import vector
@@ -21,6 +21,7 @@ from sim.functional.arithmetic import (
     spikes,
     threshold,
     unpack_exponents,
+    unpack_scales,
     unpack_weights,
 )
 from sim.functional.flow import Flow
@@ -177,6 +178,10 @@ class Machine:
         weight_width: int,
         has_bias: int,
         strided: int,
+        group: int,
+        scale_width_log2: int,
+        offsets: int,
+        offset_shift: int,
         outputs: int,
         weights: int,
         channel_words: int,
@@ -203,19 +208,49 @@ class Machine:
         accumulators, first = [], 0
         for size in params.tiles(outputs):
             row_bytes = params.row_bytes(size, weight_width)
-            stride = params.row_bytes(params.tile_outputs, weight_width) if strided else row_bytes
-            segments = self.image.read_rows(weights, row_bytes, events, stride)
-            weights += channels * stride
+            full = params.tile_outputs if strided else size
+            stride = params.row_bytes(full, weight_width)
             counted["row_segments"] += events.size
-            counted["weight_bytes_read"] += segments.size
+            if group:
+                scale_bits = (1 << scale_width_log2) * (1 if offsets == 0 else 2)
+                step = params.scale_words(full, scale_bits) * params.axi_bytes
+                scale_bytes = params.scale_words(size, scale_bits) * params.axi_bytes
+                of_group = GROUPS[group - 1]
+                pitch = of_group * stride + step
+                segments, scales = [], []
+                fired = np.unique(events // of_group)
+                for g in fired:
+                    within = events[events // of_group == g] - g * of_group
+                    base = weights + int(g) * pitch
+                    segments.append(self.image.read_rows(base, row_bytes, within, stride))
+                    scales.append(self.image.read(base + of_group * stride, scale_bytes))
+                counted["weight_bytes_read"] += events.size * row_bytes + fired.size * scale_bytes
+                weights += -(-channels // of_group) * pitch
+            else:
+                segments = self.image.read_rows(weights, row_bytes, events, stride)
+                weights += channels * stride
+                counted["weight_bytes_read"] += segments.size
 
             word_bytes = params.vector_bytes(size) * words_of_channel
             words = self.image.read(channel_words, word_bytes)
             channel_words += word_bytes
             words = words.view("<u4").reshape(-1, words_of_channel, params.encode_lanes)
             mantissa, exponent, bias = _channel_words(words, has_bias, size)
-            codes = unpack_weights(segments, weight_width, size)
-            y = accumulate(self.counts[:, events], codes)
+            if group:
+                y = np.zeros((len(self.thresholds), size), np.int64)
+                for g, rows, raw in zip(fired, segments, scales, strict=True):
+                    spent = self.counts[:, events[events // of_group == g]]
+                    p = accumulate(spent, unpack_weights(rows, weight_width, size))
+                    d, offset = unpack_scales(raw, 1 << scale_width_log2, offsets != 0, size)
+                    s = spent.sum(axis=1)[:, None]
+                    if offsets == isa.Offsets.ZERO.value:
+                        p += offset * s
+                    y += d * p
+                    if offsets == isa.Offsets.MINIMUM.value:
+                        y += (offset * s) << offset_shift
+            else:
+                codes = unpack_weights(segments, weight_width, size)
+                y = accumulate(self.counts[:, events], codes)
             for token, v in enumerate(self.thresholds):
                 result = requantize(y[token], v, mantissa, exponent, bias)
                 address = destination + token * destination_stride + 4 * first

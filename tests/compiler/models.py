@@ -1,6 +1,7 @@
 """Small random models, recipes and hardware for the tests of the compiler and what runs it."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from compiler.passes.quantize import Weights
 from compiler.programs.layers import build_stages
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import matrices, site_of, tensor_shapes
+from golden.checkpoint.readers import StoredGrid
+from golden.numerics.groups import GridRows
 from golden.numerics.neuron import Site
 from golden.recipe.exponents import Exponents, pack_exponents, site_channels, unpack_exponents
 from golden.recipe.fold import by_value_head
@@ -81,6 +84,80 @@ class RandomCheckpoint:
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor."""
         return tuple(self._tensors[name].shape)
+
+
+FORMS = (  # bits of a code, input channels of a group, what it has beside d
+    (4, 32, "m"),
+    (4, 32, "none"),
+    (8, 16, "none"),
+    (4, 128, "z"),
+    (8, 32, "m"),
+    (2, 64, "z"),
+    (8, 64, "none"),
+)
+
+
+def random_grid(
+    rng: np.random.Generator, outputs: int, channels: int, bits: int, group: int, offsets: str
+) -> GridRows:
+    """Return rows on a grid of scales in fp16 as files have them, for weights of variance 1 / K."""
+    half, groups = 1 << bits - 1, channels // group
+    size = channels**-0.5 / half
+
+    def scales(low: float, high: float) -> torch.Tensor:
+        values = rng.uniform(low, high, (outputs, groups)) * size
+        return torch.from_numpy(values.astype(np.float16).astype(np.float64))
+
+    zeros = rng.integers(-half, half + 1, (outputs, groups)).astype(np.float64)
+    return GridRows(
+        codes=torch.from_numpy(rng.integers(-half, half, (outputs, channels)).astype(np.int8)),
+        d=scales(0.5, 2) if offsets != "none" else scales(-2, 2),
+        z=torch.from_numpy(zeros) if offsets == "z" else None,
+        m=scales(-2, 2) if offsets == "m" else None,
+        group=group,
+        bits=bits,
+        offset_shift=(3 if bits == 4 else 4) if offsets == "m" else 0,
+    )
+
+
+class GridCheckpoint(RandomCheckpoint):
+    """A random model whose matrices lie on grids of all forms, as their channels allow.
+
+    Channels are multiples of 128, and the embedding is of floats.
+    """
+
+    def __init__(self, seed: int, **changes) -> None:
+        shape = dict(hidden_size=128, ffn_size=256, heads=4, kv_heads=2, head_dim=32)
+        super().__init__(seed, **(shape | changes))
+        rng = np.random.default_rng(seed)
+        self.grids = {}
+        for index, name in enumerate(matrices(self.config)):
+            form = FORMS[(index + seed) % len(FORMS)]
+            rows = random_grid(rng, *self._tensors[name].shape, *form)
+            self._tensors[name] = rows.weights().float()
+            self.grids[name] = StoredGrid(
+                format="a test",
+                group=rows.group,
+                bits=rows.bits,
+                offsets=form[2],
+                offset_shift=rows.offset_shift,
+                read=partial(_rows_of, rows),
+            )
+
+    def grid(self, name: str) -> StoredGrid | None:
+        """Return the grid that a matrix lies on."""
+        return self.grids.get(name)
+
+
+def _rows_of(rows: GridRows, first: int, end: int) -> GridRows:
+    part = slice(first, end)
+    return replace(
+        rows,
+        codes=rows.codes[part],
+        d=rows.d[part],
+        z=None if rows.z is None else rows.z[part],
+        m=None if rows.m is None else rows.m[part],
+    )
 
 
 def random_exponents(checkpoint, seed: int, largest: int = 3) -> Exponents:

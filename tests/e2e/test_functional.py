@@ -20,7 +20,13 @@ from hw.contract.regs import Error
 from sim.check.activations import default_prompt, prompt_vectors, random_vectors
 from sim.check.expected import expect
 from sim.functional.device import Functional
-from tests.compiler.models import RandomCheckpoint, hardware, random_exponents, recipe
+from tests.compiler.models import (
+    GridCheckpoint,
+    RandomCheckpoint,
+    hardware,
+    random_exponents,
+    recipe,
+)
 
 CODINGS = ("unary", "bitwise", "csd")
 
@@ -172,6 +178,26 @@ def test_exponents_of_channels(tmp_path, rng, seed, settings, coding):
         coding=coding,
         tokens=9,
     )
+    assert_equal(linear, compiled, random_inputs(rng, compiled, linear))
+
+
+@pytest.mark.parametrize("scale_bits", [16, 8])
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_grid_of_weights(tmp_path, rng, seed, name, scale_bits):
+    checkpoint = GridCheckpoint(seed)
+    chosen = recipe(weights="native", scale_bits=scale_bits, shifts=1, dead_zone=0.01)
+    chosen = replace(chosen, exponents=random_exponents(checkpoint, seed, 2))
+    scaled = prepare(checkpoint, chosen)
+    linear = SpikingLinear(scaled.config, scaled.tensor, chosen, grid=scaled.grid)
+    compiled = build(
+        checkpoint,
+        every_layer(checkpoint),
+        tmp_path / "m",
+        params=preset(name),
+        recipe=chosen,
+        tokens=5,
+    )
+    assert {bool(step.get("groups")) for step in compiled.manifest["operations"]} == {True, False}
     assert_equal(linear, compiled, random_inputs(rng, compiled, linear))
 
 

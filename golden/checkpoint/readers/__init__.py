@@ -28,6 +28,8 @@ class StoredGrid:
         Input channels that share a scale; bits that hold a code.
     offsets : str
         ``none``, or what each group has beside its scale: ``z`` or ``m``.
+    offset_shift : int
+        c of its 16-bit form (`golden.numerics.groups.GridRows`).
     read : callable
         Reads rows `start` to `stop` as they lie in the file, raising `ValueError` where its bytes
         make no sense.
@@ -37,6 +39,7 @@ class StoredGrid:
     group: int
     bits: int
     offsets: str
+    offset_shift: int
     read: Callable[[int, int], GridRows]
 
 

@@ -72,7 +72,12 @@ def _grid(tensor: GgufTensor) -> StoredGrid | None:
         return None
     grid = GRIDS[tensor.kind]
     return StoredGrid(
-        tensor.kind.name, grid.group, grid.bits, "m" if grid.offset_shift else "none", tensor.grid
+        format=tensor.kind.name,
+        group=grid.group,
+        bits=grid.bits,
+        offsets="m" if grid.offset_shift else "none",
+        offset_shift=grid.offset_shift,
+        read=tensor.grid,
     )
 
 
