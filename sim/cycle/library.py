@@ -51,14 +51,14 @@ class Params(ctypes.Structure):
         _U32,
         "lanes tile_outputs axi_bytes max_burst_words fetch_depth beat_depth event_depth "
         "scan_width encode_lanes header_words slot_words threshold_latency neuron_latency "
-        "mantissa_width divide_latency",
+        "mantissa_width divide_latency grouped scale_depth",
     )
 
 
 class Extent(ctypes.Structure):
     """Of a tile."""
 
-    _fields_ = _fields(_U32, "outputs row_words row_beats")
+    _fields_ = _fields(_U32, "outputs row_words row_beats scale_words")
 
 
 class Instruction(ctypes.Structure):
@@ -70,7 +70,7 @@ class Instruction(ctypes.Structure):
         *_fields(_U32, "largest_exponent"),
         ("threshold_widths", _BYTES),
         *_fields(_WORDS, "event_channels first_events"),
-        *_fields(_U32, "weight_width has_bias strided tiles"),
+        *_fields(_U32, "weight_width has_bias strided tiles group_channels scale_parts"),
         *_fields(Extent, "full last"),
         *_fields(_U64, "weights channel_words destination destination_stride"),
         ("steps", ctypes.POINTER(ctypes.c_uint16)),

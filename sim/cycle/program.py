@@ -14,7 +14,7 @@ from hw.contract.isa import (
     Opcode,
     VectorOp,
 )
-from hw.contract.params import HwParams
+from hw.contract.params import GROUPS, VECTOR_WIDTH, HwParams
 from hw.spike.neuron import Neuron
 from hw.spike.threshold import Threshold
 from hw.vector.norm import squares_width
@@ -122,8 +122,11 @@ class Translator:
         outputs, width = seen.fields["outputs"], seen.fields["weight_width"]
         sizes = self._params.tiles(outputs)
         slot.tiles = len(sizes)
-        slot.full = _extent(self._params, self._params.tile_outputs, width)
-        slot.last = _extent(self._params, sizes[-1], width)
+        scale_bits = (1 << seen.fields["scale_width_log2"]) << (seen.fields["offsets"] != 0)
+        slot.full = _extent(self._params, self._params.tile_outputs, width, scale_bits)
+        slot.last = _extent(self._params, sizes[-1], width, scale_bits)
+        slot.group_channels = (0, *GROUPS)[seen.fields["group"]]
+        slot.scale_parts = VECTOR_WIDTH // scale_bits
         slot.steps, slot.spikes = self._batches[-1].train(Coding(seen.fields["coding"]))
 
     def _vector(self, slot: c.Instruction, seen: Observation) -> None:
@@ -158,9 +161,12 @@ def _widths(arrays: _Arrays, seen: Observation):
     return arrays.pointer([v.bit_length() for v in seen.thresholds], ctypes.c_uint8)
 
 
-def _extent(params: HwParams, outputs: int, weight_width: int) -> c.Extent:
+def _extent(params: HwParams, outputs: int, weight_width: int, scale_bits: int) -> c.Extent:
     return c.Extent(
-        outputs, params.row_words(outputs, weight_width), params.row_beats(outputs, weight_width)
+        outputs,
+        params.row_words(outputs, weight_width),
+        params.row_beats(outputs, weight_width),
+        params.scale_words(outputs, scale_bits),
     )
 
 

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from compiler.artifact.manifest import about
 from compiler.passes.lower import Matrix, Stage
-from compiler.passes.quantize import Weights
+from compiler.passes.quantize import GroupScales, Weights
 from compiler.programs.layers import build_stages
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import matrices, site_of, tensor_shapes
 from golden.checkpoint.readers import StoredGrid
-from golden.numerics.groups import GridRows
+from golden.numerics.groups import OFFSETS, SCALE_BITS, GridRows, Groups
 from golden.numerics.neuron import Site
 from golden.recipe.exponents import Exponents, pack_exponents, site_channels, unpack_exponents
 from golden.recipe.fold import by_value_head
 from golden.recipe.recipe import Recipe
 from golden.recipe.settings import SiteSettings
-from hw.contract.params import HwParams
+from hw.contract.params import GROUPS, LARGEST_ZERO, HwParams
 from hw.contract.presets import preset
 
 SITE = Site(rule="absmax", max_count=127, multiplier=256, divisor=127)
@@ -194,11 +194,48 @@ def random_weights(rng: np.random.Generator, matrix: Matrix) -> Weights:
     """Return random codes, scales and biases, the extreme ones among them."""
     largest = {8: 127, 4: 7, 2: 1}[matrix.weight_width]
     shape = (matrix.outputs, matrix.channels)
+    if matrix.groups is not None:
+        return _grouped_weights(rng, matrix, matrix.groups)
     return Weights(
         rng.integers(-largest, largest + 1, shape, dtype=np.int8),
         rng.integers(1 << 15, 1 << 16, matrix.outputs),
         rng.integers(8, 72, matrix.outputs),
         rng.integers(-(1 << 31), 1 << 31, matrix.outputs) if matrix.has_bias else None,
+    )
+
+
+def _grouped_weights(rng: np.random.Generator, matrix: Matrix, groups: Groups) -> Weights:
+    half = 1 << matrix.weight_width - 1
+    shape = (matrix.outputs, matrix.channels // groups.size)
+    limit = (1 << groups.width - 1) - 1
+    has_offsets = groups.offsets != "none"
+    low, high = (0, 2 * limit + 1) if has_offsets else (-limit, limit)
+    corners = rng.choice([low, 0, 1, high], shape)
+    d = np.where(rng.random(shape) < 0.3, corners, rng.integers(low, high + 1, shape))
+    offsets = None
+    if has_offsets:
+        most = min(limit, LARGEST_ZERO) if groups.offsets == "z" else limit
+        offsets = rng.integers(-most, most + 1, shape)
+    return Weights(
+        rng.integers(-half, half, (matrix.outputs, matrix.channels)).astype(np.int8),
+        rng.integers(1 << 15, 1 << 16, matrix.outputs),
+        rng.integers(8, 72, matrix.outputs),
+        rng.integers(-(1 << 31), 1 << 31, matrix.outputs) if matrix.has_bias else None,
+        GroupScales(d, offsets),
+    )
+
+
+def random_groups(rng: np.random.Generator, channels: int) -> Groups | None:
+    """Return how groups of so many channels may be held; None where none divides them."""
+    sizes = [size for size in GROUPS if channels % size == 0]
+    if not sizes:
+        return None
+    offsets = str(rng.choice(OFFSETS))
+    return Groups(
+        size=int(rng.choice(sizes)),
+        width=int(rng.choice(SCALE_BITS)),
+        offsets=offsets,
+        offset_shift=int(rng.integers(8)) if offsets == "m" else 0,
     )
 
 

@@ -14,7 +14,7 @@ from sim.cycle.device import Batch, predict
 from sim.device import Timing
 from sim.functional.device import Functional
 from sim.rtl.device import Run
-from tests.compiler.models import compiled
+from tests.compiler.models import compiled, random_groups
 
 LATENCIES = (1, 2, 3, 5, 20, 60, 100, 150)
 
@@ -46,7 +46,7 @@ def random_site(rng, params) -> Site:
 def random_stages(rng, params) -> list[Stage]:
     """Return a few sites with a few matrices each, of extents around every boundary."""
     scan, tile, lanes = params.scan_width, params.tile_outputs, params.lanes
-    channels_of = (1, 2, scan - 1, scan, scan + 1, 4 * scan, 127, 200, 300)
+    channels_of = (1, 2, scan - 1, scan, scan + 1, 4 * scan, 127, 200, 300, 128, 256, 384)
     outputs_of = (1, lanes - 1, lanes, lanes + 1, tile - 1, tile, tile + 1, tile + lanes)
     outputs_of += (2 * tile, 4 * tile + 2) if tile < 100 else ()
     stages = []
@@ -60,6 +60,9 @@ def random_stages(rng, params) -> list[Stage]:
                 outputs=int(rng.choice(outputs_of)),
                 weight_width=int(rng.choice(params.weight_widths)),
                 has_bias=bool(rng.integers(2)),
+                groups=random_groups(rng, channels)
+                if params.grouped and rng.random() < 0.6
+                else None,
             )
             for m in range(rng.integers(1, 4))
         )

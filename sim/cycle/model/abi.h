@@ -9,10 +9,11 @@ struct Params {  // of hw.contract.params.HwParams, or derived from them
     uint32_t scan_width, encode_lanes;
     uint32_t header_words, slot_words;
     uint32_t threshold_latency, neuron_latency, mantissa_width, divide_latency;
+    uint32_t grouped, scale_depth;
 };
 
-struct Extent {  // of a tile: its outputs, and the words and beats of its row segments
-    uint32_t outputs, row_words, row_beats;
+struct Extent {  // of a tile: its outputs, words and beats of its row segments, words of scales
+    uint32_t outputs, row_words, row_beats, scale_words;
 };
 
 enum class Opcode : uint32_t {
@@ -32,6 +33,7 @@ struct Instruction {  // as it is executed: addresses and lengths with what is a
     const uint32_t* first_events;        // of each bitmap word, and one beyond the last
     // MATMUL
     uint32_t weight_width, has_bias, strided, tiles;
+    uint32_t group_channels, scale_parts;  // 0 without groups; words of outputs a word of scales has
     Extent full, last;                   // of every tile but the last, and of the last
     uint64_t weights, channel_words, destination, destination_stride;  // bytes
     const uint16_t* steps;               // of each event: cycles of the array for one beat

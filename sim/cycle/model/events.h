@@ -4,10 +4,11 @@
 #include "abi.h"
 #include "spikes.h"
 
-struct Event {  // or the mark that ends a tile: its channel is the number of channels
+struct Event {  // or the mark that ends a tile, or a group of channels
     uint32_t channel = 0, index = 0;  // index: among the events of the batch
     bool end = false, last = false;
     const Instruction* matmul = nullptr;
+    bool group_end = false;
 };
 
 struct Walk {  // of a MATMUL; without one, a new batch
@@ -48,9 +49,9 @@ struct EventQueue {
         if (free) {
             o_valid = event_taken || ends;
             if (event_taken)
-                o = {spikes.batch.event_channels[lowest], lowest, false, false, i.matmul};
+                o = {spikes.batch.event_channels[lowest], lowest, false, false, i.matmul, false};
             else if (ends)
-                o = {spikes.channels(), 0, true, last_tile, i.matmul};
+                o = {spikes.channels(), 0, true, last_tile, i.matmul, false};
         }
         if (event_taken) {
             ++lowest;

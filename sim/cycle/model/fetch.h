@@ -7,15 +7,22 @@
 
 struct RowWords {
     uint32_t words = 0, weight_width = 0;
+    bool scales = false;
 };
 
 struct Fetcher {
+    struct Placed {
+        uint64_t distance = 0, base_of_matmul = 0;
+        RowWords row;
+        bool end = false, based = false;
+    };
     const Params& p;
     // registers
     uint32_t tile = 0;
-    bool valid = false, end = false, first = true, based = false, offered = false;
-    uint64_t distance = 0, base = 0, base_of_matmul = 0;
-    RowWords fetched, o_rows;
+    bool held_valid = false, valid = false, first = true, offered = false, settled = false;
+    uint64_t base = 0;
+    Placed held, placed;  // held: only where the hardware has groups
+    RowWords o_rows;
     Segment o;
     // combinational
     bool i_ready = false, move = false, both = false, o_valid = false, o_rows_valid = false;
@@ -25,36 +32,59 @@ struct Fetcher {
 
     void comb_request(bool o_rows_ready) { o_valid = offered && o_rows_ready; }
 
-    void comb(bool i_matmul_valid, bool o_ready, bool o_rows_ready) {
+    void comb(bool i_matmul_valid, const Instruction* matmul, bool o_ready, bool o_rows_ready) {
         both = o_ready && o_rows_ready;
-        move = end || !offered || both;
+        move = placed.end || !offered || both;
         o_rows_valid = offered && o_ready;
-        i_ready = i_matmul_valid && (!valid || move);
+        const bool accepts = !valid || move || (p.grouped && !held_valid);
+        i_ready = i_matmul_valid && accepts && (!p.grouped || settled || !matmul->group_channels);
     }
 
-    void clock(bool i_valid, const Event& i, const Instruction* matmul) {
+    void clock(bool i_valid, const Event& i, bool i_matmul_valid, const Instruction* matmul) {
+        const bool taken = i_valid && i_ready;
         if (both) offered = false;
         if (valid && move) {
-            const uint64_t current_base = based ? base_of_matmul : base;
-            valid = false;
-            base = current_base + (end ? distance : 0);
-            if (!end) {
+            const uint64_t current_base = placed.based ? placed.base_of_matmul : base;
+            base = current_base + (placed.end ? placed.distance : 0);
+            if (!placed.end) {
                 offered = true;
-                o = {current_base + distance, fetched.words};
-                o_rows = fetched;
+                o = {current_base + placed.distance, placed.row.words};
+                o_rows = placed.row;
             }
         }
-        i_matmul_ready = i_valid && i_ready && i.last;
-        if (!i_valid || !i_ready) return;
-        const uint32_t words = matmul->extent(tile).row_words;
-        const uint32_t pitch = matmul->strided ? matmul->full.row_words : words;
-        valid = true;
-        distance = uint64_t(i.channel) * pitch;
-        fetched = {words, matmul->weight_width};
-        end = i.end;
-        based = first;
-        base_of_matmul = matmul->weights / p.axi_bytes;
+        if (!valid || move) {
+            valid = held_valid;
+            placed = held;
+            held_valid = false;
+        }
+        settled = i_matmul_valid && !(taken && i.end);
+        i_matmul_ready = taken && i.last;
+        if (!taken) return;
+        (p.grouped ? held_valid : valid) = true;
+        (p.grouped ? held : placed) = found(i, *matmul);
         first = i.last;
         tile = i.last ? 0 : tile + i.end;
+    }
+
+  private:
+    Placed found(const Event& i, const Instruction& matmul) const {
+        const Extent& extent = matmul.extent(tile);
+        const Extent& spread = matmul.strided ? matmul.full : extent;
+        const uint64_t pitch = spread.row_words, size = matmul.group_channels;
+        Placed place;
+        place.base_of_matmul = matmul.weights / p.axi_bytes;
+        place.end = i.end;
+        place.based = first;
+        place.row = {i.group_end ? extent.scale_words : extent.row_words, matmul.weight_width,
+                     i.group_end};
+        if (!size) {
+            place.distance = i.channel * pitch;
+            return place;
+        }
+        const uint64_t whole = size * pitch + spread.scale_words;  // a group and its scales
+        const uint64_t group = (i.end ? i.channel + size - 1 : i.channel) / size;
+        const uint64_t within = i.end ? 0 : i.group_end ? size : i.channel % size;
+        place.distance = group * whole + within * pitch;
+        return place;
     }
 };

@@ -9,6 +9,7 @@
 #include "encoder.h"
 #include "events.h"
 #include "fetch.h"
+#include "marks.h"
 #include "read.h"
 #include "requant.h"
 #include "sequencer.h"
@@ -21,12 +22,14 @@ struct MatrixPath {
     const Params& p;
     SpikeBuffer spikes;
     EventQueue events;
+    GroupMarks marks;
     Queue<Event> event_queue;
     Fetcher fetcher;
     Queue<RowWords> row_queue;
     SpikeTrain train;
     Beats beats;
     Queue<Nothing> beat_queue;
+    Queue<Nothing> scale_queue;
     Sequencer sequencer;
     PEArray array;
     ChannelWords channel_words;
@@ -38,6 +41,7 @@ struct MatrixPath {
     Queue<Walk> walks{kMatmuls};
     Queue<const Instruction*> fetches{kMatmuls}, sequences{kMatmuls}, loads{kMatmuls};
     Queue<Nothing> codings{kMatmuls};
+    Queue<uint32_t> groups{kMatmuls};
     Queue<DrainMatmul> drains{kMatmuls};
     // registers
     uint32_t under_way[2] = {0, 0};
@@ -49,13 +53,13 @@ struct MatrixPath {
     bool both = false, handed = false;
 
     explicit MatrixPath(const Params& p)
-        : p(p), spikes(p), event_queue(p.event_depth), fetcher(p), row_queue(p.event_depth),
-          beats(p), beat_queue(p.beat_depth), sequencer(p), channel_words(p), drain(p) {}
+        : p(p), spikes(p), marks(p), event_queue(p.event_depth), fetcher(p), row_queue(p.event_depth),
+          beats(p), beat_queue(p.beat_depth), scale_queue(p.scale_depth), sequencer(p), channel_words(p), drain(p) {}
 
     bool i_encode_ready() const { return walks.i_ready(); }
     bool i_ready() const {
         return walks.i_ready() && fetches.i_ready() && codings.i_ready() && sequences.i_ready() &&
-               loads.i_ready() && drains.i_ready();
+               loads.i_ready() && drains.i_ready() && (!p.grouped || groups.i_ready());
     }
     bool bank_busy() const { return under_way[0] || under_way[1]; }
     bool draining() const {
@@ -71,33 +75,36 @@ struct MatrixPath {
                        tile_queue.i_ready());
         drain.comb(drains.o_valid(), drains.o(), tile_queue.o_valid(), tile_queue.o(),
                    channel_words.loaded, encoder.scales_ready, !array.loads,
-                   requant.i_ready());
+                   requant.i_ready(), scale_queue.o_valid());
         ReadPort::Client& weights = read.clients[kWeights];
         beats.comb(row_queue.o_valid(), row_queue.o(), weights.queue.o_valid(),
-                   beat_queue.i_ready());
+                   beat_queue.i_ready(), scale_queue.i_ready());
         train.comb(codings.o_valid(), sequencer.i_ready);
         fetcher.comb_request(row_queue.i_ready());
         weights.comb(fetcher.o_valid, fetcher.o);
-        fetcher.comb(fetches.o_valid(), weights.i_ready(), row_queue.i_ready());
+        fetcher.comb(fetches.o_valid(), fetches.o(), weights.i_ready(), row_queue.i_ready());
         both = fetcher.i_ready && event_queue.i_ready();
-        events.comb(walks.o_valid(), walks.o(), encoder.o_batch_valid, spikes, both);
-        handed = events.o_valid && both;
+        marks.comb_offer(events.o_valid, events.o, groups.o_valid(), groups.o());
+        marks.comb(events.o_valid, events.o, groups.o_valid(), both);
+        events.comb(walks.o_valid(), walks.o(), encoder.o_batch_valid, spikes, marks.i_ready);
+        handed = marks.o_valid && both;
         ReadPort::Client& words = read.clients[kChannelWords];
         channel_words.comb(loads.o(), words.queue.o_valid());
         words.comb(channel_words.o_request_valid, channel_words.o_request);
     }
 
     void count(Counters& counters) {
-        const bool row = handed && !events.o.end, mark = handed && events.o.end;
+        const Event& event = marks.o;
+        const bool row = handed && !event.end && !event.group_end, mark = handed && event.end;
         counters.row_segments += row;
         counters.synaptic_operations += sequencer.synaptic_operations();
         if (first_tile) {
             counters.events += row;
             firing += row;
-            if (mark) counters.silent_channels += events.o.channel - firing;
+            if (mark) counters.silent_channels += event.channel - firing;
         }
         if (mark) {
-            first_tile = events.o.last;
+            first_tile = event.last;
             firing = 0;
         }
     }
@@ -109,10 +116,11 @@ struct MatrixPath {
         if (matmul) issue(matmul, tokens, bank);
         if (encoding) walks.put({});
         if (drain.i_matmul_ready) --under_way[drains.o().bank];
-        if (handed) event_queue.put(events.o);
+        if (handed) event_queue.put(marks.o);
         if (fetcher.o_rows_valid && row_queue.i_ready()) row_queue.put(fetcher.o_rows);
         if (beats.o_valid && beat_queue.i_ready()) beat_queue.put({});
-        if (sequencer.o_tile_valid && tile_queue.i_ready()) tile_queue.put({sequencer.half});
+        if (beats.o_scales_valid && scale_queue.i_ready()) scale_queue.put({});
+        if (sequencer.o_tile_valid && tile_queue.i_ready()) tile_queue.put(sequencer.o_tile);
 
         const ReadPort::Client& words = read.clients[kChannelWords];
         results.clock(requant.o_valid(), {}, word_ready);
@@ -123,14 +131,15 @@ struct MatrixPath {
             o_row_valid = true;
             o_row = drain.o_row();
         }
-        drain.clock(drains.o(), drain_row, requant.i_ready());
+        drain.clock(drains.o(), tile_queue.o(), drain_row, requant.i_ready());
         array.clock(sequencer.o_valid, sequencer.last_step, sequencer.loads());
         sequencer.clock(tile_queue.i_ready(), train.o.last, drain.release);
         train.clock(event_queue.o_valid(), event_queue.o(), sequencer.i_ready);
         beats.clock(beat_queue.i_ready());
         channel_words.clock(loads.o_valid(), loads.o(), words.i_ready(), words.queue.o_valid(),
-                            drain.release);
-        fetcher.clock(handed, events.o, fetches.o());
+                            drain.release_words);
+        fetcher.clock(handed, marks.o, fetches.o_valid(), fetches.o());
+        marks.clock(events.o, groups.o(), both);
         events.clock(walks.o(), spikes);
         const bool batch = events.i_batch_ready && encoder.o_batch_valid;
         spikes.clock(encoder.o_counts_valid && !encoder.storing, encoder.written_token,
@@ -139,10 +148,12 @@ struct MatrixPath {
         event_queue.clock(train.i_ready);
         row_queue.clock(beats.i_rows_ready);
         beat_queue.clock(sequencer.i_beats_ready);
+        scale_queue.clock(drain.i_scales_ready);
         tile_queue.clock(drain.i_tile_ready);
         walks.clock(events.i_ready);
         fetches.clock(fetcher.i_matmul_ready);
         codings.clock(train.i_coding_ready);
+        groups.clock(marks.i_group_ready);
         sequences.clock(sequencer.i_matmul_ready);
         loads.clock(channel_words.i_ready);
         drains.clock(drain.i_matmul_ready);
@@ -153,6 +164,7 @@ struct MatrixPath {
         walks.put({matmul});
         fetches.put(matmul);
         codings.put({});
+        groups.put(matmul->group_channels);
         sequences.put(matmul);
         loads.put(matmul);
         drains.put({matmul, tokens, bank});

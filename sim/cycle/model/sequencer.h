@@ -6,8 +6,8 @@
 #include "abi.h"
 #include "events.h"
 
-struct Tile {
-    bool half = false;
+struct Tile {  // or a group of it
+    bool half = false, group = false, sums = false;
 };
 
 struct Sequencer {
@@ -19,6 +19,7 @@ struct Sequencer {
     // combinational
     bool o_valid = false, last_step = false, stalled = false, i_beats_ready = false;
     bool i_ready = false, o_tile_valid = false, i_matmul_ready = false, last_bank = false;
+    Tile o_tile;
     uint32_t rest = 0, left = 0, lanes = 0, spikes = 0;
 
     explicit Sequencer(const Params& p) : p(p) {}
@@ -29,7 +30,8 @@ struct Sequencer {
         const bool at_work = i_valid && i_matmul_valid && half_free;
         const Extent* const extent = at_work ? &matmul->extent(tile) : nullptr;
         const bool early = at_work && fresh && array_storing && extent->row_beats == 2;
-        const bool event = at_work && !train.end && !early;
+        const bool mark = train.end || train.group_end;
+        const bool event = at_work && !mark && !early;
         o_valid = event && beat_valid;
         stalled = event && !beat_valid;
         last_step = last_bank = false;
@@ -42,7 +44,9 @@ struct Sequencer {
             spikes = matmul->spikes[train.index];
         }
         i_beats_ready = event && last_step;
-        o_tile_valid = at_work && train.end && array_idle;
+        const bool known = i_valid && i_matmul_valid;
+        o_tile = {half, train.group_end, known && train.end && matmul->group_channels};
+        o_tile_valid = known && mark && (o_tile.sums || (half_free && array_idle));
         const bool tile_handed = o_tile_valid && o_tile_ready;
         i_ready = (o_valid && last_step && last_bank) || tile_handed;
         i_matmul_ready = tile_handed && train.last;
@@ -68,10 +72,12 @@ struct Sequencer {
         }
         occupied &= ~release;
         if (o_tile_valid && o_tile_ready) {
-            occupied |= 1u << half;
-            half = !half;
-            untouched = true;
-            tile = last ? 0 : tile + 1;
+            if (!o_tile.sums) {
+                occupied |= 1u << half;
+                half = !half;
+                untouched = true;
+            }
+            if (!o_tile.group) tile = last ? 0 : tile + 1;
         }
     }
 };
