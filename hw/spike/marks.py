@@ -80,7 +80,7 @@ class GroupMarks(Component):
         event, grouped = self.i.payload, self.i_group.payload != 0
         waits = Signal()  # the group of the last event has no mark yet
         channel = Signal.like(event.channel)
-        apart = ((event.channel ^ channel) & ~low_channels(self.i_group.payload)) != 0
+        apart = group_of(event.channel ^ channel, self.i_group.payload) != 0
         mark = Signal()
         taken = Signal()
         m.d.comb += [

@@ -89,13 +89,17 @@ def edited(rng, instructions):
     """
     if rng.random() < 0.5:
         return instructions
-    changed = []
+    changed, shifted = [], False
     for opcode, fields in instructions:
         if opcode is Opcode.MATMUL:
             if rng.random() < 0.15:
                 continue
-            fields = {**fields, "coding": rng.choice([coding.value for coding in Coding])}
+            coding = int(rng.choice([coding.value for coding in Coding]))
+            if shifted and coding == Coding.UNARY.value:  # longer than a run may take
+                coding = Coding.CSD.value
+            fields = {**fields, "coding": coding}
         elif opcode is Opcode.ENCODE:
+            shifted = bool(fields["shifts"] or fields["largest_exponent"])
             fields = {**fields, "fence": int(rng.integers(2))}
         changed.append((opcode, fields))
     return changed
