@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from hw.contract.isa import Offsets
 from hw.contract.presets import preset
 from hw.matmul.drain import Drain, drained_layout
 from hw.memory.write import row_layout
-from tests.harness.streams import collect, simulate
+from tests.harness.streams import collect, feed, simulate
 
 TEST = preset("test")
 VARIANTS = {
@@ -123,7 +124,8 @@ class Bench:
         dut, lanes = self.dut, self.params.encode_lanes
         groups = self.params.lanes // lanes
         sampled = (dut.half, dut.bank, dut.token, dut.group, dut.enable, dut.ready)
-        sampled += (dut.channel_group, dut.take, dut.release)
+        sampled += (dut.channel_group, dut.channel_half, dut.channel_enable, dut.release)
+        sampled += (dut.release_words,)
         shown = None
         while True:
             ctx.set(dut.ready, self._rng.random() >= self._loads)
@@ -136,19 +138,22 @@ class Bench:
                 enable,
                 ready,
                 channel_group,
+                channel_half,
                 take,
                 release,
+                release_words,
             ) = await ctx.tick().sample(*sampled)
             if take:
                 ctx.set(dut.psums, shown)
                 start = channel_group * lanes
-                ctx.set(dut.channels, self._halves[half].channels[start : start + lanes])
+                ctx.set(dut.channels, self._halves[channel_half].channels[start : start + lanes])
             if enable and ready:
                 tile = self._halves[half]
                 start = (bank * groups + group) * lanes
                 shown = tile.psums[token][start : start + lanes]
             elif not ready:
                 shown = [-1] * lanes
+            assert release_words == release  # every tile has both
             for half in range(2):
                 if release >> half & 1:
                     assert self._halves[half], "a half was released that holds nothing"
@@ -276,3 +281,98 @@ def test_latency():
         assert ctx.get(dut.o.valid)
 
     simulate(dut, check)
+
+
+SCALE_FORMS = [(3, "NONE"), (3, "ZERO"), (4, "NONE"), (4, "MINIMUM")]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("loads, stall", [(0.0, 0.0), (0.5, 0.5)])
+@pytest.mark.parametrize("width_log2, offsets", SCALE_FORMS)
+def test_a_group_meets_its_scales(name, loads, stall, width_log2, offsets, seed):
+    """Each word of outputs of each token once, with the scales of these outputs."""
+    rng = random.Random(seed)
+    p = VARIANTS[name]
+    lanes, width, has_offsets = p.encode_lanes, 1 << width_log2, offsets != "NONE"
+    outputs, tokens = rng.randint(1, p.tile_outputs), rng.randint(1, p.tokens)
+    words = -(-outputs // lanes)
+    tile = tile_of(p, rng, outputs)
+    low, high = (0, (1 << width) - 1) if has_offsets else (-(1 << width - 1), (1 << width - 1) - 1)
+    d = [rng.choice([low, high, rng.randint(low, high)]) for _ in range(words * lanes)]
+    half = 1 << width - 1
+    offset = [rng.randint(-half, half - 1) for _ in d]
+    spike_sums = [rng.randint(-99, 99) for _ in range(p.tokens)]
+    bits = width << has_offsets
+    whole = sum(
+        (a % (1 << width) | (b % (1 << width) << width if has_offsets else 0)) << bits * index
+        for index, (a, b) in enumerate(zip(d, offset, strict=True))
+    )
+    memory_words = -(-words * lanes * bits // p.axi_data_width)
+    mask = (1 << p.axi_data_width) - 1
+    scale_words = [whole >> p.axi_data_width * index & mask for index in range(memory_words)]
+    dut = Drain(p)
+    seen = []
+
+    async def give_scales(ctx):
+        await feed(ctx, dut.i_scales, scale_words, rng, stall)
+
+    async def array(ctx):
+        shown, groups = None, p.lanes // lanes
+        sampled = (dut.bank, dut.token, dut.group, dut.enable, dut.ready, dut.take)
+        while True:
+            ctx.set(dut.ready, rng.random() >= loads)
+            *_, bank, token, group, enable, ready, take = await ctx.tick().sample(*sampled)
+            if take:
+                ctx.set(dut.psums, shown)
+            if enable and ready:
+                start = (bank * groups + group) * lanes
+                shown = tile.psums[token][start : start + lanes]
+            elif not ready:
+                shown = [-1] * lanes
+
+    async def check(ctx):
+        extent = {"outputs": outputs}
+        tiling = {"tiles": 1, "single": 1, "full": {"outputs": p.tile_outputs}, "last": extent}
+        form = {"scale_width_log2": width_log2, "offsets": Offsets[offsets].value}
+        share = {"tokens": tokens, "tiling": tiling, "offset_shift": 5, **form}
+        ctx.set(dut.i_matmul.payload, share)
+        ctx.set(dut.i_matmul.valid, 1)
+        ctx.set(dut.scaler_busy, 1)
+        finished = {"half": 1, "group": 1, "first": 1, "spike_sums": spike_sums}
+        ctx.set(dut.i_tile.payload, finished)
+        ctx.set(dut.i_tile.valid, 1)
+        for _ in range(5):
+            assert not ctx.get(dut.enable)  # the group before is still inside
+            await ctx.tick()
+        ctx.set(dut.scaler_busy, 0)
+        taken = False
+        while not taken:
+            _, _, taken, release, matmul = await ctx.tick().sample(
+                dut.i_tile.ready, dut.release, dut.i_matmul.ready
+            )
+            assert release == (0b10 if taken else 0) and not matmul
+        ctx.set(dut.i_tile.valid, 0)
+        await ctx.tick()
+
+    async def watch(ctx):
+        while True:
+            _, _, valid, given, psums = await ctx.tick().sample(
+                dut.o_group_valid, dut.o_group, dut.psums
+            )
+            if valid:
+                scales = [(given.scales[i].d, given.scales[i].offset) for i in range(lanes)]
+                flags = (given.first, given.zero, given.minimum, given.offset_shift)
+                assert flags == (1, offsets == "ZERO", offsets == "MINIMUM", 5)
+                psums = [psums[lane] for lane in range(lanes)]
+                seen.append((given.index, given.spike_sum, psums, scales))
+
+    simulate(dut, give_scales, check, background=[array, watch])
+    assert [entry[0] for entry in seen] == [
+        word * p.tokens + token for word in range(words) for token in range(tokens)
+    ]
+    for place, spike_sum, psums, scales in seen:
+        word, token = divmod(place, p.tokens)
+        part = slice(word * lanes, word * lanes + lanes)
+        assert spike_sum == spike_sums[token] and psums == tile.psums[token][part]
+        own = offset[part] if has_offsets else [0] * lanes
+        assert scales == list(zip(d[part], own, strict=True))

@@ -1,5 +1,6 @@
 """The tiling in hardware equals the one in Python, which the compiler uses."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,25 @@ def test_tiling_equals_that_of_the_parameters(name):
                     assert ctx.get(extent.outputs) == size
                     assert ctx.get(extent.row_words) == params.row_words(size, width)
                     assert ctx.get(extent.row_beats) == params.row_beats(size, width)
+
+    simulate(dut, check)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_scales_of_a_group_fill_words(name):
+    params = VARIANTS[name]
+    dut = Tiling(params)
+
+    async def check(ctx):
+        for width_log2, offsets in itertools.product((3, 4), (0, 1)):
+            bits = (1 << width_log2) << offsets
+            ctx.set(dut.scale_width_log2, width_log2)
+            ctx.set(dut.offsets, offsets)
+            for outputs in outputs_of(params):
+                ctx.set(dut.outputs, outputs)
+                last = outputs - (-(-outputs // params.tile_outputs) - 1) * params.tile_outputs
+                for extent, size in ((dut.o.full, params.tile_outputs), (dut.o.last, last)):
+                    assert ctx.get(extent.scale_words) == params.scale_words(size, bits)
 
     simulate(dut, check)
 

@@ -79,3 +79,45 @@ def test_each_matmul_has_its_own_coding(seed):
         if not train.end:
             coding = codings[index // 4]
             assert (train.plus[0], train.minus[0]) == (plus[coding], minus[coding])
+
+
+def test_a_group_s_mark_has_the_sum_of_its_events(seed):
+    rng = random.Random(seed)
+    limit = 127 << PARAMS.max_shift
+    given, expected = [], []
+    for _ in range(30):
+        counts = [
+            tuple(rng.choice([-limit, limit, rng.randint(-limit, limit), 0]) for _ in range(2))
+            for _ in range(rng.choice([1, 2, 40, 128]))
+        ]
+        if rng.random() < 0.3:
+            counts = [(limit, -limit)] * 128
+        given += [{"channel": 0, "counts": pair} for pair in counts]
+        given.append({"channel": 0, "counts": (5, 5), "group_end": 1})
+        expected.append([sum(pair[token] for pair in counts) for token in range(2)])
+        if rng.random() < 0.3:
+            given.append({"channel": 0, "counts": (7, 7), "end": 1, "last": 0})
+    dut = SpikeTrain(PARAMS)
+    sums = []
+
+    async def drive(ctx):
+        ctx.set(dut.i_coding.payload, Coding.CSD)
+        ctx.set(dut.i_coding.valid, 1)
+        await feed(ctx, dut.i, given, rng, idle=0.2)
+
+    async def check(ctx):
+        for _ in given:
+            while rng.random() < 0.3:
+                await ctx.tick()
+            ctx.set(dut.o.ready, 1)
+            taken = False
+            while not taken:
+                _, _, taken, payload, seen = await ctx.tick().sample(
+                    dut.o.valid, dut.o.payload, dut.spike_sums
+                )
+            ctx.set(dut.o.ready, 0)
+            if payload.group_end:
+                sums.append([seen[token] for token in range(2)])
+
+    simulate(dut, drive, check)
+    assert sums == expected
