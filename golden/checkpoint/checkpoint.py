@@ -13,9 +13,9 @@ from golden.checkpoint.names import tensor_shapes
 from golden.checkpoint.readers import Contents, StoredGrid, gguf, hf, llama2c, memory
 from golden.checkpoint.readers.file_bytes import require_file
 from golden.checkpoint.rope import rope_table
+from golden.checkpoint.sound import sound_grid, sound_rows
 from golden.checkpoint.tokenizer import Tokenizer, of_ids
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
-from golden.numerics.fixed import first_index
 
 __all__ = [
     "Checkpoint",
@@ -117,23 +117,14 @@ class LoadedCheckpoint:
 
         Parameters, results and errors are those of `tensor`.
         """
-        stored = self._contents.tensors[self._resolve(name)]
-        try:
-            tensor = stored.read(start, stop)
-        except ValueError as error:
-            raise CheckpointError(f"{self.path}: {stored.name} cannot be read: {error}") from error
-        if not bool(tensor.sum(dtype=torch.float64).isfinite()):  # no sum of float32 is too large
-            wrong = first_index(~tensor.isfinite())
-            channel = "output channel" if tensor.dim() == 2 else "channel"
-            raise CheckpointError(
-                f"{self.path}: {stored.name} holds {tensor[wrong].item()} in {channel} "
-                f"{start + wrong[0]}, but weights must be finite: the file is damaged, get it again"
-            )
-        return tensor
+        return sound_rows(self.path, self._contents.tensors[self._resolve(name)], start, stop)
 
     def grid(self, name: str) -> StoredGrid | None:
-        """Return the grid that a matrix lies on in its file, if it does on one."""
-        return self._contents.tensors[self._resolve(name)].grid
+        """Return the grid that a matrix lies on in its file, if it does on one; see `StoredGrid`.
+
+        Its `read` raises `CheckpointError`.
+        """
+        return sound_grid(self.path, self._contents.tensors[self._resolve(name)])
 
     def format(self, name: str) -> str:
         """Return what a file holds a tensor's numbers in, such as Q4_1; empty if unknown."""

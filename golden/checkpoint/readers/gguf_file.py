@@ -44,7 +44,8 @@ class GgufTensor:
 
     def grid(self, first: int, end: int) -> GridRows:
         """Return rows `first` to `end` of a matrix on their grid, which its kind must have."""
-        return unpack(self.kind, self._blocks(first, end)[0], end - first)
+        with np.errstate(invalid="ignore"):  # what is no number is told by who asks
+            return unpack(self.kind, self._blocks(first, end)[0], end - first)
 
     def read(self, first: int, end: int) -> np.ndarray:
         """Return rows `first` to `end` dequantized, float32; `ValueError` if it cannot."""
@@ -55,7 +56,8 @@ class GgufTensor:
             values = data.reshape(-1).view(np.float32)
         else:
             try:
-                values = dequantize(data, self.kind).reshape(-1)
+                with np.errstate(invalid="ignore"):
+                    values = dequantize(data, self.kind).reshape(-1)
             except NotImplementedError as error:
                 raise ValueError(
                     f"the quantization {self.kind.name} is not supported: "

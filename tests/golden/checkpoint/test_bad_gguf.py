@@ -2,11 +2,19 @@
 
 import struct
 
+import numpy as np
 import pytest
 import torch
+from gguf import GGMLQuantizationType as Kind
 
 from golden.checkpoint.checkpoint import CheckpointError, load
-from tests.golden.make_checkpoints import gguf_parts, random_model, refused, write_gguf
+from tests.golden.make_checkpoints import (
+    gguf_parts,
+    random_blocks,
+    random_model,
+    refused,
+    write_gguf,
+)
 
 GET = "get it again"
 
@@ -179,3 +187,52 @@ def test_gguf_with_values_that_are_no_numbers(value, parts, tmp_path):
         f"{path}: blk.1.ffn_up.weight holds {value} in output channel 3, but weights must be "
         "finite: the file is damaged, get it again"
     )
+
+
+@pytest.mark.parametrize("kind", [Kind.Q4_K, Kind.Q5_K, Kind.Q6_K], ids=lambda kind: kind.name)
+def test_gguf_with_k_quants_of_a_width_that_is_no_multiple_of_256(kind, tmp_path, seed):
+    family, fields, tensors = gguf_parts(random_model("llama", seed, hidden_size=256))
+    blocks = random_blocks(kind, 256, 256, np.random.default_rng(seed))
+    name = "blk.1.attn_q.weight"
+    path = write_gguf(tmp_path / "m.gguf", family, fields, tensors, {name: (kind, blocks)})
+    # A writer refuses such widths itself: 256 inputs become 128, and the outputs twice as many.
+    data, said = path.read_bytes(), name.encode() + struct.pack("<I", 2)
+    at = data.index(said) + len(said)
+    path.write_bytes(data[:at] + struct.pack("<QQ", 128, 512) + data[at + 16 :])
+    assert refused(path) == (
+        f"{path} is truncated or damaged ({name} has rows of 128, no multiple of 256): {GET}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "said"),
+    [
+        (Kind.Q4_0, 0, "scale"),
+        (Kind.Q4_1, 2, "offset"),
+        (Kind.Q8_0, 0, "scale"),
+        (Kind.Q4_K, 2, "offset"),
+        (Kind.Q6_K, 208, "scale"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_gguf_with_scales_that_are_no_numbers(kind, at, said, value, tmp_path, seed):
+    family, fields, tensors = gguf_parts(random_model("llama", seed, hidden_size=256))
+    blocks = random_blocks(kind, 256, 256, np.random.default_rng(seed))
+    blocks[7, at : at + 2] = np.array([value], np.float16).view(np.uint8)
+    if kind == Kind.Q4_K:
+        blocks[:, 4:16] |= 1  # an infinite minimum times 0 is no number
+    elif kind == Kind.Q6_K:
+        blocks[:, 192] = 1
+    name = "blk.1.attn_q.weight"
+    path = write_gguf(tmp_path / "m.gguf", family, fields, tensors, {name: (kind, blocks)})
+    grid = load(path).grid("layers.1.q")
+    assert grid.read(0, 7).d.isfinite().all()
+    with pytest.raises(CheckpointError) as error:
+        grid.read(3, 11)
+    told = value if said == "scale" else -value if kind == Kind.Q4_K else value
+    assert str(error.value) == (
+        f"{path}: {name} holds the {said} {told} in output channel 7, group 0, but it must be "
+        f"finite: the file is damaged, {GET}"
+    )
+    assert " in output channel 7, but weights must be finite" in refused(path)

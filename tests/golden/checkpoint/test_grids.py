@@ -15,7 +15,7 @@ from tests.golden.make_checkpoints import gguf_parts, random_blocks, random_mode
 WIDE = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}
 # Of the largest weight: where d has more than 16 bits (11 of fp16 times 6 or 8), or a row's
 # scales lie binades apart, the integers are rounded.
-BOUND = {Kind.Q4_K: 3e-5, Kind.Q5_K: 3e-5, Kind.Q6_K: 3e-5}
+BOUND = dict.fromkeys((Kind.Q4_K, Kind.Q5_K, Kind.Q6_K), 2.0**-14)
 
 
 @pytest.mark.parametrize("kind", GRIDS, ids=lambda kind: kind.name)
