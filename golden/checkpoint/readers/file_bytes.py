@@ -34,8 +34,10 @@ class FileBytes:
         self.path = path
         self._file = path.open("rb", buffering=0)
 
-    def read(self, start: int, length: int) -> np.ndarray:
+    def read(self, start: int, length: int, *, ahead: bool = True) -> np.ndarray:
         """Return bytes `start` to `start + length`: uint8, (length,).
+
+        `ahead` says that what follows is asked for next.
 
         Raises
         ------
@@ -52,10 +54,10 @@ class FileBytes:
                 if not came:
                     raise ValueError(f"{self.path} ends {length - done:,} bytes before it does")
                 done += came
-            # What is asked for next most likely follows: it may come while this is worked on.
-            os.posix_fadvise(
-                self._file.fileno(), start + length, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED
-            )
+            if ahead:  # it may come while this is worked on
+                os.posix_fadvise(
+                    self._file.fileno(), start + length, _AHEAD_BYTES, os.POSIX_FADV_WILLNEED
+                )
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from None
         return data

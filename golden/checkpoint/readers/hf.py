@@ -1,17 +1,16 @@
 """Hugging Face directories: `config.json` and safetensors, in one file or in shards."""
 
-import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from golden.checkpoint.readers import Contents, StoredTensor
-from golden.checkpoint.readers.file_bytes import FileBytes, require_file
 from golden.checkpoint.readers.hf_config import model_config, object_in, read_json
+from golden.checkpoint.readers.packed_layers import take_layers
+from golden.checkpoint.readers.quantization import packings
+from golden.checkpoint.readers.safetensors_file import FileTensor, tensors_of
 from golden.checkpoint.tokenizer import from_hf
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 
@@ -42,12 +41,7 @@ LAYER_TENSORS = {
 }
 # Frequencies that old conversions stored; they follow from the configuration.
 DERIVED = "rotary_emb.inv_freq"
-DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-}
+DTYPES = ("F64", "F32", "F16", "BF16")
 
 
 def read(directory: Path, name: str | None = None) -> Contents:
@@ -57,31 +51,46 @@ def read(directory: Path, name: str | None = None) -> Contents:
     """
     fields = read_json(directory / "config.json")
     require_family(directory, fields)
-    tensors: dict[str, StoredTensor] = {}
+    packing_of = packings(directory, fields)
     shards = _shards(directory)
+    found: dict[str, FileTensor] = {}
     for shard in shards:
-        of_shard = _tensors(shard)
-        if twice := tensors.keys() & of_shard.keys():
+        of_shard = tensors_of(shard)
+        if twice := found.keys() & of_shard.keys():
             raise CheckpointError(
-                f"{shard} holds the tensor {of_shard[min(twice)].name}, which another shard holds "
-                "too: get them all again"
+                f"{shard} holds the tensor {min(twice)}, which another shard holds too: get them "
+                "all again"
             )
-        tensors |= of_shard
+        found |= of_shard
+    tensors: dict[str, StoredTensor] = {}
+    if packing_of is not None:
+        for layer, packed in take_layers(
+            directory, found, packing_of, lambda layer: _needs_bias(fields, layer)
+        ).items():
+            tensors[canonical_name(directory, f"{layer}.weight")] = packed
+    for tensor in found.values():
+        if (canonical := canonical_name(tensor.path, tensor.name)) in tensors:
+            raise CheckpointError(
+                f"{tensor.path} holds the tensor {tensor.name}, which is packed too: get them all "
+                "again"
+            )
+        if tensor.dtype not in DTYPES:
+            raise CheckpointError(
+                f"{tensor.path}: {tensor.name} must be one of {', '.join(DTYPES)}, not "
+                f"{tensor.dtype}: convert it"
+            )
+        if canonical:
+            tensors[canonical] = StoredTensor(tensor.name, tensor.shape, _reading(tensor))
     config = model_config(directory, fields, tensors, name)
     return Contents(config, tensors, lambda: from_hf(directory, *ends(fields)), tuple(shards))
 
 
 def require_family(directory: Path, fields: dict[str, Any]) -> None:
-    """Refuse, with a CheckpointError, a `config.json` of another family or of packed weights."""
+    """Refuse, with a CheckpointError, a `config.json` of another family."""
     if fields.get("model_type") not in FAMILIES:
         raise CheckpointError(
             f"{directory} holds a model of the type {fields.get('model_type')}: use one of the "
             "LLaMA, Mistral, Qwen2 or Qwen3 family"
-        )
-    if quantization := object_in(directory / "config.json", fields, "quantization_config"):
-        raise CheckpointError(
-            f"{directory} is quantized ({quantization.get('quant_method')}): "
-            "use the checkpoint in F32, F16 or BF16, or a GGUF file"
         )
 
 
@@ -112,56 +121,14 @@ def _shards(directory: Path) -> list[Path]:
     return [directory / file for file in files]
 
 
-def _tensors(shard: Path) -> dict[str, StoredTensor]:
-    """Return the tensors of a file; nothing but its header is read."""
-    require_file(shard)
-    try:
-        safe_open(shard, framework="pt")  # holds the header against the file
-        places, base = _header(shard)
-    except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{shard} is truncated or damaged ({error}): get it again") from error
-    tensors, file = {}, FileBytes(shard)
-    for key, place in places.items():
-        canonical = canonical_name(shard, key)
-        if place["dtype"] not in DTYPES:
-            raise CheckpointError(
-                f"{shard}: {key} must be one of {', '.join(DTYPES)}, not {place['dtype']}: "
-                "convert it"
-            )
-        if canonical:
-            shape, dtype = tuple(place["shape"]), DTYPES[place["dtype"]]
-            start = base + place["data_offsets"][0]
-            tensors[canonical] = StoredTensor(key, shape, _reading(file, start, shape, dtype))
-    return tensors
+def _reading(tensor: FileTensor) -> Callable[[int, int], torch.Tensor]:
+    return lambda first, end: tensor.read(first, end).to(torch.float32)
 
 
-def _header(shard: Path) -> tuple[dict[str, dict], int]:
-    """Return what a file says of its tensors, and where the first byte of them lies."""
-    with shard.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length), object_pairs_hook=_each_once)
-    header.pop("__metadata__", None)
-    return header, 8 + length
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"its header lists {twice} twice")
-    return dict(pairs)
-
-
-def _reading(
-    file: FileBytes, start: int, shape: tuple[int, ...], dtype: torch.dtype
-) -> Callable[[int, int], torch.Tensor]:
-    row_bytes = math.prod(shape[1:]) * dtype.itemsize
-
-    def read(first: int, end: int) -> torch.Tensor:
-        data = file.read(start + first * row_bytes, (end - first) * row_bytes)
-        return torch.from_numpy(data).view(dtype).reshape(-1, *shape[1:]).to(torch.float32)
-
-    return read
+def _needs_bias(fields: dict[str, Any], layer: str) -> bool:
+    """Return whether a layer of the model has a bias, be it of zeros."""
+    has_biases = fields["model_type"] == "qwen2" or bool(fields.get("attention_bias"))
+    return has_biases and layer.endswith(("q_proj", "k_proj", "v_proj"))
 
 
 def canonical_name(place: Path, key: str) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from golden.checkpoint.readers import Contents, StoredTensor
 from golden.checkpoint.readers.hf import canonical_name, ends, require_family
 from golden.checkpoint.readers.hf_config import model_config
+from golden.checkpoint.readers.quantization import require_floats
 from golden.checkpoint.tokenizer import Tokenizer, of_fast
 from golden.console.errors import CheckpointError, CheckpointNotFoundError
 
@@ -48,6 +49,7 @@ def read(model: InMemory, tokenizer: Fast | None, name: str) -> Contents:
     place = Path(name)
     fields = json.loads(model.config.to_json_string())
     require_family(place, fields)
+    require_floats(place, fields)
     if tokenizer is not None:
         _backend(name, tokenizer)
     tensors: dict[str, StoredTensor] = {}

@@ -54,8 +54,11 @@ def test_directory_with_a_damaged_configuration(text, reason, directory):
             ),
         ),
         (
-            {"quantization_config": {"quant_method": "awq"}},
-            "{path} is quantized (awq): use the checkpoint in F32, F16 or BF16, or a GGUF file",
+            {"quantization_config": {"quant_method": "bitsandbytes"}},
+            (
+                "{path} is quantized (bitsandbytes): use the checkpoint in AWQ, GPTQ, "
+                "compressed-tensors or MXFP4, in F32, F16 or BF16, or a GGUF file"
+            ),
         ),
         (
             {"hidden_act": "gelu"},

@@ -228,7 +228,7 @@ def test_loading_reads_no_weights(tmp_path, seed, monkeypatch):
     read = []
     real = FileBytes.read
     monkeypatch.setattr(
-        FileBytes, "read", lambda self, *place: read.append(place) or real(self, *place)
+        FileBytes, "read", lambda self, *place, **_: read.append(place) or real(self, *place)
     )
     for path in paths:
         checkpoint = load(path)
