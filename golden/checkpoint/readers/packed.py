@@ -12,7 +12,8 @@ from golden.checkpoint.readers.quantization import Packing
 from golden.checkpoint.readers.safetensors_file import FileTensor
 from golden.console.errors import CheckpointError
 from golden.numerics.fixed import first_index
-from golden.numerics.groups import GROUPS, GridRows
+from golden.numerics.groups import GridRows
+from hw.contract.params import GROUPS
 
 __all__ = [
     "FLOATS",
@@ -90,7 +91,7 @@ def stored(
 
     grid = None
     if group is not None and order is None:
-        grid = StoredGrid(packing.format, group, packing.bits, "z" if offsets else "none", rows)
+        grid = StoredGrid(packing.format, group, packing.bits, "z" if offsets else "none", 0, rows)
     return StoredTensor(name, shape, weights, grid, packing.format)
 
 
