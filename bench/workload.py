@@ -96,7 +96,9 @@ class Workload:
 
     def _linear_of(self, recipe: str) -> SpikingLinear:
         checkpoint = self._checkpoint
-        return SpikingLinear(checkpoint.config, checkpoint.tensor, load_recipe(recipe))
+        return SpikingLinear(
+            checkpoint.config, checkpoint.tensor, load_recipe(recipe), grid=checkpoint.grid
+        )
 
     def program(
         self,

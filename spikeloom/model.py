@@ -18,7 +18,7 @@ from golden.checkpoint.prompt import Prompt, prompt_ids
 from golden.checkpoint.readers.memory import Fast, InMemory
 from golden.measure.perplexity import measure, read_text, windows
 from golden.model.integer import IntegerModel
-from golden.model.prepare import prepare
+from golden.model.prepare import grids, prepare
 from golden.model.spiking import SpikingLinear
 from golden.numerics.fixed import from_fixed
 from golden.numerics.neuron import encode_vectors
@@ -303,7 +303,7 @@ class Model:
         """Return what a recipe makes of the model; that of the last recipe is kept."""
         if not self._prepared or self._prepared[0][0] != recipe:
             folded = prepare(self.checkpoint, recipe)
-            linear = SpikingLinear(folded.config, folded.tensor, recipe)
+            linear = SpikingLinear(folded.config, folded.tensor, recipe, grid=grids(folded, recipe))
             self._prepared = [(recipe, Prepared(folded, linear))]
         return self._prepared[0][1]
 

@@ -95,10 +95,21 @@ def _within(byte: int, bit: int, operation: dict, params: HwParams) -> str:
     """Return which weight of a matrix's row segments holds a bit."""
     width, offset = operation["weight_width"], 0
     for tile, outputs in enumerate(params.tiles(operation["outputs"])):
-        row_bytes = params.row_bytes(outputs, width)
-        tile_bytes = operation["channels"] * row_bytes
+        row_bytes, groups = params.row_bytes(outputs, width), operation.get("groups")
+        size, scale_bits, scale_bytes = operation["channels"], 0, 0
+        if groups is not None:
+            size = groups["size"]
+            scale_bits = groups["width"] * (1 if groups["offsets"] == "none" else 2)
+            scale_bytes = params.scale_words(outputs, scale_bits) * params.axi_bytes
+        group_bytes = size * row_bytes + scale_bytes
+        tile_bytes = operation["channels"] // size * group_bytes
         if byte < offset + tile_bytes:
-            channel, at = divmod(byte - offset, row_bytes)
-            return f": tile {tile}, channel {channel}, column {(8 * at + bit) // width}"
+            group, within = divmod(byte - offset, group_bytes)
+            channel, at = divmod(within, row_bytes)
+            if channel < size:
+                channel += group * size
+                return f": tile {tile}, channel {channel}, column {(8 * at + bit) // width}"
+            column = (8 * (within - size * row_bytes) + bit) // scale_bits
+            return f": tile {tile}, scale of group {group}, column {column}"
         offset += tile_bytes
     return ""

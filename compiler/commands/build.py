@@ -27,6 +27,7 @@ from golden.console import version
 from golden.console.progress import Work
 from golden.measure.profile import Profile
 from golden.measure.profile_file import load_profile
+from golden.model.prepare import Grids, grids
 from golden.recipe.recipe import Recipe, load_recipe
 from hw.contract.description import described
 from hw.contract.params import HwParams
@@ -199,7 +200,13 @@ def _plan(
         activities=activities,
         position=asked.options.position,
         words_a_cycle=1.0 if asked.picked is None else asked.picked.words_a_cycle,
+        grids=_grids(asked),
     )
+
+
+def _grids(asked: _Build) -> Grids:
+    checkpoint = asked.wanted.checkpoint
+    return (lambda name: None) if checkpoint is None else grids(checkpoint, asked.recipe)
 
 
 def _draw(asked: _Build, plan: Plan, directory: Path, manifest: dict) -> dict[str, Any]:

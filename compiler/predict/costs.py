@@ -11,7 +11,7 @@ from golden.numerics.codings import time_steps_for
 from golden.numerics.neuron import MAX_COUNT
 from hw.contract import isa
 from hw.contract.isa import Cache, Coding, Opcode, VectorOp
-from hw.contract.params import HwParams
+from hw.contract.params import GROUPS, HwParams
 
 __all__ = ["Cost", "costs"]
 
@@ -130,11 +130,14 @@ class _Costs:
         site = step.tensor.removesuffix(".counts")
         self.encoded = tokens, channels, self.activities(layer, site.rpartition(".")[2])
         row_words = self.words(channels)
+        exponents = 0
+        if step.fields["largest_exponent"]:
+            exponents = self.params.exponent_bytes(channels) // self.params.axi_bytes
         return {
             "name": site,
             "tokens": tokens,
             "row_words": row_words,
-            "words": tokens * row_words,
+            "words": tokens * row_words + exponents,
             "channels": channels,
         }
 
@@ -146,8 +149,16 @@ class _Costs:
         tiles = p.tiles(outputs)
         row_words = sum(p.row_words(n, width) for n in tiles)
         row_beats = sum(p.row_beats(n, width) for n in tiles)
+        groups, scale_words, of_group = 0, 0, 1
+        if step.fields["group"]:
+            of_group = GROUPS[step.fields["group"] - 1]
+            bits = (1 << step.fields["scale_width_log2"]) << (step.fields["offsets"] != 0)
+            groups = -(-channels // of_group)
+            scale_words = sum(p.scale_words(n, bits) for n in tiles)
         fires = 1 - activity.silent**tokens if p.skip_silent else 1.0
         events = channels * fires
+        some = 1 - activity.silent ** (tokens * of_group) if p.skip_silent else 1.0
+        scales = groups * some * scale_words  # of groups that have an event
         # A step is taken where any of the vectors fires in it; they fire independently, and as
         # often in one step as in another.
         steps = 1.0
@@ -161,9 +172,9 @@ class _Costs:
             "name": step.matrix.name if step.matrix else step.reads[0],
             "tokens": tokens,
             "row_words": row_words,
-            "words": events * row_words + channel_words,
-            "weight_words": events * row_words,
-            "dense_words": channels * row_words,
+            "words": events * row_words + scales + channel_words,
+            "weight_words": events * row_words + scales,
+            "dense_words": channels * row_words + groups * scale_words,
             "steps": events * row_beats * steps,
             "additions": tokens * channels * outputs * per_value,
             "last_words": tokens * self.words(tiles[-1]),

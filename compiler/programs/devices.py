@@ -20,7 +20,7 @@ from compiler.storage.directory import device_name
 from compiler.storage.partial import resuming
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.config import ModelConfig
-from golden.model.prepare import prepare
+from golden.model.prepare import Grids, grids, prepare
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
@@ -51,10 +51,15 @@ class CompiledDevices:
 
 
 def lower_devices(
-    config: ModelConfig, recipe: Recipe, params: HwParams, context: int | None, devices: int
+    config: ModelConfig,
+    recipe: Recipe,
+    params: HwParams,
+    context: int | None,
+    devices: int,
+    grids: Grids = lambda name: None,
 ) -> list[WholeModel]:
     """Return what each device computes; raises ValueError as `lower` and `shards` do."""
-    model = lower(config, recipe, params, context)
+    model = lower(config, recipe, params, context, grids)
     return [sharded(model, shard) for shard in shards(config, params, devices)]
 
 
@@ -88,7 +93,8 @@ def build_devices(
         In one sentence, where something asked for does not exist, fit or agree.
     """
     check_coding(coding)
-    models = lower_devices(checkpoint.config, recipe, params, context, devices)
+    found = grids(checkpoint, recipe)
+    models = lower_devices(checkpoint.config, recipe, params, context, devices, found)
     images = [image_of_shard(model, params, coding, memory) for model in models]
     prepared = prepare(checkpoint, recipe)
     what = manifests.about(prepared.config, recipe, coding, weights or {"weights": "real"})

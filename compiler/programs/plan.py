@@ -17,6 +17,7 @@ from compiler.predict.cycles import LATENCY, Prediction, predict
 from compiler.predict.workload import Activities, Product, products
 from compiler.storage.directory import replacing
 from golden.checkpoint.config import ModelConfig
+from golden.model.prepare import Grids
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
@@ -122,6 +123,7 @@ def make_plan(
     position: int | None = None,
     latency: int = LATENCY,
     words_a_cycle: float = 1.0,
+    grids: Grids = lambda name: None,
 ) -> Plan:
     """Plan a whole model by the compiler's own passes; no weight is read.
 
@@ -145,13 +147,15 @@ def make_plan(
         Of the memory, in cycles.
     words_a_cycle : float
         What the memory delivers: at most 1, the port's.
+    grids : callable
+        Returns the grid that a matrix is on, for recipes that keep it.
 
     Raises
     ------
     ValueError
         In one sentence, where something asked for does not exist, fit or agree.
     """
-    model = lower(config, recipe, params, context)
+    model = lower(config, recipe, params, context, grids)
     image = image_of_model(model, params, coding, memory)
     if position is None:
         position = min(_POSITION, model.context - 1)

@@ -14,7 +14,7 @@ from golden.checkpoint.names import matrices, site_of
 from golden.measure.firing import FiringStatistics
 from golden.model.integer import IntegerModel
 from golden.model.llama import Model
-from golden.model.prepare import prepare
+from golden.model.prepare import grids, prepare
 from golden.model.spiking import SpikingLinear
 from golden.numerics.codings import CODINGS
 from golden.numerics.fixed import from_fixed
@@ -233,7 +233,7 @@ def measure(
         spiking = IntegerModel(folded, recipe, observe_site=found.observe)
     else:
         tensor = fp32.tensor if folded is checkpoint else folded.tensor
-        linear = SpikingLinear(folded.config, tensor, recipe, found.observe, folded.grid)
+        linear = SpikingLinear(folded.config, tensor, recipe, found.observe, grids(folded, recipe))
         spiking = Model(folded, linear)
     for ids in batches:
         ours, theirs = found.spiking.add(spiking, ids), found.fp32.add(fp32, ids)

@@ -11,6 +11,7 @@ from golden.checkpoint.rope import angles_table
 from golden.model.attention import visible
 from golden.model.kv_cache import IntegerCache
 from golden.model.llama import Model, Span
+from golden.model.prepare import grids
 from golden.model.spiking import SpikingLinear
 from golden.numerics import vector
 from golden.numerics.fixed import to_fixed
@@ -73,7 +74,9 @@ class IntegerModel(Model):
     ) -> None:
         super().__init__(checkpoint)
         self.recipe, self.observe, self.observe_site = recipe, observe, observe_site
-        self.spiking = SpikingLinear(self.config, self.tensor, recipe, grid=checkpoint.grid)
+        self.spiking = SpikingLinear(
+            self.config, self.tensor, recipe, grid=grids(checkpoint, recipe)
+        )
         self.largest_residual = self.saturated = 0
         self._epsilon = vector.norm_epsilon(self.config.norm_eps)
         self._gains: dict[str, Tensor] = {}

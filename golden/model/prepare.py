@@ -5,12 +5,14 @@ from functools import lru_cache
 
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.interface import Weights
+from golden.checkpoint.names import matrices
 from golden.checkpoint.readers import StoredGrid
+from golden.console.errors import CheckpointError
 from golden.model.find_fold import find_fold
 from golden.recipe.adapter import adapt
 from golden.recipe.exponents import apply_exponents
 from golden.recipe.fold import Fold, apply_fold
-from golden.recipe.recipe import Recipe
+from golden.recipe.recipe import Recipe, locate
 
 __all__ = ["Grids", "fold", "grids", "prepare"]
 
@@ -18,11 +20,38 @@ Grids = Callable[[str], StoredGrid | None]
 """Returns the grid that a matrix is on, by its canonical name."""
 
 
+_FLOATS = ("", "F32", "F16", "BF16")
+
+
 def grids(checkpoint: Weights, recipe: Recipe) -> Grids:
-    """Return the grids of a checkpoint that `prepare` leaves: a fold or an adapter leaves none."""
-    if recipe.fold is not None or recipe.adapter is not None:
-        return lambda name: None
-    return checkpoint.grid
+    """Return the grids of a checkpoint that `prepare` leaves: a fold or an adapter leaves none.
+
+    Where a recipe asks for those of the file, what is returned raises `CheckpointError` for a
+    matrix that is quantized in a way without a grid here; it is raised at once where no matrix at
+    all is on one.
+    """
+    kept = recipe.fold is None and recipe.adapter is None
+
+    def grid(name: str) -> StoredGrid | None:
+        found = checkpoint.grid(name) if kept else None
+        held = checkpoint.format(name)
+        if found is None and held not in _FLOATS and asked(name):
+            raise CheckpointError(
+                f"{checkpoint.config.name}: {name} is held in {held}, whose grid is not known "
+                "here: choose the recipe auto, which gives it 8 bits"
+            )
+        return found
+
+    def asked(name: str) -> bool:
+        return recipe.settings(*locate(name)).weights == "native"
+
+    names = [name for name in matrices(checkpoint.config) if asked(name)]
+    if names and all(grid(name) is None for name in names):
+        raise CheckpointError(
+            f"{checkpoint.config.name} has no matrix on a grid, which recipe {recipe.name} asks "
+            "for: choose the recipe auto or w8"
+        )
+    return grid
 
 
 @lru_cache(maxsize=1)  # it takes a while, and compiler and golden model want the same one

@@ -11,7 +11,7 @@ from compiler.passes import lower
 from compiler.programs import layers as build
 from golden.checkpoint.interface import Checkpoint
 from golden.checkpoint.prompt import Prompt, prompt_ids
-from golden.model.prepare import prepare
+from golden.model.prepare import grids, prepare
 from golden.model.spiking import SpikingLinear
 from golden.numerics.neuron import Encoded
 from golden.recipe.recipe import Recipe
@@ -126,7 +126,7 @@ def of_checkpoint(
     `weights` is what the manifest says of them where they are not real ones.
     """
     folded = _fold(checkpoint, recipe, say)
-    stages = lower.lower(folded.config, layers, recipe, rows)
+    stages = lower.lower(folded.config, layers, recipe, rows, grids(folded, recipe))
     prompt = default_prompt(checkpoint.config.name) if prompt is None else prompt
     if tokens is None:
         tokens = min(params.tokens, len(prompt_ids(checkpoint, prompt)))
@@ -185,7 +185,9 @@ def _linear(checkpoint: Checkpoint, recipe: Recipe, say: Say) -> SpikingLinear:
     def observe(site: str, _: Encoded) -> None:
         say(f"golden model: {site}")
 
-    return SpikingLinear(checkpoint.config, checkpoint.tensor, recipe, observe, checkpoint.grid)
+    return SpikingLinear(
+        checkpoint.config, checkpoint.tensor, recipe, observe, grids(checkpoint, recipe)
+    )
 
 
 def _case(

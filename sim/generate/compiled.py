@@ -15,6 +15,7 @@ from compiler.programs.devices import CompiledDevices, build_devices, load_devic
 from compiler.programs.model import build_model
 from golden.checkpoint.interface import Checkpoint
 from golden.console.version import sources
+from golden.model.prepare import grids
 from golden.recipe.recipe import load_recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.presets import preset
@@ -89,7 +90,8 @@ def compiled_model(
         )
     params, recipe = preset(request.preset or PRESET), load_recipe(request.recipe)
     checkpoint = load_checkpoint(request.model or MODEL, say)
-    lower(checkpoint.config, recipe, params, request.context)  # refuses before anything is made
+    # Refuses before anything is made.
+    lower(checkpoint.config, recipe, params, request.context, grids(checkpoint, recipe))
     context = f"context{request.context}" if request.context else ""
     named = (*hardware_names(params), request.coding, recipe.name, context)
     home = place_of(checkpoint.config.name, ALL_LAYERS, *named)

@@ -17,6 +17,7 @@ from hw.contract.isa import (
     Opcode,
     VectorOp,
 )
+from hw.contract.params import GROUPS
 from sim.functional.arithmetic import spikes
 from sim.functional.machine import Observation
 
@@ -111,6 +112,7 @@ class Tally:
         width, outputs = fields["weight_width"], fields["outputs"]
         tiles = params.tiles(outputs)
         fetched = events * sum(params.row_bytes(size, width) for size in tiles)
+        fetched += self._scale_bytes(seen, tiles)
         words = len(CHANNEL_WORDS[bool(fields["has_bias"])])
         self.weight_widths.add(width)
         self.beats += events * sum(params.row_beats(size, width) for size in tiles)
@@ -118,6 +120,17 @@ class Tally:
         if any(fields["weights"] in cache for cache in self._caches):
             self.cache_bytes += fetched
         self.multiplications += REQUANTIZER_MULTIPLICATIONS * tokens * outputs
+
+    def _scale_bytes(self, seen: Observation, tiles: list[int]) -> int:
+        """Return the bytes of the scales of groups that have an event."""
+        fields, params = seen.fields, self._params
+        if not fields["group"]:
+            return 0
+        bits = (1 << fields["scale_width_log2"]) << (fields["offsets"] != 0)
+        fires = seen.counts.any(axis=0) | (not params.skip_silent)
+        starts = np.arange(0, len(fires), GROUPS[fields["group"] - 1])
+        groups = int(np.logical_or.reduceat(fires, starts).sum())
+        return groups * sum(params.scale_words(size, bits) for size in tiles) * params.axi_bytes
 
     def _vector(self, operation: VectorOp, elements: int) -> None:
         reads = VECTOR_PASSES.get(operation, 1) + (operation not in VECTOR_UNARY)

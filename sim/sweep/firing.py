@@ -13,7 +13,7 @@ import torch
 
 from compiler.passes.lower import Stage, lower
 from golden.checkpoint.checkpoint import Checkpoint
-from golden.model.prepare import prepare
+from golden.model.prepare import grids, prepare
 from golden.model.spiking import SpikingLinear
 from golden.numerics.neuron import encode_vectors
 from golden.recipe.recipe import Recipe
@@ -84,21 +84,27 @@ def fire(
         In one sentence, where something asked for does not exist or agree.
     """
     folded = prepare(checkpoint, recipe)
-    stages = tuple(lower(folded.config, layers, recipe))
+    stages = tuple(lower(folded.config, layers, recipe, None, grids(folded, recipe)))
     linear = SpikingLinear(
         folded.config,
         folded.tensor,
         recipe,
         lambda site, _: say(f"golden model, recipe {recipe.name}: {site}"),
+        grids(folded, recipe),
     )
     sites = [stage.name for stage in stages]
     vectors = prompt_vectors(folded, linear, sites, prompt, prompt_tokens)
     encoded = [
-        encode_vectors(torch.from_numpy(vectors[stage.name]), stage.site) for stage in stages
+        encode_vectors(
+            torch.from_numpy(vectors[stage.name]),
+            stage.site,
+            exponents=recipe.exponents_of(stage.name, stage.channels),
+        )
+        for stage in stages
     ]
     return Firing(
         stages=stages,
-        counts=tuple(found.counts.numpy() for found in encoded),
+        counts=tuple(found.spikes.numpy() for found in encoded),
         thresholds=tuple(tuple(map(int, found.v)) for found in encoded),
     )
 

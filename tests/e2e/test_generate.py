@@ -15,7 +15,7 @@ from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.device import Registers
 from sim.functional.device import Functional
-from tests.compiler.models import RandomCheckpoint, random_exponents, recipe
+from tests.compiler.models import GridCheckpoint, RandomCheckpoint, random_exponents, recipe
 
 PARAMS = preset("test")
 
@@ -97,6 +97,19 @@ def test_odd_models_make_golden_s_vectors(changes, hardware, shifts, seed, rng, 
     names |= {"attention": f"{last}.attention", "logits": "logits"}
     for name, golden in names.items():
         assert vector(compiled, memory, name) == seen[golden][-1].tolist(), name
+
+
+@pytest.mark.parametrize("changes", [{}, dict(rope_interleaved=True, qkv_bias=False)])
+def test_a_model_on_the_grid_of_its_file(changes, seed, rng, tmp_path):
+    """Rows of q and k that are put in another order take their groups' scales with them."""
+    checkpoint = GridCheckpoint(seed, **changes)
+    chosen = recipe(weights="native", shifts=1)
+    chosen = replace(chosen, exponents=random_exponents(checkpoint, seed, 2))
+    params = replace(PARAMS, tokens=3, banks=8)
+    compiled = build_model(checkpoint, tmp_path / "m", params=params, recipe=chosen, context=30)
+    ids = rng.integers(0, checkpoint.config.vocab_size, 3).tolist()
+    made, _ = generate(compiled, ids, 20)
+    assert made == IntegerModel(prepare(checkpoint, chosen), chosen).generate(ids, 20)
 
 
 @pytest.mark.parametrize("coding", ["unary", "bitwise", "csd"])

@@ -16,7 +16,7 @@ from hw.contract.regs import Error
 from sim.device import Registers, Timing
 from sim.functional.device import Functional
 from sim.rtl.device import Rtl
-from tests.compiler.models import RandomCheckpoint, random_exponents, recipe
+from tests.compiler.models import GridCheckpoint, RandomCheckpoint, random_exponents, recipe
 
 PARAMS = preset("test")
 AUDITED = ("events", "silent_channels", "synaptic_operations", "row_segments", "weight_bytes_read")
@@ -61,6 +61,18 @@ def test_stories_are_told_under_stalls(stories260k, seed, tmp_path):
 @pytest.mark.parametrize("stalls", [0.0, 0.3])
 def test_stories_are_told_at_length(stories260k, stalls, seed, tmp_path):
     _story(stories260k, tmp_path, 64, Timing(stalls=stalls, seed=seed))
+
+
+@pytest.mark.parametrize("stalls", [0.0, 0.5])
+def test_a_model_on_the_grid_of_its_file(stalls, seed, rng, tmp_path):
+    checkpoint = GridCheckpoint(seed)
+    chosen = recipe(weights="native", scale_bits=int(rng.choice([8, 16])), shifts=3)
+    compiled = build_model(checkpoint, tmp_path / "m", params=PARAMS, recipe=chosen, context=20)
+    ids = rng.integers(0, checkpoint.config.vocab_size, 3).tolist()
+    registers = Registers(prompt_end=3, end_position=8)
+    words, finished = on_both(compiled, ids, registers, Timing(stalls=stalls, seed=seed))
+    assert (finished.error, finished.position) == (Error.NONE, 8)
+    assert words[3:9] == IntegerModel(checkpoint, chosen).generate(ids, 6)
 
 
 @pytest.mark.parametrize(
