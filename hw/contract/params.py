@@ -66,8 +66,6 @@ class HwParams:
         Supported bits of a weight, of 8, 4 and 2.
     max_count : int
         Largest spike count of a channel (D).
-    max_shift : int
-        Largest shift of a channel: its spikes weigh up to 2^max_shift.
     max_channels : int
         Largest number of input channels (K).
     axi_data_width, axi_addr_width : int
@@ -83,10 +81,12 @@ class HwParams:
     array : str
         ``spike``: the array adds and subtracts spikes' weights. ``mac``: it multiplies counts and
         weights, the opponent to compare with; same interfaces, same results.
-    grouped : bool
-        Whether weights may have scales of their own for every group of input channels.
     skip_silent : bool
         Whether silent channels are skipped; False fetches every channel, to compare with.
+    max_shift : int
+        Largest shift of a channel: its spikes weigh up to 2^max_shift.
+    grouped : bool
+        Whether weights may have scales of their own for every group of input channels.
 
     Raises
     ------
@@ -99,7 +99,6 @@ class HwParams:
     banks: int
     weight_widths: tuple[int, ...] = (8, 4, 2)
     max_count: int = 127
-    max_shift: int = 3
     max_channels: int
     axi_data_width: int
     axi_addr_width: int = 40
@@ -108,8 +107,9 @@ class HwParams:
     event_depth: int
     scan_width: int
     array: str = "spike"
-    grouped: bool = True
     skip_silent: bool = True
+    max_shift: int = 3
+    grouped: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):

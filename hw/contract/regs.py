@@ -26,7 +26,7 @@ __all__ = [
 ADDR_WIDTH = 9
 """Bits of the AXI4-Lite port's byte address."""
 
-VERSION = 0x534C_0100
+VERSION = 0x534C_0101
 """Register VERSION: "SL", then major and minor number, a byte each.
 
 A new register or error code is a minor change. A driver serves hardware of its own major number.
@@ -119,6 +119,8 @@ CAPABILITIES = {
     "scan_width": "channels that the event queue looks at in a cycle",
     "array": "0: spike, 1: mac",
     "skip_silent": "1: silent channels are skipped",
+    "max_shift": "largest shift of a channel",
+    "grouped": "1: weights may have scales for every group of channels",
 }
 """The fields of `HwParams`, each in a register CAPABILITY_…, and what the register holds."""
 
@@ -191,5 +193,6 @@ def params_of(values: Mapping[str, int]) -> HwParams:
     if values["array"] >= len(_ARRAYS):
         raise ValueError(f"array must be 0 or 1, not {values['array']}")
     choices["array"] = _ARRAYS[values["array"]]
-    choices["skip_silent"] = bool(values["skip_silent"])
+    for name in ("skip_silent", "grouped"):
+        choices[name] = bool(values[name])
     return HwParams.from_dict(choices)

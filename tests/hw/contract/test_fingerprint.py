@@ -30,6 +30,8 @@ CHANGES = {
     "scan_width": 32,
     "array": "mac",
     "skip_silent": False,
+    "max_shift": 4,
+    "grouped": False,
 }
 
 

@@ -17,6 +17,8 @@ REFUSED = {
     "tokens must be 1 to 64, not 65": {"tokens": 65},
     "max_count must be 1 to 127, not 0": {"max_count": 0},
     "max_count must be 1 to 127, not 128": {"max_count": 128},
+    "max_shift must be 0 to 6, not -1": {"max_shift": -1},
+    "max_shift must be 0 to 6, not 7": {"max_shift": 7},
     "axi_addr_width must be 16 to 40, not 15": {"axi_addr_width": 15},
     "axi_addr_width must be 16 to 40, not 41": {"axi_addr_width": 41},
     "lanes must be a power of two from 4 to 256, not 12": {"lanes": 12},
@@ -119,16 +121,22 @@ def choices(draw):
         scan_width=draw(st.sampled_from((16, 32, 64, 128))),
         array=draw(st.sampled_from(("spike", "mac"))),
         skip_silent=draw(st.booleans()),
+        max_shift=draw(st.integers(0, 6)),
+        grouped=draw(st.booleans()),
     )
 
 
 @given(choices())
 def test_widths_hold_what_they_must(p):
-    assert p.max_count * 127 * p.max_channels < 1 << p.acc_width - 1
-    assert p.max_count * 127 * p.max_channels >= 1 << p.acc_width - 2, "a bit too many"
+    largest = p.max_count << p.max_shift
+    assert largest * 128 * p.max_channels < 1 << p.acc_width - 1
+    assert largest * 128 * p.max_channels >= 1 << p.acc_width - 2, "a bit too many"
     assert p.max_count < 1 << p.count_width - 1
+    assert largest < 1 << p.spike_width - 1
+    assert largest * 128 < 1 << p.spike_sum_width - 1
     # The digits of a non-adjacent form: 2/3 of 2^T is the largest sum.
-    assert p.max_count <= (1 << p.step_width + 1) // 3
+    assert largest <= (1 << p.step_width + 1) // 3
+    assert p.sum_width == (max(48, p.acc_width) if p.grouped else p.acc_width)
     assert p.encode_lanes * 32 == p.axi_data_width
     assert p.threshold_width == 56
 

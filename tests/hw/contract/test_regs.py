@@ -50,7 +50,7 @@ def test_the_places_that_every_version_keeps():
     assert [offset(f"ID{index}") for index in range(8)] == list(range(0, 32, 4))
     assert [offset(name) for name in ("CONTROL", "STATUS", "ERROR")] == [0x20, 0x24, 0x28]
     assert (offset("STOP_TOKEN"), offset("VERSION")) == (0xC4, 0xC8)
-    assert VERSION.to_bytes(4, "big") == b"SL\x01\x00"
+    assert VERSION.to_bytes(4, "big") == b"SL\x01\x01"
 
 
 def test_error_codes():
