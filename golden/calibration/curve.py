@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from golden.numerics.fixed import to_fixed
-from golden.numerics.neuron import fire, threshold
+from golden.numerics.neuron import Site, encode_vectors
 from golden.recipe.settings import SiteSettings
 
 __all__ = ["Curve", "curve"]
@@ -37,17 +37,26 @@ class Curve:
         return int((self.nats - price * self.skipped).argmin())
 
 
-def curve(x: Tensor, g: Tensor, fan_out: int, before: Curve | None = None) -> Curve:
+def curve(
+    x: Tensor,
+    g: Tensor,
+    row_bytes: float,
+    before: Curve | None = None,
+    site: Site | None = None,
+) -> Curve:
     """Return sums over a window's tokens.
 
     Parameters
     ----------
     x, g : Tensor
-        The site's vectors, and the gradient of the loss by them, float32, (tokens, channels).
-    fan_out : int
-        Outputs that the site's vectors feed.
+        The site's vectors as it encodes them, divided by its exponents, and the gradient of the
+        loss by them, float32, (tokens, channels).
+    row_bytes : float
+        Bytes of the weights that a channel feeds.
     before : Curve, optional
         Whose dead zones are tried again; by default they are found in `x`.
+    site : Site, optional
+        How the site encodes, without a dead zone; by absmax with D = 127 unless it is given.
     """
     magnitude = x.abs()
     if before is None:
@@ -55,11 +64,8 @@ def curve(x: Tensor, g: Tensor, fan_out: int, before: Curve | None = None) -> Cu
         zones = torch.cat([torch.zeros(1), sample[[int(s * len(sample)) for s in _SHARES]]])
     else:
         zones = before.dead_zones
-    settings = SiteSettings().site(x.shape[1])
-    fixed = to_fixed(x)
-    v = threshold(fixed, settings)  # (tokens,)
-    counts = fire(fixed, v, settings)
-    fired = counts * (v.double() / 2**40).float()[:, None]
+    encoded = encode_vectors(to_fixed(x), site or SiteSettings().site(x.shape[1]))
+    fired = encoded.spikes * (encoded.v.double() / 2**40).float()[:, None]
     # Zone i silences the channels that pass fewer than i + 1 zones.
     passed = torch.bucketize(magnitude, zones, right=True) - 1  # (tokens, channels)
 
@@ -68,5 +74,5 @@ def curve(x: Tensor, g: Tensor, fan_out: int, before: Curve | None = None) -> Cu
 
     silenced, kept = by_zone(-x * g), by_zone((fired - x) * g)  # (tokens, zones)
     change = silenced.cumsum(1) - silenced + kept.flip(1).cumsum(1).flip(1)
-    fires = by_zone((counts != 0).float()).sum(0).flip(0).cumsum(0).flip(0)  # (zones,)
-    return Curve(zones, (change.square() / 2).log1p().sum(dim=0), (x.numel() - fires) * fan_out)
+    fires = by_zone((encoded.counts != 0).float()).sum(0).flip(0).cumsum(0).flip(0)  # (zones,)
+    return Curve(zones, (change.square() / 2).log1p().sum(dim=0), (x.numel() - fires) * row_bytes)

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,19 +15,24 @@ from golden.commands.options import require_place
 from golden.console.progress import Work
 from golden.measure.perplexity import read_text
 from golden.model.find_fold import find_fold
+from golden.numerics.neuron import MAX_COUNT
 from golden.recipe.adapter import unpack_adapter
 from golden.recipe.fold_file import StoredFold, pack_fold, unpack_fold
 from golden.recipe.recipe import to_toml
+from golden.recipe.settings import SiteSettings
 
 __all__ = ["run"]
 
 _T = TypeVar("_T")
+_SAID = ("skip", "distil", "fold", "fold_text", "adapter", "weights", "scale_bits", "shifts")
+_SAID = (*_SAID, "max_count")
 _DISTILLED = 0.4  # the share of bytes that an adapter is for where none is asked for
 
 
 def run(options: argparse.Namespace) -> None:
     """Find a recipe, and write it with what belongs to it."""
     _require_sense(options)
+    default, head = _settings(options)
     command = _repeated(options)
     own = None if options.fold_text is None else "\n".join(read_text(options.fold_text))
     source: str | StoredFold | None = own
@@ -56,25 +62,35 @@ def run(options: argparse.Namespace) -> None:
             f"text {options.text} must be longer than what --tokens takes, for --distil: give more"
         )
     with Work("calibrating") as work:
-        curves = 1 + bool(parts.lessons) + (adapter is not None)  # each time that it changes
-        total = 1 + curves * len(parts.slopes) + len(parts.checks) * (1 + calibrate.LAPS)
+        laps = 1 if options.no_dead_zones else calibrate.LAPS
+        passes = bool(parts.lessons) + (not options.no_dead_zones) + _finds_exponents(options)
+        total = 1 + passes * len(parts.slopes) + len(parts.checks) * (1 + laps)
         work.begin("calibrating", total + len(parts.lessons))
-        if source is None:
+        if source is None and not options.keep_grid:
             packed = pack_fold(find_fold(checkpoint, encode(parts.fold)))
             options.fold = options.output.with_suffix(".fold.npz")
             options.fold.write_bytes(packed)
             source = unpack_fold(packed)  # as it will be read again
-        found = calibrate.Calibration(checkpoint, source, parts.slopes, parts.checks, work.advance)
+        found = calibrate.Calibration(
+            checkpoint, source, parts.slopes, parts.checks, work.advance, default, head
+        )
         if adapter is not None:
             found.adapt(adapter)
         if parts.lessons:
             packed = found.distil(parts.lessons, options.skip or _DISTILLED)
             options.adapter = learnt
             options.adapter.write_bytes(packed)
-        points = found.search(options.budget, options.skip)
+        exponents = None
+        if _finds_exponents(options):
+            exponents = options.output.with_suffix(".exponents.npz")
+            exponents.write_bytes(found.find_exponents())
+        if options.no_dead_zones:
+            points = [found.measure(found.recipe({}))]
+        else:
+            points = found.search(options.budget, options.skip)
     for point in sorted(points, key=lambda point: point.skipped):
         print(f"perplexity {point.ratio:.4f} x fp32, {point.skipped:.1%} of bytes skipped")
-    kept = {"fold": options.fold, "adapter": options.adapter}
+    kept = {"fold": options.fold, "adapter": options.adapter, "exponents": exponents}
     kept = {kind: path for kind, path in kept.items() if path is not None}
     chosen = calibrate.best(points, options.budget, options.skip)
     if chosen is None:
@@ -83,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
             f"no recipe was found within the budget of {options.budget}"
             + (f" that skips {options.skip:.0%}" if options.skip else "")
             + ": ask for less"
-            + "".join(f", with --{kind} {path}" for kind, path in kept.items())
+            + "".join(f", with --{kind} {path}" for kind, path in kept.items() if path != exponents)
         )
     head = [
         f"Calibrated: python -m golden calibrate {command}",
@@ -105,6 +121,20 @@ def _write_report(options: argparse.Namespace, points: list[calibrate.Point]) ->
         options.report.write_text(json.dumps({"model": options.model, "points": rows}) + "\n")
 
 
+def _finds_exponents(options: argparse.Namespace) -> bool:
+    return options.keep_grid and not options.no_exponents
+
+
+def _settings(options: argparse.Namespace) -> tuple[SiteSettings, SiteSettings]:
+    """Return how sites encode, and how the head does, whose count is never lowered."""
+    weights = options.weights or ("auto" if options.keep_grid else "rows")
+    scale_bits = options.scale_bits
+    default = SiteSettings(
+        weights=weights, scale_bits=scale_bits, max_count=options.max_count, shifts=options.shifts
+    )
+    return default, replace(default, max_count=MAX_COUNT)
+
+
 def _require_sense(options: argparse.Namespace) -> None:
     if not options.budget > 1:
         raise ValueError(f"--budget must be above 1, not {options.budget}")
@@ -112,12 +142,24 @@ def _require_sense(options: argparse.Namespace) -> None:
         raise ValueError(f"--skip must be between 0 and 1, not {options.skip}")
     if options.distil < 0:
         raise ValueError(f"--distil must be a number of tokens, not {options.distil}")
+    if options.no_dead_zones and options.skip is not None:
+        raise ValueError("--skip needs dead zones: leave --no-dead-zones out")
+    if options.keep_grid:
+        for name in ("fold", "fold_text", "adapter", "distil"):
+            if getattr(options, name):
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option} changes weights: leave it or --keep-grid out")
+    elif options.weights not in (None, "rows"):
+        raise ValueError(f"--weights {options.weights} needs --keep-grid: a fold leaves the grid")
+    elif options.scale_bits != 16 or options.no_exponents:
+        option = "no-exponents" if options.no_exponents else "scale-bits"
+        raise ValueError(f"--{option} needs --keep-grid")
     if options.fold is not None and options.fold_text is not None:
         raise ValueError("--fold and --fold-text both say what to fold: give one of them")
     if options.output.suffix != ".toml":
         raise ValueError(f"--output must end in .toml, not {options.output.name!r}")
     require_place(options.output, "--output")
-    for kind in ("fold", "adapter"):
+    for kind in ("fold", "adapter", "exponents"):
         require_place(options.output.with_suffix(f".{kind}.npz"), "--output, with its files,")
     if options.report is not None:
         require_place(options.report, "--report")
@@ -140,8 +182,11 @@ def _repeated(options: argparse.Namespace) -> str:
     """Return the options that find the recipe again, files without their folders."""
     said = [f"--model {Path(options.model).name} --text {options.text.name}"]
     said += [f"--budget {options.budget} --tokens {options.tokens}"]
-    for name in ("skip", "distil", "fold", "fold_text", "adapter"):
-        if value := getattr(options, name):
+    switches = ("keep_grid", "no_exponents", "no_dead_zones")
+    plain = {"max_count": 127, "scale_bits": 16}
+    for name in (*_SAID, *switches):
+        value = getattr(options, name)
+        if value and value != plain.get(name):
             shown = value.name if isinstance(value, Path) else value
-            said.append(f"--{name.replace('_', '-')} {shown}")
+            said.append(f"--{name.replace('_', '-')}" + ("" if name in switches else f" {shown}"))
     return " ".join(said)

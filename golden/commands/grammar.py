@@ -20,7 +20,8 @@ _CALIBRATE = """\
 The end of the text is used, so that its beginning remains for measurements. The checkpoint is
 folded with what is found on a part of it, which is kept beside the recipe; the dead zone of each
 site of each layer is chosen by what it costs in loss and saves in bytes, and the integer model is
-run to keep to the budget. See docs/quality.md.
+run to keep to the budget. With --keep-grid weights stay as they are: there is no fold, and channel
+exponents, which are kept beside the recipe, are found in its place. See docs/quality.md.
 """
 
 _PROFILE = """\
@@ -87,6 +88,46 @@ def _add_calibrate(made: Parser) -> None:
         default=8192,
         help="tokens to calibrate on, from the end of the text",
     )
+    add(
+        "--no-dead-zones",
+        action="store_true",
+        help="leave dead zones out: the budget is a limit",
+    )
+    add = command.group("encoding").add_argument
+    add(
+        "--shifts",
+        metavar="S",
+        type=int,
+        default=0,
+        help="groups of 32 channels may have thresholds up to 2^S times finer",
+    )
+    add(
+        "--max-count",
+        metavar="D",
+        type=int,
+        default=127,
+        help="largest spike count; the head keeps 127",
+    )
+    add = command.group("grid").add_argument
+    add(
+        "--keep-grid",
+        action="store_true",
+        help="change no weights: channel exponents in place of fold and adapter",
+    )
+    add(
+        "--weights",
+        metavar="FROM",
+        help="native: the grid of the file; rows: 8 bits with a scale for each row; auto: the grid "
+        "where there is one (default: auto with --keep-grid, rows without)",
+    )
+    add(
+        "--scale-bits",
+        metavar="BITS",
+        type=int,
+        default=16,
+        help="of the scales of the grid's groups: 16, or 8 for the compact form",
+    )
+    add("--no-exponents", action="store_true", help="with --keep-grid: leave exponents out, too")
     add = command.group("fold and adapter").add_argument
     add(
         "--fold-text",

@@ -42,7 +42,9 @@ def _print_table(about: dict[str, object], found: Measurement, per_layer: bool) 
     lines.append(f"divergence of spiking from fp32: {divergence:.4f} nats a token")
     operations = ", ".join(f"{coding} {found.spikes_per_weight(coding):.2f}" for coding in CODINGS)
     lines.append(f"spikes per weight: {operations}")
-    lines.append(f"weight bytes not fetched: {found.skipped:.1%}")
+    lines.append(
+        f"weight bytes not fetched: {found.skipped:.1%}; {found.fetched:.3f} bytes a weight fetched"
+    )
     if found.arithmetic == "integer":
         lines.append(
             f"residual stream: largest magnitude {found.largest_residual:.1f}, "

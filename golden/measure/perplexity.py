@@ -12,6 +12,7 @@ from torch.nn.functional import kl_div
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.names import matrices, site_of
 from golden.measure.firing import FiringStatistics
+from golden.measure.held import Held, held
 from golden.model.integer import IntegerModel
 from golden.model.llama import Model
 from golden.model.prepare import grids, prepare
@@ -80,8 +81,8 @@ class Measurement:
         By site in the order they are reached, such as `layers.3.qkv` or `head`.
     fan_out : dict of str to int
         Output channels that each site's vectors feed; the sites within attention feed no weights.
-    row_bits : dict of str to int
-        Bits of the weights of one channel of each site.
+    held : Held
+        What the weights take, by site.
     arithmetic : str
         One of `ARITHMETICS`.
     largest_residual : float
@@ -95,7 +96,7 @@ class Measurement:
     divergence: float = 0.0
     sites: dict[str, FiringStatistics] = field(default_factory=dict)
     fan_out: dict[str, int] = field(default_factory=dict)
-    row_bits: dict[str, int] = field(default_factory=dict)
+    held: Held = field(default_factory=Held)
     arithmetic: str = "float"
     largest_residual: float = 0.0
     saturated_residuals: int = 0
@@ -123,9 +124,19 @@ class Measurement:
     @property
     def skipped(self) -> float:
         """Share of the weight bytes of all matrices, the head's too, that a token leaves alone."""
-        feeding = [(self.sites[name], bits) for name, bits in self.row_bits.items()]
-        silent = sum(site.histogram()[0] * bits for site, bits in feeding)
-        return silent / sum(site.values * bits for site, bits in feeding)
+        return self.held.skipped(self._silent())
+
+    @property
+    def fetched(self) -> float:
+        """Weight bytes that a token fetches, scales of groups included, over one for a weight."""
+        return self.held.fetched(self._silent())
+
+    def _silent(self) -> dict[str, float]:
+        """Return how many channels of a token are silent, by site."""
+        return {
+            site: channels * self.sites[site].histogram()[0] / self.sites[site].values
+            for site, channels in self.held.channels.items()
+        }
 
     def as_dict(self) -> dict[str, object]:
         """Return everything as plain JSON values."""
@@ -144,6 +155,7 @@ class Measurement:
             "divergence_nats_per_token": self.divergence / self.fp32.predictions,
             "spikes_per_weight": {coding: self.spikes_per_weight(coding) for coding in CODINGS},
             "skipped": self.skipped,
+            "fetched": self.fetched,
             "sites": sites,
             "by_site": {kind: total.as_dict() for kind, total in self.by_kind().items()},
         }
@@ -246,6 +258,5 @@ def measure(
         site = site_of(name)
         outputs = checkpoint.shape(name)[0]
         found.fan_out[site] = found.fan_out.get(site, 0) + outputs
-        bits = outputs * recipe.weight_bits(name)
-        found.row_bits[site] = found.row_bits.get(site, 0) + bits
+    found.held = held(folded, recipe)
     return found

@@ -314,7 +314,7 @@ def _settings(name: str, where: str, table: dict, site: str | None = None) -> Si
 def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] = {}) -> str:
     """Return the file of a calibrated recipe; `head` are its comments.
 
-    `files` names what holds its fold and adapter, where they are in files.
+    `files` names what holds its fold, adapter and exponents, where they are in files.
     """
     lines = [f"# {_escaped(line)}".rstrip() for line in head]
     default = recipe.default
@@ -325,7 +325,10 @@ def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] =
     lines += [f"weight_bits = {default.weight_bits}", f"max_count = {default.max_count}"]
     lines += [f'rule = "{default.rule}"']
     for site, settings in recipe.sites.items():
-        lines += ["", f"[site.{site}]", f"dead_zone = {settings.dead_zone}"]
+        lines += ["", f"[site.{site}]"]
+        if settings.max_count != default.max_count:
+            lines += [f"max_count = {settings.max_count}"]
+        lines += [f"dead_zone = {settings.dead_zone}"]
     last = None
     for (layer, site), settings in sorted(recipe.layer_sites.items(), key=lambda item: item[0][0]):
         if layer != last:
