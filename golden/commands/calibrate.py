@@ -125,13 +125,22 @@ def _finds_exponents(options: argparse.Namespace) -> bool:
     return options.keep_grid and not options.no_exponents
 
 
-def _settings(options: argparse.Namespace) -> tuple[SiteSettings, SiteSettings]:
-    """Return how sites encode, and how the head does, whose count is never lowered."""
+def _settings(options: argparse.Namespace) -> tuple[SiteSettings, SiteSettings | None]:
+    """Return how sites encode, and how the head does where its count is not lowered too."""
     weights = options.weights or ("auto" if options.keep_grid else "rows")
     scale_bits = options.scale_bits
-    default = SiteSettings(
-        weights=weights, scale_bits=scale_bits, max_count=options.max_count, shifts=options.shifts
-    )
+    try:
+        default = SiteSettings(
+            weights=weights,
+            scale_bits=scale_bits,
+            max_count=options.max_count,
+            shifts=options.shifts,
+        )
+    except ValueError as error:
+        name, rest = str(error).split(" ", 1)
+        raise ValueError(f"--{name.replace('_', '-')} {rest}") from None
+    if default.max_count == MAX_COUNT:
+        return default, None
     return default, replace(default, max_count=MAX_COUNT)
 
 

@@ -13,7 +13,7 @@ from golden.checkpoint.checkpoint import load
 from golden.checkpoint.names import matrices
 from golden.measure.perplexity import measure, read_text, windows
 from golden.numerics.fixed import to_fixed
-from golden.numerics.neuron import fire, threshold
+from golden.numerics.neuron import encode_vectors
 from golden.recipe.recipe import load_recipe, to_toml
 from golden.recipe.settings import SiteSettings
 from tests.golden.measure.test_perplexity import text
@@ -80,19 +80,20 @@ def test_what_cannot_be_had_is_one_sentence(stories260k, short_text, tmp_path, c
         assert not path.exists()
 
 
-def test_curves_are_what_dead_zones_do(seed):
+@pytest.mark.parametrize("settings", [SiteSettings(), SiteSettings(shifts=3, max_count=31)])
+def test_curves_are_what_dead_zones_do(seed, settings):
     torch.manual_seed(seed)
     x, g = torch.randn(7, 50), torch.randn(7, 50)
-    curve = curve_of(x, g, 3)
-    fixed = to_fixed(x)
-    v = threshold(fixed, SiteSettings().site(50))
+    curve = curve_of(x, g, 3, site=settings.site(50))
+    assert settings != SiteSettings() or torch.equal(curve.nats, curve_of(x, g, 3).nats)
+    encoded = encode_vectors(to_fixed(x), settings.site(50))
     for zone, nats, skipped in zip(curve.dead_zones, curve.nats, curve.skipped, strict=True):
-        counts = fire(fixed, v, SiteSettings().site(50)).double()
-        counts[x.abs() < zone] = 0
-        error = counts * v[:, None] / 2**40 - x
+        spikes = encoded.spikes.double()
+        spikes[x.abs() < zone] = 0
+        error = spikes * encoded.v[:, None] / 2**40 - x
         loss = float(((error * g).sum(1).square() / 2).log1p().sum())
         assert nats == pytest.approx(loss, rel=1e-4)
-        assert skipped == 3 * (counts == 0).sum()
+        assert skipped == 3 * (spikes == 0).sum()
 
 
 def test_texts_are_parted_from_their_end():
@@ -242,4 +243,79 @@ def test_bad_arguments_of_adapters(stories260k, short_text, tmp_path, capsys, ar
     assert err.startswith(
         f"python -m golden calibrate: {said.format(text=short_text, folder=tmp_path)}"
     )
+    assert not list(tmp_path.glob("recipe*"))
+
+
+def test_the_grid_is_kept_with_exponents_and_dead_zones(stories260k, short_text, tmp_path, capsys):
+    path = tmp_path / "recipe.toml"
+    common = ("--text", short_text, "--tokens", 2048, "--keep-grid")
+    status, out, err = calibrate(
+        capsys, *common, "--shifts", 2, "--max-count", 63, "--skip", 0.2, "-o", path
+    )
+    exponents = path.with_suffix(".exponents.npz")
+    assert (status, err) == (0, "") and out.endswith(f"{exponents}\n{path}\n")
+    assert sorted(p.name for p in tmp_path.glob("recipe*")) == [exponents.name, path.name]
+    recipe = load_recipe(path)
+    assert recipe.fold is recipe.adapter is None
+    assert recipe.exponents.raw == exponents.read_bytes()
+    assert recipe.default == SiteSettings(weights="auto", max_count=63, shifts=2)
+    assert recipe.settings(None, "head").max_count == 127
+    assert recipe.settings(None, "head").shifts == recipe.settings(2, "down").shifts == 2
+    assert recipe.settings(2, "down").dead_zone > 0
+    checkpoint = load(stories260k)
+    checks = split(read_text(short_text), checkpoint.tokenizer.encode, 512, 2048).checks
+    found = measure(checkpoint, recipe, checks)
+    ratio = found.spiking.perplexity / found.fp32.perplexity
+    assert f"Perplexity {ratio:.4f} x fp32, {found.skipped:.1%}" in path.read_text()
+    assert found.skipped >= 0.2 and ratio < 1.05
+
+
+def test_exponents_and_dead_zones_may_each_be_left_out(stories260k, short_text, tmp_path, capsys):
+    path = tmp_path / "recipe.toml"
+    common = ("--text", short_text, "--tokens", 1200, "--keep-grid", "-o", path)
+    status, _, err = calibrate(capsys, *common, "--no-dead-zones", "--weights", "rows")
+    assert (status, err) == (0, "")
+    recipe = load_recipe(path)
+    assert recipe.sites == recipe.layer_sites == {}
+    assert recipe.default == SiteSettings() and recipe.exponents.of("head", 64).any()
+    path.with_suffix(".exponents.npz").unlink()
+    status, _, err = calibrate(capsys, *common, "--no-exponents", "--shifts", 3)
+    assert (status, err) == (0, "")
+    assert [p.name for p in tmp_path.glob("recipe*")] == [path.name]
+    recipe = load_recipe(path)
+    assert recipe.exponents is None and recipe.default.shifts == 3
+    assert recipe.settings(None, "head").dead_zone > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--weights", "native"), "--weights native needs --keep-grid: a fold leaves the grid"),
+        (("--scale-bits", 8), "--scale-bits needs --keep-grid"),
+        (("--no-exponents",), "--no-exponents needs --keep-grid"),
+        (
+            ("--keep-grid", "--distil", 9),
+            "--distil changes weights: leave it or --keep-grid out",
+        ),
+        (
+            ("--keep-grid", "--fold-text", "y"),
+            "--fold-text changes weights: leave it or --keep-grid out",
+        ),
+        (
+            ("--no-dead-zones", "--skip", 0.2),
+            "--skip needs dead zones: leave --no-dead-zones out",
+        ),
+        (("--shifts", 4), "--shifts must be an integer from 0 to 3, not 4"),
+        (("--max-count", 0), "--max-count must be an integer from 1 to 127, not 0"),
+        (
+            ("--keep-grid", "--weights", "q4"),
+            "--weights must be one of rows, native, auto, not 'q4'",
+        ),
+        (("--keep-grid", "--scale-bits", 4), "--scale-bits must be 16 or 8, not 4"),
+    ],
+)
+def test_bad_arguments_of_encoding(short_text, tmp_path, capsys, arguments, said):
+    path = tmp_path / "recipe.toml"
+    status, _, err = calibrate(capsys, "--text", short_text, "-o", path, *arguments)
+    assert (status, err) == (2, f"python -m golden calibrate: {said}\n")
     assert not list(tmp_path.glob("recipe*"))
