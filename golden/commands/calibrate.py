@@ -24,7 +24,7 @@ from golden.recipe.settings import SiteSettings
 __all__ = ["run"]
 
 _T = TypeVar("_T")
-_SAID = ("skip", "distil", "fold", "fold_text", "adapter", "weights", "scale_bits", "shifts")
+_SAID = ("skip", "distil", "fold", "fold_text", "adapter", "weights_from", "scale_bits", "shifts")
 _SAID = (*_SAID, "max_count")
 _DISTILLED = 0.4  # the share of bytes that an adapter is for where none is asked for
 
@@ -127,7 +127,7 @@ def _finds_exponents(options: argparse.Namespace) -> bool:
 
 def _settings(options: argparse.Namespace) -> tuple[SiteSettings, SiteSettings | None]:
     """Return how sites encode, and how the head does where its count is not lowered too."""
-    weights = options.weights or ("auto" if options.keep_grid else "rows")
+    weights = options.weights_from or ("auto" if options.keep_grid else "rows")
     scale_bits = options.scale_bits
     try:
         default = SiteSettings(
@@ -158,8 +158,10 @@ def _require_sense(options: argparse.Namespace) -> None:
             if getattr(options, name):
                 option = name.replace("_", "-")
                 raise ValueError(f"--{option} changes weights: leave it or --keep-grid out")
-    elif options.weights not in (None, "rows"):
-        raise ValueError(f"--weights {options.weights} needs --keep-grid: a fold leaves the grid")
+    elif options.weights_from not in (None, "rows"):
+        raise ValueError(
+            f"--weights-from {options.weights_from} needs --keep-grid: a fold leaves the grid"
+        )
     elif options.scale_bits != 16 or options.no_exponents:
         option = "no-exponents" if options.no_exponents else "scale-bits"
         raise ValueError(f"--{option} needs --keep-grid")

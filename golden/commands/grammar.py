@@ -115,8 +115,8 @@ def _add_calibrate(made: Parser) -> None:
         help="change no weights: channel exponents in place of fold and adapter",
     )
     add(
-        "--weights",
-        metavar="FROM",
+        "--weights-from",
+        choices=("rows", "native", "auto"),
         help="native: the grid of the file; rows: 8 bits with a scale for each row; auto: the grid "
         "where there is one (default: auto with --keep-grid, rows without)",
     )
