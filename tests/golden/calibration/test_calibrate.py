@@ -131,6 +131,8 @@ def test_the_recipe_of_stories260k_holds_its_claim(stories260k):
     found = measure(checkpoint, load_recipe("stories260k"), batches)
     assert found.spiking.perplexity < 1.05 * found.fp32.perplexity
     assert found.skipped > 0.2
+    gentler = measure(checkpoint, load_recipe("stories260k-exponents"), batches)
+    assert gentler.spiking.perplexity < 1.01 * gentler.fp32.perplexity
 
 
 @pytest.mark.parametrize(
@@ -138,6 +140,8 @@ def test_the_recipe_of_stories260k_holds_its_claim(stories260k):
     [
         ("smollm2-135m", 1.06, 0.3),
         pytest.param("smollm2-135m-sparse", 1.1, 0.37, marks=pytest.mark.full),
+        pytest.param("smollm2-135m-native", 1.02, 0.02, marks=pytest.mark.full),
+        ("smollm2-135m-native-sparse", 1.05, 0.14),
     ],
 )
 def test_the_recipes_of_smollm2_hold_their_claims(smollm2_135m, recipe, ratio, skipped):

@@ -36,7 +36,13 @@ def test_the_default_recipe():
 
 def test_every_named_recipe_loads():
     assert {"w8", "w4", "w2"} <= set(known_recipes())
-    assert recipes_of("smollm2-135m") == ["smollm2-135m", "smollm2-135m-sparse"]
+    assert recipes_of("smollm2-135m") == [
+        "smollm2-135m",
+        "smollm2-135m-native",
+        "smollm2-135m-native-sparse",
+        "smollm2-135m-sparse",
+    ]
+    assert recipes_of("stories260k") == ["stories260k", "stories260k-exponents"]
     assert recipes_of("sdllm-7b") == []
     for name in known_recipes():
         recipe = load_recipe(name)
