@@ -132,7 +132,8 @@ def test_the_recipe_of_stories260k_holds_its_claim(stories260k):
     assert found.spiking.perplexity < 1.05 * found.fp32.perplexity
     assert found.skipped > 0.2
     gentler = measure(checkpoint, load_recipe("stories260k-exponents"), batches)
-    assert gentler.spiking.perplexity < 1.01 * gentler.fp32.perplexity
+    assert gentler.spiking.perplexity < 1.02 * gentler.fp32.perplexity
+    assert gentler.skipped > 0.15
 
 
 @pytest.mark.parametrize(
