@@ -186,7 +186,7 @@ class Drain(Component):
             taken.eq(there & Mux(scaling, self.i_scales.valid, words & moves)),
             self.enable.eq(walking & (~there | (taken & ~read_last))),
             self.take.eq(taken),
-            self.channel_enable.eq(taken),
+            self.channel_enable.eq(taken & ~scaling),
             self.channel_group.eq(read_group),
         ]
         last_word = (group + 1) << exact_log2(p.encode_lanes) >= outputs

@@ -128,7 +128,7 @@ class Encoder(Component):
         with m.If(wants_exponents):
             m.d.comb += [
                 self.o_request.payload.address.eq(site.exponents >> byte_log2),
-                self.o_request.payload.words.eq((last_index >> Exponents.GROUPS_LOG2) + 1),
+                self.o_request.payload.words.eq((last_index >> Exponents.WORDS_LOG2) + 1),
             ]
         with m.If(self.o_request.valid & self.o_request.ready):
             m.d.sync += wants_exponents.eq(0)
@@ -241,16 +241,16 @@ class Encoder(Component):
             m.d.comb += [
                 exponents.i.payload.eq(self.i_words.payload),
                 exponents.i.valid.eq(loads_exponents & self.i_words.valid),
-                exponents.last_group.eq(last_index),
+                exponents.last_word.eq(last_index),
                 exponents.largest.eq(site.largest_exponent),
-                exponents.group.eq(group),
+                exponents.word.eq(group),
                 exponents.enable.eq(reads),
                 of_groups.i_valid.eq(partial_valid),
                 of_groups.i.eq(partial[0]),
-                of_groups.i_group.eq(partial_group),
+                of_groups.i_word.eq(partial_group),
                 of_groups.potential.eq(potential),
                 of_groups.shifts.eq(site.shifts),
-                of_groups.group.eq(group),
+                of_groups.word.eq(group),
                 of_groups.enable.eq(reads),
             ]
             level = of_groups.o

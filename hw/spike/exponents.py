@@ -1,4 +1,4 @@
-"""The exponents of a site's channels: read from memory with an ENCODE, and given group by group."""
+"""The exponents of a site's channels: read from memory with an ENCODE, and given word by word."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, memory, stream
@@ -24,35 +24,35 @@ class Exponents(Component):
     -------
     i : In(stream)
         Memory words of exponents, the first channel's in the lowest bits; always taken.
-    last_group : In
-        The last group of `encode_lanes` channels that there is; steady while words come.
+    last_word : In
+        The last word of vector elements that there is; steady while exponents come.
     loaded : Out(1)
         The last word comes in this cycle.
     largest : In
         Exponents above it count as it; with 0 there are none.
-    group, enable : In
-        Which group's to give.
+    word, enable : In
+        Which word of vector elements to give those of.
     o : Out(array)
-        Those of the group asked for one cycle before.
+        Those of the word asked for one cycle before.
 
-    Timing:      latency 1 cycle; a word or a group a cycle.
+    Timing:      latency 1 cycle; a word a cycle.
     Arithmetic:  none.
     Golden:      golden.recipe.exponents
     """
 
-    GROUPS_LOG2 = exact_log2(VECTOR_WIDTH // EXPONENT_WIDTH)
-    """Groups of a word: a word of vector elements is one group."""
+    WORDS_LOG2 = exact_log2(VECTOR_WIDTH // EXPONENT_WIDTH)
+    """Words of vector elements whose exponents a memory word holds."""
 
     def __init__(self, params: HwParams) -> None:
         self._params = p = params
-        groups = range(p.max_channels // p.encode_lanes)
+        words = range(p.max_channels // p.encode_lanes)
         super().__init__(
             {
                 "i": In(stream.Signature(p.axi_data_width, always_ready=True)),
-                "last_group": In(groups),
+                "last_word": In(words),
                 "loaded": Out(1),
                 "largest": In(EXPONENT_WIDTH),
-                "group": In(groups),
+                "word": In(words),
                 "enable": In(1),
                 "o": Out(data.ArrayLayout(EXPONENT_WIDTH, p.encode_lanes)),
             }
@@ -62,25 +62,25 @@ class Exponents(Component):
         """Build it."""
         m = Module()
         p = self._params
-        depth = max(2, p.max_channels // p.encode_lanes >> self.GROUPS_LOG2)
+        depth = max(2, p.max_channels // p.encode_lanes >> self.WORDS_LOG2)
         m.submodules.memory = store = memory.Memory(
             shape=p.axi_data_width, depth=depth, init=[], attrs=NO_COLLISIONS
         )
         write, read = store.write_port(), store.read_port()
-        word = Signal(range(depth))
+        written = Signal(range(depth))
         m.d.comb += [
-            write.addr.eq(word),
+            write.addr.eq(written),
             write.data.eq(self.i.payload),
             write.en.eq(self.i.valid),
-            self.loaded.eq(self.i.valid & (word == self.last_group >> self.GROUPS_LOG2)),
-            read.addr.eq(self.group >> self.GROUPS_LOG2),
+            self.loaded.eq(self.i.valid & (written == self.last_word >> self.WORDS_LOG2)),
+            read.addr.eq(self.word >> self.WORDS_LOG2),
             read.en.eq(self.enable),
         ]
         with m.If(self.i.valid):
-            m.d.sync += word.eq(Mux(self.loaded, 0, word + 1))
-        place = Signal(self.GROUPS_LOG2)
+            m.d.sync += written.eq(Mux(self.loaded, 0, written + 1))
+        place = Signal(self.WORDS_LOG2)
         with m.If(self.enable):
-            m.d.sync += place.eq(self.group[: self.GROUPS_LOG2])
+            m.d.sync += place.eq(self.word[: self.WORDS_LOG2])
         given = read.data.word_select(place, EXPONENT_WIDTH * p.encode_lanes)
         for lane in range(p.encode_lanes):
             own = given.word_select(lane, EXPONENT_WIDTH)

@@ -26,11 +26,11 @@ class Levels(Component):
 
     Members
     -------
-    i_valid, i, i_group : In
+    i_valid, i, i_word : In
         The largest magnitude of a word of the token, and the word's number; words in order.
     potential, shifts : In
         Of the token and its site; steady from some cycles before the first word is asked for.
-    group, enable : In
+    word, enable : In
         The word that is asked for; words in order, and word 0 while nothing is asked for.
     o : Out
         The level of the word asked for one cycle before, from 0 to `shifts`.
@@ -43,15 +43,15 @@ class Levels(Component):
 
     def __init__(self, params: HwParams) -> None:
         self._params = p = params
-        group = range(p.max_channels // p.encode_lanes + 1)
+        word = range(p.max_channels // p.encode_lanes + 1)
         super().__init__(
             {
                 "i_valid": In(1),
                 "i": In(VECTOR_WIDTH),
-                "i_group": In(group),
+                "i_word": In(word),
                 "potential": In(potential_width(p)),
                 "shifts": In(range(levels(p) + 1)),
-                "group": In(group),
+                "word": In(word),
                 "enable": In(1),
                 "o": Out(range(levels(p) + 1)),
             }
@@ -73,15 +73,15 @@ class Levels(Component):
         # A group's peak is written with each of its words: the last writing is complete.
         peak = Signal(VECTOR_WIDTH)
         peak_valid = Signal()
-        peak_group = Signal.like(self.i_group)
-        begins = self.i_group[:words_log2] == 0
+        peak_word = Signal.like(self.i_word)
+        begins = self.i_word[:words_log2] == 0
         m.d.sync += peak_valid.eq(self.i_valid)
         with m.If(self.i_valid):
-            m.d.sync += peak_group.eq(self.i_group)
+            m.d.sync += peak_word.eq(self.i_word)
             with m.If(begins | (self.i > peak)):
                 m.d.sync += peak.eq(self.i)
         m.d.comb += [
-            write.addr.eq(peak_group >> words_log2),
+            write.addr.eq(peak_word >> words_log2),
             write.data.eq(peak),
             write.en.eq(peak_valid),
         ]
@@ -90,9 +90,9 @@ class Levels(Component):
         fits = Signal(levels(p))
         following = Signal.like(self.o)
         current = Signal.like(self.o)
-        ends = self.enable & (self.group[:words_log2] == (1 << words_log2) - 1)
+        ends = self.enable & (self.word[:words_log2] == (1 << words_log2) - 1)
         m.d.comb += [
-            read.addr.eq(Mux(self.enable, (self.group >> words_log2) + 1, 0)),
+            read.addr.eq(Mux(self.enable, (self.word >> words_log2) + 1, 0)),
             read.en.eq(1),
             following.eq(
                 self.shifts - sum(fits[index] & (self.shifts > index) for index in range(levels(p)))

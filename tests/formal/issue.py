@@ -16,6 +16,7 @@ from hw.control.slots import instructions
 from hw.matmul.drain import drain_layout
 from hw.matmul.matmul import MatrixPath
 from hw.spike.encoder import Encoder
+from hw.spike.exponents import Exponents
 from tests.formal.rules import Opened, free, handshake, keeps, sink, source
 
 _IN_ONE_STATE = (Opcode.ENCODE, Opcode.MATMUL, Opcode.STORE, Opcode.PREFILL, Opcode.LAYERS)
@@ -33,31 +34,55 @@ def encoder(m: Module, p: HwParams) -> None:
         Assume((site.channels != 0) & (site.channels <= p.max_channels)),
     ]
 
-    # The memory delivers what was asked for: `groups` words a request, in order.
+    # The memory delivers what was asked for: `groups` words a request, in order, but for the first
+    # where there are exponents.
     asked, came = Signal(8), Signal(8)
     words_came = Signal(range(p.max_channels + 1))
     groups, tokens = Signal(range(p.max_channels + 1)), Signal(8)
+    has_exponents, exponents_asked, exponents_came = Signal(), Signal(), Signal()
+    exponent_words, exponents = Signal.like(groups), Signal.like(groups)
+    first_due = has_exponents & ~exponents_came
+    m.d.comb += exponent_words.eq(((groups - 1) >> Exponents.WORDS_LOG2) + 1)
     with m.If(handshake(dut.i)):
         m.d.sync += [asked.eq(0), came.eq(0), tokens.eq(site.tokens)]
         m.d.sync += groups.eq((site.channels + p.encode_lanes - 1) >> exact_log2(p.encode_lanes))
+        m.d.sync += has_exponents.eq(site.largest_exponent != 0)
+        m.d.sync += [exponents_asked.eq(0), exponents_came.eq(0)]
+    asks_exponents = has_exponents & ~exponents_asked
     with m.If(handshake(dut.o_request)):
-        m.d.sync += asked.eq(asked + 1)
-    with m.If(handshake(dut.i_words)):
+        with m.If(asks_exponents):
+            m.d.sync += exponents_asked.eq(1)
+        with m.Else():
+            m.d.sync += asked.eq(asked + 1)
+    with m.If(handshake(dut.i_words) & first_due):
+        m.d.sync += exponents.eq(exponents + 1)
+        with m.If(exponents == exponent_words - 1):
+            m.d.sync += [exponents_came.eq(1), exponents.eq(0)]
+    with m.Elif(handshake(dut.i_words)):
         m.d.sync += words_came.eq(words_came + 1)
         with m.If(words_came == groups - 1):
             m.d.sync += [came.eq(came + 1), words_came.eq(0)]
-    m.d.comb += Assume(~dut.i_words.valid | (came < asked))
+    m.d.comb += Assume(~dut.i_words.valid | Mux(first_due, exponents_asked, came < asked))
 
     sink(m, dut.o_request, "o_request")
     sink(m, dut.o_batch, "o_batch")
     sink(m, dut.o_head, "o_head")
-    m.d.comb += Assert(~handshake(dut.o_request) | (dut.o_request.payload.words == groups))
+    wanted = Mux(asks_exponents, exponent_words, groups)
+    m.d.comb += Assert(~handshake(dut.o_request) | (dut.o_request.payload.words == wanted))
     token, group = inside.signal("token"), inside.signal("group")
     load, settle = inside.state("phase", "LOAD"), inside.state("phase", "SETTLE")
     between = inside.state("phase", "POTENTIAL", "THRESHOLD", "FIRE")
     idle = inside.state("phase", "IDLE")
+    first = inside.state("phase", "EXPONENTS")
     m.d.comb += [
-        Assert(idle | load | between | settle),
+        Assert(idle | first | load | between | settle),
+        Assert(idle | (first == first_due)),
+        Assert(idle | (inside.signal("wants_exponents") == asks_exponents)),
+        Assert(~asks_exponents | idle | (asked == 0)),
+        Assert(inside.signal("exponents.written") == exponents),
+        Assert((exponents == 0) | (first & exponents_asked & (exponents < exponent_words))),
+        Assert(~first | ((came == 0) & (words_came == 0) & (token == 0) & (group == 0))),
+        Assert(~first | (tokens != 0)),
         Assert(asked == inside.signal("requested")),
         Assert((asked <= tokens) & (came <= asked)),
         Assert((words_came == 0) | (load & (came < asked) & (words_came < groups))),
@@ -70,6 +95,7 @@ def encoder(m: Module, p: HwParams) -> None:
         # What has arrived is written before anything is read of it.
         Assert(~inside.signal("arrived_valid") | load | inside.state("phase", "POTENTIAL")),
         Assert(~inside.collides("vector")),
+        Assert(~inside.collides("exponents.memory")),
         Assert(idle | (groups != 0)),
         Assert(groups <= p.max_channels // p.encode_lanes),
         Assert(dut.storing | (tokens <= p.tokens)),

@@ -82,6 +82,7 @@ def beats(m: Module, p: HwParams) -> None:
     source(m, dut.i, "i")
     m.d.comb += Assume(dut.i_rows.payload.words != 0)
     sink(m, dut.o, "o")
+    sink(m, dut.o_scales, "o_scales")
     m.d.comb += Cover(handshake(dut.o) & handshake(dut.i_rows))
 
 
@@ -98,7 +99,9 @@ def sequencer(m: Module, p: HwParams) -> None:
     source(m, dut.i, "i")
     source(m, dut.i_beats, "i_beats")
     source(m, dut.i_matmul, "i_matmul")
-    free(m, dut.array_idle, dut.array_storing, dut.release)
+    free(m, dut.array_idle, dut.array_storing, dut.release, dut.spike_sums)
+    # The sums of a group stand while its mark is on offer (spike train).
+    keeps(m, Assume, dut.i.valid, dut.spike_sums, name="spike_sums")
     # The array stays idle until it is given something.
     keeps(m, Assume, dut.array_idle, dut.array_idle | dut.o.valid, name="idle")
     sink(m, dut.o_tile, "o_tile")
@@ -135,13 +138,18 @@ def drain(m: Module, p: HwParams) -> None:
     inside = Opened(m, dut)
     source(m, dut.i_matmul, "i_matmul")
     source(m, dut.i_tile, "i_tile")
+    source(m, dut.i_scales, "i_scales")
     free(m, dut.loaded, dut.scales, dut.scales_ready, dut.ready, dut.psums, dut.channels)
+    free(m, dut.scaler_busy, dut.sums)
+    tile = dut.i_tile.payload
+    m.d.comb += Assume(~(tile.group & tile.sums))  # the sequencer's marks are one or the other
     # What was taken stays until something else is (array, channel words); a bank's thresholds stay
     # while a MATMUL needs them (controller, encoder, matrix path).
-    keeps(m, Assume, ~dut.take, dut.psums, dut.channels, name="taken")
+    keeps(m, Assume, ~dut.take, dut.psums, name="taken")
+    keeps(m, Assume, ~dut.channel_enable, dut.channels, name="channels_taken")
     # A half stays loaded until it is released (channel words).
     for half in range(2):
-        held = dut.loaded[half] & ~dut.release[half]
+        held = dut.loaded[half] & ~dut.release_words[half]
         keeps(m, Assume, held, dut.loaded[half], name=f"loaded{half}")
     # The array shows what was read until something else is, or an operation loads.
     shows = Signal()
@@ -156,19 +164,27 @@ def drain(m: Module, p: HwParams) -> None:
     sink(m, dut.o_row, "o_row")
     sink(m, dut.o, "o")
     walking = ~inside.state("phase", "TILE")
+    grouping = inside.state("phase", "GROUP")
+    leaving = walking & ~grouping
     bank = dut.i_matmul.payload.bank
     complete = dut.scales_ready.bit_select(bank, 1)
-    m.d.comb += Assert(~walking | (dut.i_matmul.valid & dut.i_tile.valid & complete))
+    m.d.comb += [
+        Assert(~walking | (dut.i_matmul.valid & dut.i_tile.valid)),
+        Assert(~leaving | (complete & ~tile.group)),
+        Assert(~grouping | (tile.group & ~dut.o.valid)),
+    ]
     of_bank = (inside.signal("threshold") >= p.tokens) == bank
     m.d.comb += Assert(~dut.o.valid | of_bank)
     m.d.comb += [
-        Assert(~inside.signal("there") | shows),
-        Assert(~dut.take | shows),
-        Assert(~dut.take | dut.loaded.bit_select(dut.half, 1)),
-        Assert(~walking | dut.loaded.bit_select(dut.half, 1)),
-        # It reads of the tile that it was given and not released.
+        Assert(~inside.signal("there") | inside.state("phase", "GROUP", "ROW", "WORDS")),
+        Assert(~inside.signal("there") | shows | tile.sums),
+        Assert(~dut.take | shows | tile.sums),
+        Assert(~dut.channel_enable | dut.loaded.bit_select(dut.channel_half, 1)),
+        Assert(~leaving | dut.loaded.bit_select(dut.channel_half, 1)),
+        # It reads of the tile that it was given and not released, and sums that nothing adds to.
         Assert(~dut.enable | dut.i_tile.valid),
-        Assert(dut.release == Mux(handshake(dut.i_tile), 1 << dut.i_tile.payload.half, 0)),
+        Assert(dut.release == Mux(handshake(dut.i_tile) & ~tile.sums, 1 << tile.half, 0)),
+        Assert((dut.release_words != 0) == (handshake(dut.i_tile) & ~tile.group)),
     ]
     m.d.comb += Assert(walking | ~dut.o.valid)
     m.d.comb += Cover(handshake(dut.i_matmul) & (dut.i_matmul.payload.tiling.tiles == 2))

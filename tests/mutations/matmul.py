@@ -19,8 +19,8 @@ MUTATIONS = [
         "hw/matmul/test_array.py",
         (
             "the highest bit of the accumulator",
-            "(self.max_count * 127 * self.max_channels).bit_length() + 1",
-            "(self.max_count * 127 * self.max_channels).bit_length()",
+            "(self.max_count * 128 * self.max_channels << self.max_shift).bit_length() + 1",
+            "(self.max_count * 128 * self.max_channels << self.max_shift).bit_length()",
         ),
     ),
     *faults_in(
@@ -72,11 +72,11 @@ MUTATIONS = [
             "op.magnitudes[token].eq(train.plus[token])",
             "op.magnitudes[token].eq(train.plus[0])",
         ),
-        ("a tile without events", "payload.empty.eq(untouched)", "payload.empty.eq(0)"),
+        ("a tile without events", "finished.empty.eq(untouched)", "finished.empty.eq(0)"),
         (
             "the wait for the array",
-            "& train.end & half_free & self.array_idle",
-            "& train.end & half_free",
+            "(sums | (half_free & self.array_idle))",
+            "(sums | half_free)",
         ),
     ),
     *faults_in(
@@ -92,13 +92,13 @@ MUTATIONS = [
     *faults_in(
         "matmul/fetch.py",
         "hw/matmul/test_fetch.py",
-        ("a MATMUL's own base", "Mux(based, base_of_matmul, base)", "base"),
-        ("the next tile's base", "Mux(end, address, current_base)", "current_base"),
-        ("a segment that is not taken", "move.eq(end | ~offered | both)", "move.eq(1)"),
+        ("a MATMUL's own base", "Mux(placed.based, placed.base_of_matmul, base)", "base"),
+        ("the next tile's base", "Mux(placed.end, address, current_base)", "current_base"),
+        ("a segment that is not taken", "move.eq(placed.end | ~offered | both)", "move.eq(1)"),
         (
             "the pitch of a ragged tile's rows",
-            "last_tile & ~matmul.strided",
-            "last_tile",
+            "pitch.eq(Mux(last_tile & ~matmul.strided,",
+            "pitch.eq(Mux(last_tile,",
         ),
     ),
     *faults_in(
@@ -131,7 +131,7 @@ MUTATIONS = [
         "hw/matmul/test_drain.py",
         (
             "accumulators that nothing touched",
-            "Mux(self.i_tile.payload.empty, 0, value)",
+            "Mux(finished.empty, 0, value)",
             "value",
         ),
         (
@@ -141,14 +141,14 @@ MUTATIONS = [
         ),
         (
             "the wait for the thresholds",
-            "self.i_matmul.valid & self.i_tile.valid & ready",
-            "self.i_matmul.valid & self.i_tile.valid",
+            "begins & (is_group | ~waits)",
+            "begins",
         ),
         ("a word that is not taken", "moves = ~self.o.valid | self.o.ready", "moves = 1"),
         (
             "a word that an operation pushes out",
-            "m.d.sync += group.eq(read_group)",
-            "m.d.sync += group.eq(group)",
+            "m.d.sync += [group.eq(read_group), token.eq(read_token)]",
+            "m.d.sync += [group.eq(group), token.eq(read_token)]",
         ),
     ),
     *faults_in(

@@ -48,8 +48,8 @@ MUTATIONS = [
     *faults_in(
         "spike/threshold.py",
         "hw/spike/test_threshold.py",
-        ("the least threshold", "self.o.payload.eq(one_lsb)", "self.o.payload.eq(dividend)"),
-        ("a threshold's saturation", "dividend[width:].any()", "dividend[width + 40 :].any()"),
+        ("the least threshold", "self.o.payload.eq(1 << finest)", "self.o.payload.eq(quotient)"),
+        ("a threshold's saturation", "quotient[width:].any()", "quotient[width + 40 :].any()"),
     ),
     *faults_in(
         "spike/encoder.py",

@@ -40,7 +40,12 @@ def test_threshold_equals_golden_in_the_stated_time(seed):
     for site, values in cases(rng):
         potential = {"absmax": max(values), "mean": sum(values), "static": site.peak}[site.rule]
         payloads.append(
-            {"potential": potential, "multiplier": site.multiplier, "divisor": site.divisor}
+            {
+                "potential": potential,
+                "multiplier": site.multiplier,
+                "divisor": site.divisor,
+                "shifts": site.shifts,
+            }
         )
         x = torch.tensor([[-v if v == 2**31 else v for v in values]], dtype=torch.int64)
         expected.append(int(threshold(x.to(torch.int32), site)[0]))
