@@ -89,9 +89,12 @@ def _steps(compiled: Compiled, found: Difference) -> dict[str, Any]:
     own = compiled.manifest.get("schedule", {}).get("codings", {})
     coding = own.get(found.piece.tensor.removesuffix(".counts"), compiled.manifest["coding"])
     both = [found.a, found.b]
-    if max(map(abs, both)) > MAX_COUNT:  # of a faulty device: no train is worth that much
+    fields = found.step.fields
+    shift = fields.get("shifts", 0) + fields.get("largest_exponent", 0)  # STORE has neither
+    if max(map(abs, both)) > MAX_COUNT << shift:  # of a faulty device: no train is worth that much
         return nothing | {"coding": coding}
-    time_steps = time_steps_for(max(found.step.fields["max_count"], *map(abs, both)), coding)
+    largest = -(-max(map(abs, both)) >> shift)  # of a count whose spikes weigh 2^shift
+    time_steps = time_steps_for(max(fields["max_count"], largest), coding, shift)
     counts = torch.tensor(both)[:, None]
     trains = encode(counts, coding, time_steps)[..., 0].T.tolist()  # (2, time_steps)
     first = next(t for t, (a, b) in enumerate(zip(*trains, strict=True)) if a != b)

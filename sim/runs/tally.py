@@ -101,7 +101,8 @@ class Tally:
         for coding in Coding:
             name = coding.name.lower()
             self.spikes[name] += spikes(seen.counts, coding)
-            steps = time_steps_for(seen.fields["max_count"], name)
+            shift = seen.fields["shifts"] + seen.fields["largest_exponent"]
+            steps = time_steps_for(seen.fields["max_count"], name, shift)
             self.time_steps[name] = max(self.time_steps[name], steps)
 
     def _matmul(self, seen: Observation) -> None:
