@@ -263,6 +263,11 @@ CHANNEL_WORDS = {False: ("scale",), True: ("scale", "bias")}
 """What the memory words at `channel_words` hold in turn, by `has_bias`: a word of scales, then one
 of the same output channels' biases (signed Q15.16)."""
 
+_UNLESS_GIVEN = {
+    Opcode.ENCODE: {"shifts": 0, "largest_exponent": 0, "exponents": 0},
+    Opcode.MATMUL: {"group": 0, "scale_width_log2": 4, "offsets": 0, "offset_shift": 0},
+}
+
 assert all(layout.size <= 8 * SLOT_BYTES for layout in INSTRUCTIONS.values())
 
 
@@ -299,8 +304,11 @@ def unpack(layout: data.StructLayout, raw: bytes) -> dict[str, int]:
 
 
 def assemble(opcode: Opcode, **values: int) -> bytes:
-    """Encode one instruction into its slot of `SLOT_BYTES` bytes; raises as `pack` does."""
-    values = dict.fromkeys(MODIFIERS, 0) | values
+    """Encode one instruction into its slot of `SLOT_BYTES` bytes; raises as `pack` does.
+
+    Modifiers are 0 unless they are given, and so is what says of shifts, exponents and groups.
+    """
+    values = dict.fromkeys(MODIFIERS, 0) | _UNLESS_GIVEN.get(opcode, {}) | values
     raw = pack(INSTRUCTIONS[opcode], opcode=opcode.value, **values)
     return raw.ljust(SLOT_BYTES, b"\0")
 

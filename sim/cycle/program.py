@@ -122,10 +122,12 @@ class Translator:
         outputs, width = seen.fields["outputs"], seen.fields["weight_width"]
         sizes = self._params.tiles(outputs)
         slot.tiles = len(sizes)
-        scale_bits = (1 << seen.fields["scale_width_log2"]) << (seen.fields["offsets"] != 0)
+        group, scale_bits = seen.fields.get("group", 0), VECTOR_WIDTH
+        if group:
+            scale_bits = (1 << seen.fields["scale_width_log2"]) << (seen.fields["offsets"] != 0)
         slot.full = _extent(self._params, self._params.tile_outputs, width, scale_bits)
         slot.last = _extent(self._params, sizes[-1], width, scale_bits)
-        slot.group_channels = (0, *GROUPS)[seen.fields["group"]]
+        slot.group_channels = (0, *GROUPS)[group]
         slot.scale_parts = VECTOR_WIDTH // scale_bits
         slot.steps, slot.spikes = self._batches[-1].train(Coding(seen.fields["coding"]))
 

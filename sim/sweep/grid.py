@@ -65,9 +65,9 @@ def parse(axes: Iterable[str]) -> dict[str, list]:
 def _value(name: str, text: str) -> object:
     if name in ("coding", "recipe", "array"):
         return text
-    if name == "skip_silent":
+    if name in ("skip_silent", "grouped"):
         if text not in _BOOLEANS:
-            raise ValueError(f"skip_silent must be true or false, not {text!r}")
+            raise ValueError(f"{name} must be true or false, not {text!r}")
         return _BOOLEANS[text]
     try:
         return int(text)

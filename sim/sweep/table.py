@@ -17,7 +17,8 @@ from sim.sweep.grid import AXES
 __all__ = ["SCHEMA", "Log", "key", "replace_whole", "write_parquet"]
 
 _TEXT, _COUNT, _REAL = pa.string(), pa.int64(), pa.float64()
-_KINDS = {"array": _TEXT, "coding": _TEXT, "recipe": _TEXT, "skip_silent": pa.bool_()}
+_KINDS = {"array": _TEXT, "coding": _TEXT, "recipe": _TEXT}
+_KINDS |= dict.fromkeys(("skip_silent", "grouped"), pa.bool_())
 
 SCHEMA = pa.schema(
     [
