@@ -167,7 +167,7 @@ def encode(x: ArrayLike | torch.Tensor, *, name: str = "", **settings: Any) -> S
     tensor = torch.atleast_2d(vectors("x", x))
     if tensor.dim() != 2 or not tensor.shape[0] or not tensor.shape[1]:
         raise ValueError(f"x must be (tokens, channels), not of shape {tuple(tensor.shape)}")
-    known = vars(SiteSettings()).keys() - {"weight_bits"}
+    known = vars(SiteSettings()).keys() - {"weight_bits", "weights", "scale_bits", "shifts"}
     if unknown := sorted(settings.keys() - known):
         raise ValueError(f"a setting must be one of {', '.join(sorted(known))}, not {unknown[0]}")
     chosen = SiteSettings(**settings)
