@@ -26,6 +26,7 @@ OFFSETS = ("none", "z", "m")
 """What a group may have beside its scale d."""
 
 _EXPONENTS = -7, 56  # of a row's power of two: its mantissa of 2^15 makes 8 to 71 of them
+_LARGEST_SUM = (1 << 47) // (128 << 6)  # of integers: spikes are at most 127 * 2^6
 _TRIED = 64  # scales of a row in the compact form
 _WIDEST = 1.25  # the largest of them over the smallest that all integers fit
 
@@ -214,7 +215,7 @@ def group_rows(grid: GridRows, scale_bits: int = 16, first_channel: int = 0) -> 
         scale = _best_unit(codes, d, m, grid, coarse, d_limit, m_limit)
         mantissa, exponent = split_scale(scale)
     divisor = torch.where(scale > 0, scale, 1)[:, None]
-    return GroupedWeight(
+    weight = GroupedWeight(
         codes=codes,
         d=_rounded(d / divisor, d_limit),
         z=None if z is None else z.to(torch.int32),
@@ -226,6 +227,25 @@ def group_rows(grid: GridRows, scale_bits: int = 16, first_channel: int = 0) -> 
         scale_bits=scale_bits,
         offset_shift=offset_shift,
     )
+    _require_sums(weight, first_channel)
+    return weight
+
+
+def _require_sums(weight: GroupedWeight, first_channel: int) -> None:
+    """Refuse rows whose sums over groups could reach 2^47, whatever fires."""
+    codes = weight.codes.short().unflatten(1, (-1, weight.group))
+    if weight.z is not None:
+        codes = codes + weight.z[:, :, None].short()
+    most = (codes.abs().sum(dim=2) * weight.d.long().abs()).sum(dim=1)  # (N,)
+    if weight.m is not None:
+        m = weight.m.long().abs().sum(dim=1) << weight.offset_shift
+        most = most + weight.group * m
+    beyond = most >= _LARGEST_SUM
+    if beyond.any():
+        raise ValueError(
+            f"weights must add up to less than 2^34 in their integers, not {int(most.max())} in "
+            f"output channel {first_channel + first_index(beyond)[0]}: choose scale_bits = 8"
+        )
 
 
 def held_shift(offset_shift: int, scale_bits: int) -> int:

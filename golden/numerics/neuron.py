@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from golden.numerics.fixed import is_integer
-from hw.contract.params import THRESHOLD_FRACTION_BITS
+from hw.contract.params import THRESHOLD_FRACTION_BITS, THRESHOLD_GROUP
 
 __all__ = [
     "Encoded",
@@ -15,7 +15,6 @@ __all__ = [
     "MAX_COUNT",
     "RULES",
     "Site",
-    "THRESHOLD_GROUP",
     "encode_vectors",
     "fire",
     "fire_neuron",
@@ -30,8 +29,6 @@ MAX_COUNT = 127
 RULES = ("absmax", "mean", "static")
 """Which potential sets a site's threshold."""
 
-THRESHOLD_GROUP = 32
-"""Channels that share a threshold where a site has shifts."""
 LARGEST_SHIFTS = 3
 """Halvings by which a group's threshold may lie below the token's."""
 LARGEST_EXPONENT = 3

@@ -15,7 +15,8 @@ from golden.checkpoint.prompt import Prompt, prompt_ids
 from golden.model.llama import Model
 from golden.model.spiking import SpikingLinear
 from golden.numerics.fixed import to_fixed
-from golden.numerics.neuron import THRESHOLD_GROUP, Site
+from golden.numerics.neuron import Site
+from hw.contract.params import THRESHOLD_GROUP
 
 __all__ = ["default_prompt", "prompt_vectors", "random_vectors"]
 

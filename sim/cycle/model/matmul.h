@@ -54,7 +54,8 @@ struct MatrixPath {
 
     explicit MatrixPath(const Params& p)
         : p(p), spikes(p), marks(p), event_queue(p.event_depth), fetcher(p), row_queue(p.event_depth),
-          beats(p), beat_queue(p.beat_depth), scale_queue(p.scale_depth), sequencer(p), channel_words(p), drain(p) {}
+          beats(p), beat_queue(p.beat_depth), scale_queue(p.scale_depth), sequencer(p),
+          channel_words(p), drain(p) {}
 
     bool i_encode_ready() const { return walks.i_ready(); }
     bool i_ready() const {

@@ -187,3 +187,19 @@ def test_a_row_of_nothing_is_nothing():
     grid.m[1] = 0
     for bits in (16, 8):
         assert not group_rows(grid, bits).weights()[1].any()
+
+
+def test_rows_whose_sums_could_overflow_are_refused():
+    grid = GridRows(
+        codes=torch.full((2, 1 << 13), -128, dtype=torch.int8),
+        d=torch.full((2, 1 << 9), 32767.0).double(),
+        z=None,
+        m=None,
+        group=16,
+        bits=8,
+    )
+    grid.codes[0] = 1
+    said = "in output channel 5: choose scale_bits = 8"
+    with pytest.raises(ValueError, match=f"^weights must add up to less than 2\\^34 .* {said}$"):
+        group_rows(grid, first_channel=4)
+    assert group_rows(grid, 8).d.max() <= 127  # finds room
