@@ -7,7 +7,7 @@ from torch import Tensor
 
 from golden.numerics.fixed import first_index, largest_magnitude, round_half_away
 from golden.numerics.weights import power_of_two, round_scale, split_scale
-from hw.contract.params import LARGEST_ZERO
+from hw.contract.params import LARGEST_ZERO, SCALE_WIDTHS, SUM_WIDTH
 
 __all__ = [
     "OFFSETS",
@@ -19,14 +19,14 @@ __all__ = [
     "held_shift",
 ]
 
-SCALE_BITS = (16, 8)
+SCALE_BITS = SCALE_WIDTHS[::-1]
 """Bits of a group's d, and of its z or m."""
 
 OFFSETS = ("none", "z", "m")
 """What a group may have beside its scale d."""
 
 _EXPONENTS = -7, 56  # of a row's power of two: its mantissa of 2^15 makes 8 to 71 of them
-_LARGEST_SUM = (1 << 47) // (128 << 6)  # of integers: spikes are at most 127 * 2^6
+_LARGEST_SUM = (1 << SUM_WIDTH - 1) // (128 << 6)  # of integers: spikes are at most 127 * 2^6
 _TRIED = 64  # scales of a row in the compact form
 _WIDEST = 1.25  # the largest of them over the smallest that all integers fit
 

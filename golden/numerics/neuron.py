@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from golden.numerics.fixed import is_integer
-from hw.contract.params import THRESHOLD_FRACTION_BITS, THRESHOLD_GROUP
+from hw.contract.params import EXPONENT_WIDTH, THRESHOLD_FRACTION_BITS, THRESHOLD_GROUP
 
 __all__ = [
     "Encoded",
@@ -31,7 +31,7 @@ RULES = ("absmax", "mean", "static")
 
 LARGEST_SHIFTS = 3
 """Halvings by which a group's threshold may lie below the token's."""
-LARGEST_EXPONENT = 3
+LARGEST_EXPONENT = (1 << EXPONENT_WIDTH) - 1
 """The largest exponent of a channel."""
 
 _THRESHOLD_MAX = (1 << 56) - 1

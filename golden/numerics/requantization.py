@@ -5,12 +5,12 @@ from torch import Tensor
 
 from golden.numerics.fixed import INT32_MAX, INT32_MIN, bit_length, largest_magnitude
 from golden.numerics.weights import Scaled
-from hw.contract.params import THRESHOLD_FRACTION_BITS
+from hw.contract.params import SUM_WIDTH, THRESHOLD_FRACTION_BITS
 
 __all__ = ["ACCUMULATOR_BITS", "requantize"]
 
-ACCUMULATOR_BITS = 47
-"""Accumulators are below 2^47 in magnitude."""
+ACCUMULATOR_BITS = SUM_WIDTH - 1
+"""Bits of an accumulator's magnitude: it is below 2^47."""
 
 _LOW_BITS = 24
 _LOW = (1 << _LOW_BITS) - 1
