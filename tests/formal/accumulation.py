@@ -4,7 +4,7 @@ The whole claim closes by induction for small counts only: a solver finds produc
 presets it is cut in two that need no product: each beat's additions are worth its counts, never
 more
 than the largest count on the way (`steps`); and the array adds exactly, as long as the exact sum
-keeps to the bound that follows from that, 127 * max_count * max_channels (`additions`).
+keeps to the bound that follows from that, 128 * max_count * 2^max_shift * max_channels (`additions`).
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from hw.contract.params import HwParams
 from tests.formal.accumulator import ArrayState, Place, Tiles, choose
 from tests.formal.chain import LARGEST_WEIGHT, Beat, Chain
 from tests.formal.rules import keeps
+from tests.formal.spikes import most
 
 __all__ = ["accumulation", "additions", "steps"]
 
@@ -27,7 +28,7 @@ def steps(m: Module, p: HwParams) -> None:
     for token in range(p.tokens):
         beat = Beat(m, p, chain, token, 0)
         digit = op.payload.plus[token] - op.payload.minus[token]
-        worth = Signal(signed(p.count_width + 2), name=f"worth{token}")
+        worth = Signal(signed(p.spike_width + 2), name=f"worth{token}")
         magnitude = op.payload.magnitudes[token] if p.array == "mac" else 1 << op.payload.shift
         m.d.comb += worth.eq(beat.partial + digit * magnitude)
         with m.If(op.valid):
@@ -36,7 +37,7 @@ def steps(m: Module, p: HwParams) -> None:
                 Assert(op.payload.first_step == chain.fresh),
                 Assert(~chain.fresh | (beat.partial == 0)),
                 Assert(Mux(op.payload.last_step, worth == beat.count, True)),
-                Assert((worth <= p.max_count) & (worth >= -p.max_count)),
+                Assert((worth <= most(p)) & (worth >= -most(p))),
             ]
         before = Signal.like(worth, name=f"before{token}")
         goes_on = Signal(name=f"goes_on{token}")
@@ -64,9 +65,9 @@ def accumulation(token: int, lane: int) -> Callable[[Module, HwParams], None]:
         total, expected = (Signal(signed(p.acc_width + 2), name=n) for n in ("total", "expected"))
         before = Mux(chain.untouched, 0, total)
         with m.If(tiles.done):
-            m.d.sync += total.eq(before + times(beat.count, beat.weight, p.max_count))
-        partial = times(beat.partial, beat.weight, p.max_count)
-        limit = p.max_count * LARGEST_WEIGHT
+            m.d.sync += total.eq(before + times(beat.count, beat.weight, most(p)))
+        partial = times(beat.partial, beat.weight, most(p))
+        limit = most(p) * LARGEST_WEIGHT
         m.d.comb += [
             expected.eq(Mux(tiles.live, before + partial, total)),
             Assert(~tiles.started | (total <= limit * tiles.beats)),
@@ -95,10 +96,10 @@ def additions(token: int, lane: int) -> Callable[[Module, HwParams], None]:
                 + Mux(op.plus[token], operand, 0)
                 - Mux(op.minus[token], operand, 0)
             )
-        limit = p.max_count * LARGEST_WEIGHT * p.max_channels
+        limit = most(p) * LARGEST_WEIGHT * p.max_channels
         m.d.comb += Assume((exact <= limit) & (exact >= -limit))
         _held(m, p, chain, place, array, tiles, exact)
-        m.d.comb += Cover(tiles.busy & tiles.started & (exact < -2 * p.max_count))
+        m.d.comb += Cover(tiles.busy & tiles.started & (exact < -2 * most(p)))
 
     return build
 

@@ -217,7 +217,7 @@ class Tiles:
         with m.If(sequencer.release.bit_select(place.half, 1)):
             m.d.sync += self.started.eq(0)
         with m.If(handshake(train)):
-            m.d.sync += finished.eq(Mux(train.payload.end, 0, finished + 1))
+            m.d.sync += finished.eq(Mux(chain.mark, 0, finished + 1))
 
         at_start = untouched & chain.fresh & (bank == 0)
         m.d.comb += [
@@ -225,9 +225,10 @@ class Tiles:
             Assert(untouched == (finished == 0)),
             Assert(array.used | array.in_flight | ~self.started),
             Assert(array.used | array.valid | at_start),
+            Assert(~at_start | chain.array.idle),
             Assert((untouched & (bank == 0)) | sequencer.i_matmul.valid),
             Assert(
-                (bank == 0) | (train.valid & ~train.payload.end & (bank < chain.extent.row_beats))
+                (bank == 0) | (train.valid & ~chain.mark & (bank < chain.extent.row_beats))
             ),
             Assert(~chain.occupied.bit_select(chain.half, 1) | at_start),
             Assert(current | self.busy | ~self.started),
@@ -239,7 +240,7 @@ class Tiles:
         with m.If(current & ~untouched):
             m.d.comb += Assert(self.started == (place.beat < chain.extent.row_beats))
             m.d.comb += Assert(~self.started | (self.beats == finished + (bank > place.beat)))
-        at_hand = Mux(train.valid, Mux(train.payload.end, 0, finished + 1), finished)
+        at_hand = Mux(train.valid, Mux(chain.mark, 0, finished + 1), finished)
         waiting = chain.waiting
-        after = Mux(waiting.valid, Mux(waiting.end, 0, at_hand + 1), at_hand)
+        after = Mux(waiting.valid, Mux(waiting.mark, 0, at_hand + 1), at_hand)
         m.d.comb += [Assert(chain.entered == after), Assert(at_hand <= p.max_channels)]

@@ -128,7 +128,7 @@ class Followed:
             written = (self.group <= pair.last_group) & (past | (now & (pair.group > self.group)))
             group = inside.memory(f"counts{token}", self.group)
             bitmap = inside.memory(f"bitmap{token}", self.word)
-            held = group.word_select(lane, p.count_width).as_signed()
+            held = group.word_select(lane, p.spike_width).as_signed()
             listed = bitmap.bit_select(self.bit, 1)
             mine = token < pair.batch.tokens
             m.d.comb += [

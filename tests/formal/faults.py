@@ -55,16 +55,21 @@ FAULTS: list[Fault] = [
     *_of(
         "fetcher",
         "matmul/fetch.py",
-        ("move.eq(end | ~offered | both)", "move.eq(end | ~offered | self.o.ready)"),
+        ("placed.end | ~offered | both)", "placed.end | ~offered | self.o.ready)"),
     ),
-    *_of("beats", "matmul/beats.py", ("~complete | ~self.o.valid | self.o.ready", "1")),
+    *_of(
+        "beats",
+        "matmul/beats.py",
+        ("~complete | ~self.o.valid | self.o.ready", "1"),
+        ("Mux(row.scales, self.o_scales.ready,", "Mux(row.scales, 1,"),
+    ),
     *_of(
         "spike train", "spike/train.py", (f"self.i_coding.valid & {_FREE}", "self.i_coding.valid")
     ),
     *_of(
         "sequencer",
         "matmul/sequencer.py",
-        ("payload.half.eq(half)", "payload.half.eq(self.release)"),
+        ("finished.half.eq(half)", "finished.half.eq(self.release)"),
     ),
     *_of(
         "channel words",
@@ -208,7 +213,10 @@ FAULTS: list[Fault] = [
     *_of(
         "addition",
         "contract/params.py",
-        ("127 * self.max_channels).bit_length() + 1", "127 * self.max_channels).bit_length()"),
+        (
+            "128 * self.max_channels << self.max_shift).bit_length() + 1",
+            "128 * self.max_channels << self.max_shift).bit_length()",
+        ),
     ),
     *_of(
         "events",
@@ -268,5 +276,18 @@ FAULTS: list[Fault] = [
             "free.eq(~self.o.valid & self.o.ready)",
         ),
     ),
-    *_of("event path", "matmul/fetch.py", ("offered & self.o.ready", "offered")),
+    *_of(
+        "event path",
+        "matmul/fetch.py",
+        ("offered & self.o.ready", "offered"),
+        ("accepts.eq(~held_valid | ~valid | move)", "accepts.eq(1)"),
+    ),
+    *_of(
+        "marks",
+        "spike/marks.py",
+        ("mark.eq(waits & (event.end | apart))", "mark.eq(waits & apart)"),
+        ("self.o.ready & ~mark", "self.o.ready"),
+        ("event.channel ^ channel, self", "event.channel & ~channel, self"),
+    ),
+    *_of("scaler", "matmul/scaler.py", ("totals[0].stage - 3", "totals[0].stage - 2")),
 ]

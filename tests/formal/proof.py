@@ -17,6 +17,7 @@ _TEST = preset("test")
 _SMALL = replace(
     _TEST,
     tokens=1,
+    max_shift=0,
     lanes=4,
     weight_widths=(8,),
     max_channels=64,

@@ -10,6 +10,11 @@ from hw.spike.train import SpikeTrain
 from tests.formal.rules import Opened, constant, free, handshake, source
 
 
+def most(p: HwParams) -> int:
+    """Return the largest count times the largest weight of its spikes."""
+    return p.max_count << p.max_shift
+
+
 class Waiting:
     """The event that has its magnitudes, and waits in the spike train for its digits.
 
@@ -22,13 +27,15 @@ class Waiting:
     def __init__(self, m: Module, train: SpikeTrain, inside: Opened) -> None:
         held = inside.signal("held")
         self.valid = inside.signal("held_valid")
-        self.end = held[-2]
+        marks = held[-3:]
+        self.ends_tile = marks[0]
+        self.mark = marks[0] | marks[2]
         self.leaves = self.valid & inside.signal("moves")
         event = train.i.payload
         self.counts = Signal.like(event.counts, name="waiting_counts")
         with m.If(handshake(train.i)):
             m.d.sync += self.counts.eq(event.counts)
-        sizes = len(held[:-2]) // len(event.counts)
+        sizes = len(held[:-3]) // len(event.counts)
         for token, count in enumerate(self.counts):
             size = held[token * sizes : (token + 1) * sizes]
             magnitude = Signal(sizes // 2, name=f"waiting_magnitude{token}")
@@ -62,13 +69,13 @@ def digits(m: Module, p: HwParams) -> None:
         m.d.sync += [coding.eq(dut.i_coding.payload), counts.eq(waiting.counts)]
     for token in range(p.tokens):
         # Symmetric: the smallest number of its width is no count.
-        m.d.comb += Assume(event.counts[token] >= -p.max_count)
-        m.d.comb += Assume(event.counts[token] <= p.max_count)
+        m.d.comb += Assume(event.counts[token] >= -most(p))
+        m.d.comb += Assume(event.counts[token] <= most(p))
 
     with m.If(dut.o.valid):
         worth_counts(m, p, dut.o.payload, coding, counts)
     for name in Coding:
-        m.d.comb += Cover(dut.o.valid & (coding == name) & (counts[0] == -p.max_count))
+        m.d.comb += Cover(dut.o.valid & (coding == name) & (counts[0] == -most(p)))
 
 
 def worth_counts(m: Module, p: HwParams, train, coding, counts) -> None:
@@ -103,7 +110,7 @@ def addition(m: Module, p: HwParams) -> None:
     m.d.comb += Assume(~(plus & minus))
     exact = Signal(signed(p.acc_width + 1))
     m.d.comb += exact.eq(v_mem + Mux(plus, weight, 0) - Mux(minus, weight, 0))
-    limit = p.max_count * 127 * p.max_channels
+    limit = most(p) * 128 * p.max_channels
     total = Signal(signed(p.acc_width))
     m.d.comb += total.eq(accumulate(v_mem, weight, plus | minus, minus))
     with m.If((exact <= limit) & (exact >= -limit)):

@@ -1,20 +1,25 @@
 """Stream rules: what a block offers stays, unchanged, until it is taken, whatever the others do."""
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.hdl import Assert, Assume, Cover
 
 from hw.common.stream import Queue
-from hw.contract.params import HwParams
+from hw.contract.params import GROUPS, HwParams
 from hw.matmul.beats import Beats
 from hw.matmul.channel_words import ChannelWords
 from hw.matmul.drain import Drain
 from hw.matmul.fetch import Fetcher
 from hw.matmul.requant import Requantizer
+from hw.matmul.scaler import Scaler
 from hw.matmul.sequencer import Sequencer
 from hw.memory.bursts import Bursts
+from hw.spike.events import event_layout
+from hw.spike.marks import GroupMarks
 from hw.spike.threshold import Threshold
 from hw.spike.train import SpikeTrain
 from tests.formal.rules import Opened, free, handshake, keeps, ready_stays, sink, source
+
+_SCALER_CYCLES, _SCALER_READS = 7, 4  # moves until it writes, and until it reads
 
 
 def queue(m: Module, p: HwParams) -> None:
@@ -106,6 +111,56 @@ def sequencer(m: Module, p: HwParams) -> None:
     keeps(m, Assume, dut.array_idle, dut.array_idle | dut.o.valid, name="idle")
     sink(m, dut.o_tile, "o_tile")
     m.d.comb += Cover(handshake(dut.o_tile) & dut.o_tile.payload.half & ~dut.o_tile.payload.empty)
+
+
+def marks(m: Module, p: HwParams) -> None:
+    dut = GroupMarks(p)
+    inside = Opened(m, dut)
+    source(m, dut.i, "i")
+    source(m, dut.i_group, "i_group")
+    sink(m, dut.o, "o")
+    event, given, group = dut.i.payload, dut.o.payload, dut.i_group.payload
+    passed, last = Signal(), Signal.like(event.channel)  # an event since the last mark, and which
+    with m.If(handshake(dut.o)):
+        m.d.sync += [passed.eq((group != 0) & ~given.end & ~given.group_end), last.eq(event.channel)]
+    apart = Const(0)
+    for field, size in enumerate(GROUPS, start=1):
+        apart = Mux(group == field, event.channel // size != last // size, apart)
+    own = Cat(given[name] != event[name] for name, _ in event_layout(p)).any()
+    m.d.comb += [
+        Assume((group <= len(GROUPS)) & (event.end | ~event.last)),
+        Assert((passed == inside.signal("waits")) & (last == inside.signal("channel"))),
+    ]
+    with m.If(dut.o.valid):
+        m.d.comb += [
+            Assert(given.group_end == (passed & (event.end | apart))),
+            Assert(~given.group_end | ((given.channel == last) & ~given.end & ~given.last)),
+            Assert(given.group_end | ~own),
+            Assert(dut.i.ready == (dut.o.ready & ~given.group_end)),
+        ]
+    with m.Else():
+        m.d.comb += Assert(~handshake(dut.i))
+    m.d.comb += Cover(handshake(dut.o) & given.group_end & ~event.end)
+
+
+def scaler(m: Module, p: HwParams) -> None:
+    dut = Scaler(p)
+    inside = Opened(m, dut)
+    free(m, dut.i_valid, dut.i, dut.psums, dut.index, dut.enable)
+    # A place comes again no sooner than all is out (drain).
+    under_way = [(dut.i_valid, dut.i.index)]
+    for age in range(1, _SCALER_CYCLES + 1):
+        valid, index = Signal(name=f"valid{age}"), Signal.like(dut.i.index, name=f"index{age}")
+        m.d.sync += [valid.eq(under_way[-1][0]), index.eq(under_way[-1][1])]
+        m.d.comb += Assume(~(dut.i_valid & valid) | (index != dut.i.index))
+        under_way.append((valid, index))
+    m.d.comb += [
+        Assert(dut.busy == Cat(valid for valid, _ in under_way).any()),
+        # What is read where there is no word is not used.
+        Assert(~inside.collides("memory") | (dut.busy & ~under_way[_SCALER_READS][0])),
+        Cover(dut.enable & ~dut.busy),
+        Cover(under_way[0][0] & under_way[-1][0]),
+    ]
 
 
 def channel_words(m: Module, p: HwParams) -> None:

@@ -40,6 +40,13 @@ def _last(params: str) -> tuple[int, int]:
 _STREAMS = [
     _proof("queue", "Queue", f"{_STAYS}; in the order of entry; {_APART}", streams.queue),
     _proof("bursts", "Bursts", _STAYS, streams.bursts),
+    _proof(
+        "marks",
+        "GroupMarks",
+        f"{_STAYS}; each event and end once, in order, and a mark behind the last event of each "
+        "group that has some, no other",
+        streams.marks,
+    ),
     _proof("fetcher", "Fetcher", _STAYS, streams.fetcher),
     _proof("beats", "Beats", _STAYS, streams.beats),
     _proof("spike train", "SpikeTrain", _STAYS, streams.train),
@@ -52,6 +59,14 @@ _STREAMS = [
         "shows and no operation has pushed out, and releases a half with its tile",
         streams.drain,
         k=2,
+    ),
+    _proof(
+        "scaler",
+        "Scaler",
+        "it is busy as long as something is inside; no sum is read in the cycle in which it is "
+        "written, if the places under way differ",
+        streams.scaler,
+        k=10,
     ),
     _proof("requantizer", "Requantizer", _STAYS, streams.requantizer),
     _proof("threshold", "Threshold", _STAYS, streams.threshold, cover_depth=50),

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from hw.contract.isa import Cache, Opcode, VectorOp
+from hw.contract.isa import Cache, Opcode, Rule, VectorOp
+from hw.contract.params import GROUPS
 from hw.contract.regs import Error
 from tests.harness.controller import TEST, run
 from tests.harness.programs import fields, program, slot
 
 NARROW = replace(TEST, weight_widths=(4,), max_count=100, tokens=5)
+PLAIN_ROWS = replace(TEST, grouped=False, max_shift=0)
 OUT_OF_RANGE = [
     (Opcode.ENCODE, TEST, "rule", 3),
     (Opcode.ENCODE, TEST, "tokens", 0),
@@ -21,14 +23,20 @@ OUT_OF_RANGE = [
     (Opcode.ENCODE, TEST, "max_count", 0),
     (Opcode.ENCODE, NARROW, "max_count", 101),
     (Opcode.ENCODE, TEST, "divisor", 0),
+    (Opcode.ENCODE, TEST, "shifts", 1),  # of the rule mean
+    (Opcode.ENCODE, PLAIN_ROWS, "largest_exponent", 1),
     (Opcode.MATMUL, TEST, "coding", 3),
+    (Opcode.MATMUL, TEST, "group", len(GROUPS) + 1),
+    (Opcode.MATMUL, PLAIN_ROWS, "group", 1),
+    *((Opcode.MATMUL, TEST, "scale_width_log2", w) for w in (0, 1, 2, 5)),
+    (Opcode.MATMUL, TEST, "offsets", 3),
     *((Opcode.MATMUL, TEST, "weight_width", w) for w in range(16) if w not in (2, 4, 8)),
     (Opcode.MATMUL, NARROW, "weight_width", 8),
     (Opcode.MATMUL, NARROW, "weight_width", 2),
     (Opcode.MATMUL, TEST, "outputs", 0),
     *(
         (Opcode.ENCODE, TEST, name, 1 << bit)
-        for name in ("source", "source_stride")
+        for name in ("source", "source_stride", "exponents")
         for bit in range(3)
     ),
     *(
@@ -83,8 +91,13 @@ def test_a_field_out_of_range_stops_the_program_before_it(opcode, params, name, 
         (Opcode.ENCODE, {"rule": 0, "tokens": 1, "channels": 1, "max_count": 1, "divisor": 1}),
         (Opcode.ENCODE, {"max_count": 127, "divisor": (1 << 24) - 1, "multiplier": 0}),
         (Opcode.ENCODE, {"source": 0, "source_stride": 8}),
+        (Opcode.ENCODE, {"rule": 0, "shifts": TEST.max_shift}),
+        (Opcode.ENCODE, {"rule": 2, "shifts": 1, "largest_exponent": TEST.max_shift - 1}),
+        (Opcode.ENCODE, {"largest_exponent": TEST.max_shift, "exponents": (1 << 40) - 8}),
         (Opcode.MATMUL, {"coding": 0, "weight_width": 8, "outputs": 1}),
         (Opcode.MATMUL, {"coding": 1, "weight_width": 2, "outputs": (1 << 24) - 1}),
+        (Opcode.MATMUL, {"group": 1, "scale_width_log2": 3, "offsets": 1}),
+        (Opcode.MATMUL, {"group": 2, "scale_width_log2": 4, "offsets": 2, "offset_shift": 7}),
         (Opcode.MATMUL, {"weights": 8, "channel_words": 0, "destination": (1 << 40) - 8}),
         (Opcode.VECTOR, {"rows": 127, "elements": (1 << 24) - 2, "a": 8, "b": 16}),
         (Opcode.VECTOR, {"operation": VectorOp.COPY, "elements": (1 << 24) - 1, "constant": 0}),
@@ -114,6 +127,14 @@ def test_the_ends_of_every_range_are_good(opcode, changes, seed):
 def test_what_an_operation_does_not_take(operation, changes, seed):
     raw = program(slot(Opcode.VECTOR, operation=operation, **changes), slot(Opcode.END))
     assert run(raw, seed) == (Error.BAD_INSTRUCTION, [])
+
+
+@pytest.mark.parametrize("shifts, exponent, good", [(1, 2, True), (2, 1, True), (2, 2, False)])
+def test_spikes_weigh_no_more_than_the_hardware_holds(shifts, exponent, good, seed):
+    changes = {"rule": Rule.ABSMAX, "shifts": shifts, "largest_exponent": exponent}
+    raw = program(slot(Opcode.ENCODE, **changes), slot(Opcode.END))
+    expected = (Error.NONE, [fields(Opcode.ENCODE, **changes)])
+    assert run(raw, seed) == (expected if good else (Error.BAD_INSTRUCTION, []))
 
 
 @pytest.mark.parametrize(
