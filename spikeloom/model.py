@@ -22,6 +22,7 @@ from golden.model.prepare import grids, prepare
 from golden.model.spiking import SpikingLinear
 from golden.numerics.fixed import from_fixed
 from golden.numerics.neuron import encode_vectors
+from golden.recipe.known import DEFAULT_RECIPE
 from golden.recipe.recipe import locate_site
 from sim.check.activations import prompt_vectors
 from spikeloom.choices import Hardware, Recipe, recipe
@@ -102,7 +103,7 @@ class Model:
         return prompt_ids(self.checkpoint, prompt)
 
     def vectors(
-        self, site: str, prompt: Prompt, *, recipe: str | Path | Recipe = "w8"
+        self, site: str, prompt: Prompt, *, recipe: str | Path | Recipe = DEFAULT_RECIPE
     ) -> NDArray[np.float64]:
         """Return the vectors that reach a site for the tokens of a prompt.
 
@@ -130,7 +131,9 @@ class Model:
         """
         return _real(self._fixed(site, prompt, _chosen(recipe)))
 
-    def encode(self, site: str, prompt: Prompt, *, recipe: str | Path | Recipe = "w8") -> Spikes:
+    def encode(
+        self, site: str, prompt: Prompt, *, recipe: str | Path | Recipe = DEFAULT_RECIPE
+    ) -> Spikes:
         """Return a site's `vectors` as the spikes that its recipe makes of them.
 
         Parameters and errors are those of `vectors`.
@@ -138,16 +141,21 @@ class Model:
         chosen = _chosen(recipe)
         vectors = torch.from_numpy(self._fixed(site, prompt, chosen))
         layer, kind = locate_site(site)
-        settings = chosen.site(layer, kind, vectors.shape[1])
-        found = encode_vectors(vectors, settings, chosen.dead_quantile(layer, kind))
-        return Spikes.of_fixed(found.counts.numpy(), found.v.numpy(), settings.max_count, site)
+        channels = vectors.shape[1]
+        found = encode_vectors(
+            vectors,
+            chosen.site(layer, kind, channels),
+            chosen.dead_quantile(layer, kind),
+            chosen.exponents_of(site, channels),
+        )
+        return Spikes.of_encoded([found], site)
 
     def compile(
         self,
         layers: str | Sequence[str] = "all",
         *,
         hardware: str | Hardware = "edge",
-        recipe: str | Path | Recipe = "w8",
+        recipe: str | Path | Recipe = DEFAULT_RECIPE,
         coding: str = "csd",
         tokens: int | None = None,
         rows: str | int | None = None,
@@ -211,7 +219,7 @@ class Model:
         return opened(self, directory)
 
     def generate(
-        self, prompt: Prompt, tokens: int = 64, *, recipe: str | Path | Recipe = "w8"
+        self, prompt: Prompt, tokens: int = 64, *, recipe: str | Path | Recipe = DEFAULT_RECIPE
     ) -> str:
         """Continue a text by the golden model in integers: what every device makes of it.
 
@@ -251,7 +259,7 @@ class Model:
         *,
         text: str | Sequence[str] | None = None,
         file: str | Path | None = None,
-        recipe: str | Path | Recipe = "w8",
+        recipe: str | Path | Recipe = DEFAULT_RECIPE,
         context: int | None = None,
         tokens: int | None = None,
         arithmetic: Literal["float", "integer"] = "float",

@@ -161,7 +161,7 @@ def of_layers(
             layer, kind = locate_site(site)
             settings = program.recipe.site(layer, kind, values.counts.shape[1])
             spikes[site] = Spikes.of_fixed(
-                values.counts, values.thresholds, settings.max_count, site
+                values.counts, values.thresholds, settings.max_count, site, values.max_shift
             )
     return Run(
         program=program,
@@ -240,10 +240,4 @@ def _golden(
     checkpoint = program.model.prepared(program.recipe).checkpoint
     model = IntegerModel(checkpoint, program.recipe, observe_site=observe)
     made = model.generate(ids, tokens, checkpoint.tokenizer.eos_ids)
-    return made, {site: _joined(site, batches) for site, batches in seen.items()}
-
-
-def _joined(site: str, batches: Sequence[Encoded]) -> Spikes:
-    counts = torch.cat([batch.counts for batch in batches]).numpy()
-    thresholds = torch.cat([batch.v for batch in batches]).numpy()
-    return Spikes.of_fixed(counts, thresholds, batches[0].site.max_count, site)
+    return made, {site: Spikes.of_encoded(batches, site) for site, batches in seen.items()}

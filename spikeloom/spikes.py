@@ -1,5 +1,6 @@
 """Vectors as spikes: counts, thresholds, and the trains that each coding makes of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from golden.numerics import codings
 from golden.numerics.fixed import to_fixed
-from golden.numerics.neuron import encode_vectors
+from golden.numerics.neuron import Encoded, encode_vectors
 from golden.recipe.settings import SiteSettings
 from hw.contract.params import FRACTION_BITS, THRESHOLD_FRACTION_BITS
 from spikeloom.given import vectors
@@ -27,35 +28,53 @@ class Spikes:
 
     A channel of potential x fires n = x / V times, rounded and held to [-D, D]: V is its token's
     threshold, the sign is that of its spikes, and a magnitude within the dead zone stays silent.
+    With shifts or exponents its threshold is 2^h V, and each of its spikes weighs 2^h.
 
     Attributes
     ----------
-    counts : ndarray of int8
-        n, (tokens, channels).
+    counts : ndarray of int8 or int16
+        n, or n 2^h where spikes have weights, (tokens, channels).
     thresholds : ndarray of float64
         V of each token, (tokens,), in units of the vectors.
     max_count : int
         D, 1 to 127.
     name : str
         Of the site, for figures and tables.
+    max_shift : int
+        The largest h, 0 to 6.
     """
 
-    counts: NDArray[np.int8]
+    counts: NDArray[np.int8] | NDArray[np.int16]
     thresholds: NDArray[np.float64]
     max_count: int
     name: str = ""
+    max_shift: int = 0
+
+    @classmethod
+    def of_encoded(cls, batches: Sequence[Encoded], name: str) -> "Spikes":
+        """Return what golden made of some batches of a site."""
+        shifts = max(batch.max_shift for batch in batches)
+        counts = torch.cat([batch.spikes if shifts else batch.counts for batch in batches])
+        thresholds = torch.cat([batch.v for batch in batches])
+        most = batches[0].site.max_count
+        return cls.of_fixed(counts.numpy(), thresholds.numpy(), most, name, shifts)
 
     @classmethod
     def of_fixed(
-        cls, counts: NDArray[np.int8], thresholds: NDArray[np.int64], max_count: int, name: str
+        cls,
+        counts: NDArray[np.int8] | NDArray[np.int16],
+        thresholds: NDArray[np.int64],
+        max_count: int,
+        name: str,
+        max_shift: int = 0,
     ) -> "Spikes":
         """Return counts with thresholds as hardware holds them, in 2^-40 of a unit."""
         units = thresholds / float(1 << (FRACTION_BITS + THRESHOLD_FRACTION_BITS))
-        return cls(counts, units, max_count, name)
+        return cls(counts, units, max_count, name, max_shift)
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """What the spikes stand for, n V, (tokens, channels), in units of the vectors."""
+        """What the spikes stand for, `counts` V, (tokens, channels), in units of the vectors."""
         return self.counts * self.thresholds[:, None]
 
     @property
@@ -69,8 +88,8 @@ class Spikes:
         return float(np.mean(self.counts == 0))
 
     def time_steps(self, coding: str = "csd") -> int:
-        """Return the time steps T that a coding needs for counts up to `max_count`."""
-        return codings.time_steps_for(self.max_count, coding)
+        """Return the time steps T that a coding needs for the largest counts."""
+        return codings.time_steps_for(self.max_count, coding, self.max_shift)
 
     def train(self, coding: str = "csd") -> NDArray[np.int8]:
         """Return the spike trains in a coding.
@@ -156,7 +175,8 @@ def encode(x: ArrayLike | torch.Tensor, *, name: str = "", **settings: Any) -> S
         ``max_count`` D (default 127), ``rule`` of the threshold: ``absmax`` (default, V is the
         largest magnitude times ``clip`` over D), ``mean`` (the mean magnitude over ``kappa``) or
         ``static`` (``peak`` times ``clip`` over D); ``dead_zone``, below which nothing fires, or
-        ``dead_quantile``, the share of each token's channels that is silenced. See
+        ``dead_quantile``, the share of each token's channels that is silenced; ``shifts``, by how
+        many doublings thresholds of groups of channels may differ. See
         `golden.recipe.settings.SiteSettings`.
 
     Raises
@@ -167,10 +187,10 @@ def encode(x: ArrayLike | torch.Tensor, *, name: str = "", **settings: Any) -> S
     tensor = torch.atleast_2d(vectors("x", x))
     if tensor.dim() != 2 or not tensor.shape[0] or not tensor.shape[1]:
         raise ValueError(f"x must be (tokens, channels), not of shape {tuple(tensor.shape)}")
-    known = vars(SiteSettings()).keys() - {"weight_bits", "weights", "scale_bits", "shifts"}
+    known = vars(SiteSettings()).keys() - {"weight_bits", "weights", "scale_bits"}
     if unknown := sorted(settings.keys() - known):
         raise ValueError(f"a setting must be one of {', '.join(sorted(known))}, not {unknown[0]}")
     chosen = SiteSettings(**settings)
     site = chosen.site(tensor.shape[1])
     found = encode_vectors(to_fixed(tensor), site, chosen.dead_quantile)
-    return Spikes.of_fixed(found.counts.numpy(), found.v.numpy(), site.max_count, name)
+    return Spikes.of_encoded([found], name)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from golden.checkpoint import fetch
 from golden.console.parser import Command
-from golden.recipe.known import known_recipes
+from golden.recipe.known import DEFAULT_RECIPE, known_recipes
 
 __all__ = [
     "FORMATS",
@@ -25,9 +25,9 @@ MODEL = f"{', '.join(fetch.KNOWN)}, or {FORMATS}"
 """What a model with weights may be named by."""
 
 
-def add_recipe(command: Command, default: str | None = "w8") -> None:
+def add_recipe(command: Command, default: str | None = DEFAULT_RECIPE) -> None:
     """Add the option --recipe; without a default of its own, help says what it will be."""
-    said = "" if default else " (default: w8)"
+    said = "" if default else f" (default: {DEFAULT_RECIPE})"
     command.group("model").add_argument(
         "--recipe",
         metavar="RECIPE",

@@ -131,6 +131,11 @@ class Encoded:
         return counts if self.shifts is None else counts << self.shifts
 
     @property
+    def max_shift(self) -> int:
+        """The largest of the shifts."""
+        return 0 if self.shifts is None else int(self.shifts.max())
+
+    @property
     def thresholds(self) -> Tensor:
         """Each channel's own threshold, int64, (tokens, K) or (tokens, 1)."""
         return _thresholds(self.x, self.v, self.site)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-__all__ = ["FOLDER", "known_recipes", "recipes_of"]
+__all__ = ["DEFAULT_RECIPE", "FOLDER", "known_recipes", "recipes_of"]
 
+DEFAULT_RECIPE = "auto"
+"""Of all that is not asked for another one: no model needs to be calibrated for it."""
 FOLDER = Path(__file__).with_name("recipes")
 """Where their files are."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from compiler.artifact import program
 from compiler.predict.cycles import CLOCK_MHZ
 from golden.checkpoint.prompt import Prompt
+from golden.recipe.known import DEFAULT_RECIPE
 from golden.recipe.recipe import load_recipe
 from hw.contract.params import HwParams
 from hw.contract.presets import preset
@@ -81,7 +82,7 @@ class Request:
     array: str = "spike"
     no_skip: bool = False
     coding: str = "csd"
-    recipe: str = "w8"
+    recipe: str = DEFAULT_RECIPE
     prompt: Prompt | None = None
     rows: str | None = None
     compiled: Path | None = None

@@ -25,10 +25,13 @@ class SiteValues:
         V of each token, (tokens,).
     counts : ndarray of int16
         Spike counts times the weights of their spikes, (tokens, channels).
+    max_shift : int
+        A spike weighs up to 2^max_shift.
     """
 
     thresholds: np.ndarray
     counts: np.ndarray
+    max_shift: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +109,13 @@ def expect(linear: SpikingLinear, compiled: Compiled, inputs: Mapping[str, np.nd
         encoded = matrix.encode(x)
         y = matrix.accumulate(encoded)
         sites[step["site"]] = SiteValues(
-            thresholds=encoded.v.numpy(), counts=encoded.spikes.numpy()
+            thresholds=encoded.v.numpy(),
+            counts=encoded.spikes.numpy(),
+            max_shift=encoded.max_shift,
         )
         accumulators[step["matrix"]] = y.numpy()
         outputs[step["output"]] = matrix.requantize(y, encoded).numpy()
-        shift = 0 if encoded.shifts is None else int(encoded.shifts.max())
-        time_steps = time_steps_for(matrix.site.max_count, coding, shift)
+        time_steps = time_steps_for(matrix.site.max_count, coding, encoded.max_shift)
         beats = sum(params.row_beats(n, matrix.weight.bits) for n in params.tiles(step["outputs"]))
         array_cycles = weight_cycles = 0
         for counts in encoded.spikes.split(params.tokens):

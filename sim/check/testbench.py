@@ -10,6 +10,7 @@ from compiler.models.known import KNOWN_MODELS
 from compiler.models.synthetic import SyntheticCheckpoint
 from golden.checkpoint.prompt import Prompt
 from golden.console.errors import CheckpointError
+from golden.recipe.known import DEFAULT_RECIPE
 from golden.recipe.recipe import load_recipe
 from hw.contract.description import described
 from hw.contract.presets import preset
@@ -37,7 +38,7 @@ class Asked:
     preset: str | None = None
     hardware: Path | None = None
     compiled: Path | None = None
-    recipe: str = "w8"
+    recipe: str = DEFAULT_RECIPE
     coding: str = "csd"
     prompt: Prompt | None = None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from compiler.predict.cycles import CLOCK_MHZ
 from golden.checkpoint.prompt import Prompt
+from golden.recipe.known import DEFAULT_RECIPE
 from sim.check.activations import default_prompt
 from sim.device import Timing
 from sim.scale.link import Link
@@ -54,7 +55,7 @@ class GenerateRequest:
     model: str | None = None
     preset: str | None = None
     coding: str = "csd"
-    recipe: str = "w8"
+    recipe: str = DEFAULT_RECIPE
     context: int | None = None
     compiled: Path | None = None
     prompt: Prompt | None = None

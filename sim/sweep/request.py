@@ -7,6 +7,7 @@ from compiler.boards.board import board_called
 from compiler.passes.coding import check_coding
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.prompt import prompt_ids
+from golden.recipe.known import DEFAULT_RECIPE
 from hw.contract.presets import preset
 from sim.check.activations import default_prompt
 from sim.device import Timing
@@ -71,7 +72,10 @@ def configurations(request: SweepRequest) -> list[Configuration]:
     if points > _MOST:
         raise ValueError(f"the grid has {points:,} configurations: give it at most {_MOST:,}")
     found = grid.configurations(
-        preset(request.preset or "edge"), axes, request.coding or "csd", request.recipe or "w8"
+        preset(request.preset or "edge"),
+        axes,
+        request.coding or "csd",
+        request.recipe or DEFAULT_RECIPE,
     )
     for coding in {point.coding for point in found}:
         check_coding(coding)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from golden.checkpoint.prompt import Prompt
+from golden.recipe.known import DEFAULT_RECIPE
 from golden.recipe.recipe import load_recipe
 from hw.contract.params import HwParams
 from sim.check.case import Case, of_layers
@@ -41,7 +42,7 @@ def known_layer(
         model,
         list(layers),
         params=params,
-        recipe=load_recipe("w8"),
+        recipe=load_recipe(DEFAULT_RECIPE),
         coding="csd",
         rows=None,
         prompt=prompt,

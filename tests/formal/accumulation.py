@@ -2,9 +2,9 @@
 
 The whole claim closes by induction for small counts only: a solver finds products hard. For the
 presets it is cut in two that need no product: each beat's additions are worth its counts, never
-more
-than the largest count on the way (`steps`); and the array adds exactly, as long as the exact sum
-keeps to the bound that follows from that, 128 * max_count * 2^max_shift * max_channels (`additions`).
+more than the largest count on the way (`steps`); and the array adds exactly, as long as the exact
+sum keeps to the bound that follows from that (`additions`): 128 * max_channels times the largest
+count, 2^max_shift * max_count.
 """
 
 from collections.abc import Callable

@@ -227,9 +227,7 @@ class Tiles:
             Assert(array.used | array.valid | at_start),
             Assert(~at_start | chain.array.idle),
             Assert((untouched & (bank == 0)) | sequencer.i_matmul.valid),
-            Assert(
-                (bank == 0) | (train.valid & ~chain.mark & (bank < chain.extent.row_beats))
-            ),
+            Assert((bank == 0) | (train.valid & ~chain.mark & (bank < chain.extent.row_beats))),
             Assert(~chain.occupied.bit_select(chain.half, 1) | at_start),
             Assert(current | self.busy | ~self.started),
             Assert((chain.entered <= p.max_channels) & (finished <= p.max_channels)),

@@ -82,9 +82,7 @@ class Chain:
         self.extent = tile_layout(p)(self.in_sequencer.signal("extent"))
         tiling = sequencer.i_matmul.payload.tiling
         m.d.comb += [
-            Assume(
-                ~train.i.valid | event.end | event.group_end | (self.entered < p.max_channels)
-            ),
+            Assume(~train.i.valid | event.end | event.group_end | (self.entered < p.max_channels)),
             Assume(~(event.end & event.group_end)),
             Assume(train.i_coding.payload.as_value() < len(Coding)),
             Assume(

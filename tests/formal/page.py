@@ -56,7 +56,8 @@ up to the count times that weight is arithmetic; the small dimensions prove it a
   proof.
 - **Cache.** After each head of a STORE the encoder gives as many groups of counts as it has, and
   one threshold. Held by the tests of the encoder.
-- **Weights** are within −127 … 127, as the compiler packs them.
+- **Marks** of groups come behind the last event of each group that has some: proved of what sets them
+  (*marks*), assumed of the sequencer.
 - **Drain.** It reads and releases only halves that it was given: proved of it (*drain*), assumed
   of what it reads.
 - **Working.** Once the controller sees that nothing works, nothing starts by itself. Held by the
@@ -67,7 +68,7 @@ up to the count times that weight is arithmetic; the small dimensions prove it a
   index goes first, so a client is served only while those before it are content; their requests
   are few (program, vectors) or short. The address of a write may be kept waiting until a word of
   it is on offer.
-- **Event path.** Rows of one shape for a whole run, any shape.
+- **Event path.** Rows of one shape and groups of one size for a whole run, any of them.
 
 ## Faults
 | fault | in | seen by |

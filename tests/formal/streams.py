@@ -122,7 +122,10 @@ def marks(m: Module, p: HwParams) -> None:
     event, given, group = dut.i.payload, dut.o.payload, dut.i_group.payload
     passed, last = Signal(), Signal.like(event.channel)  # an event since the last mark, and which
     with m.If(handshake(dut.o)):
-        m.d.sync += [passed.eq((group != 0) & ~given.end & ~given.group_end), last.eq(event.channel)]
+        m.d.sync += [
+            passed.eq((group != 0) & ~given.end & ~given.group_end),
+            last.eq(event.channel),
+        ]
     apart = Const(0)
     for field, size in enumerate(GROUPS, start=1):
         apart = Mux(group == field, event.channel // size != last // size, apart)

@@ -181,7 +181,7 @@ _SPIKES = [
     _proof(
         "addition",
         "pe.accumulate",
-        "exact for every sum up to max_count * 127 * max_channels",
+        "exact for every sum up to max_count * 2^max_shift * 128 * max_channels",
         spikes.addition,
     ),
     _proof(
@@ -195,15 +195,15 @@ _SPIKES = [
     _proof(
         "steps",
         "SpikeTrain, Sequencer",
-        "each beat's additions are worth its counts, and at most max_count on the way",
+        "each beat's additions are worth its counts, and at most the largest on the way",
         accumulation.steps,
     ),
     _proof(
         "additions",
         "Sequencer, PEArray",
         "no overflow: what the drain reads is the exact sum of the additions, while that is at "
-        "most max_count * 127 * max_channels; what is read while it is stored is not used: drain "
-        "and additions never meet in one half",
+        "most max_count * 2^max_shift * 128 * max_channels; what is read while it is stored is not "
+        "used: drain and additions never meet in one half",
         accumulation.additions(*_last("test")),
     ),
     _proof(
