@@ -52,7 +52,7 @@ def measure(text: Path, tokens: int = 2048) -> dict[str, object]:
     def observe(site: str, encoded: Encoded, there: torch.Tensor | None) -> None:
         kind = site.rpartition(".")[2]
         assert encoded.shifts is not None  # every site has them
-        magnitudes = encoded.counts.abs().long() + encoded.shifts * (MAX_COUNT + 1)
+        magnitudes = encoded.counts.abs().long() + encoded.shifts.long() * (MAX_COUNT + 1)
         if there is None:
             _add(sites, kind, magnitudes.flatten())
             return

@@ -21,6 +21,7 @@ from golden.console.places import SOURCES
 from golden.measure.profile import Profile
 from golden.measure.profile_file import load_profile, save_profile
 from golden.measure.profiling import record
+from golden.model.prepare import grids
 from golden.recipe.recipe import Recipe, load_recipe
 from hw.contract import isa
 from hw.contract.isa import Opcode
@@ -116,7 +117,7 @@ def measure(
             tell = lambda doing, of=Path(name).stem: say(f"{of}: {doing}")  # noqa: E731
             simulated = _run(compiled, parts, position, latency, rtl_layers, tell)
             schedule = compiled.manifest["schedule"]
-        lowered = lower(checkpoint.config, recipe, params, length + 1)
+        lowered = lower(checkpoint.config, recipe, params, length + 1, grids(checkpoint, recipe))
         codings = {
             site: schedule["codings"].get(site, schedule["coding"]) for site in profile.sites
         }

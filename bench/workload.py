@@ -13,6 +13,7 @@ from compiler.passes.lower import lower
 from compiler.passes.quantize import quantized
 from compiler.programs.layers import build_stages
 from golden.checkpoint import checkpoint as checkpoints
+from golden.model.prepare import grids
 from golden.model.spiking import SpikingLinear
 from golden.recipe.recipe import load_recipe
 from hw.contract.params import HwParams
@@ -132,7 +133,8 @@ class Workload:
             every magnitude from one spike to all of them is equally likely.
         """
         chosen = load_recipe(recipe)
-        stages = lower(self._checkpoint.config, layers, chosen, rows)
+        found = grids(self._checkpoint, chosen)
+        stages = lower(self._checkpoint.config, layers, chosen, rows, found)
         compiled = build_stages(
             stages,
             self._quantized,

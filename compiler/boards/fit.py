@@ -9,9 +9,10 @@ from compiler.passes.model import lower
 from compiler.passes.place import place_model
 from compiler.predict.activity import CODING, known
 from compiler.predict.counts import count, product_counts
-from compiler.predict.workload import Product, products
+from compiler.predict.workload import Product, products, usual_width
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
+from golden.model.prepare import Grids, no_grid
 from golden.recipe.recipe import Recipe
 from hw.contract.params import HwParams
 from hw.contract.presets import preset
@@ -95,11 +96,13 @@ def fit(
     position: int,
     profile: Profile | None = None,
     coding: str = CODING,
+    grids: Grids = no_grid,
 ) -> Choice:
     """Return the fastest accelerator for a model that fits a board, the smallest of equals.
 
     Its sites fire in a coding as a profile says, or else as is assumed
-    (`compiler.predict.activity.known`).
+    (`compiler.predict.activity.known`); `grids` is of the model's file, see
+    `golden.model.prepare.grids`.
     """
     channels = max(config.hidden_size, config.heads * config.head_dim, config.ffn_size, 64)
     max_channels = 1 << (max(channels, position + 1) - 1).bit_length()
@@ -107,14 +110,14 @@ def fit(
         return Choice(params=None, reason=f"no accelerator has {max_channels:,} channels")
     found: list[tuple[float, HwParams, int, Area]] = []
     short: list[tuple[float, str]] = []
-    for params in candidates(board, max_channels, recipe.default.weight_bits):
+    for params in candidates(board, max_channels, usual_width(config, recipe, grids)):
         area = estimate(params, board.family)
         lack = misfit(area, board)
         if lack is not None:
             short.append((area.all_luts, lack))
             continue
         cores = _cores(area, board)
-        about = {"profile": profile, "coding": coding}
+        about = {"profile": profile, "coding": coding, "grids": grids}
         cycles = bound(board, config, recipe, params, cores, position, **about)
         found.append((cycles, params, cores, area))
     if not found:
@@ -123,7 +126,7 @@ def fit(
     best = min(cycles for cycles, *_ in found)
     equals = [entry for entry in found if entry[0] <= _SAME * best]
     _, params, cores, area = min(equals, key=lambda entry: entry[2] * entry[3].all_luts)
-    needed = memory_bytes(config, recipe, params, position + 1)
+    needed = memory_bytes(config, recipe, params, position + 1, grids)
     if needed > board.capacity_bytes.value:
         reason = (
             f"{config.name} needs {needed:,} bytes of memory at {position + 1:,} positions, but "
@@ -151,11 +154,12 @@ def bound(
     head: bool = True,
     profile: Profile | None = None,
     coding: str = CODING,
+    grids: Grids = no_grid,
 ) -> float:
     """Return cycles that a token takes at least: the slower of bytes and steps in each product."""
     activities = known(config, recipe, profile)(position)
     words_a_cycle = board.rate(params, cores)
-    found = products(config, recipe, activities, position)
+    found = products(config, recipe, activities, position, grids)
     total = 0.0
     for product, times in _alike((p for p in found if head or p.name != "lm_head"), coding):
         of = product_counts(product, params, coding, batch)
@@ -171,7 +175,9 @@ def _alike(found: Iterable[Product], coding: str) -> list[tuple[Product, int]]:
     for product in found:
         shape = (product.channels, product.outputs, product.times, product.sharing)
         firing = (product.activity.silent, product.activity.spikes[coding])
-        alike.setdefault((*shape, product.weight_width, *firing), []).append(product)
+        alike.setdefault((*shape, product.weight_width, product.groups, *firing), []).append(
+            product
+        )
     return [(group[0], len(group)) for group in alike.values()]
 
 
@@ -186,8 +192,10 @@ def _cores(area: Area, board: Board) -> int:
     return cores
 
 
-def memory_bytes(config: ModelConfig, recipe: Recipe, params: HwParams, context: int) -> int:
+def memory_bytes(
+    config: ModelConfig, recipe: Recipe, params: HwParams, context: int, grids: Grids = no_grid
+) -> int:
     """Return the bytes that a model takes, but for the records of its layers."""
-    model = lower(config, recipe, params, min(context, config.max_positions))
+    model = lower(config, recipe, params, min(context, config.max_positions), grids)
     last = [*place_model(model, params, slots=_SLOTS).values()][-1]
     return last.address + last.bytes

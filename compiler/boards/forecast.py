@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from compiler.boards.board import Board
 from compiler.boards.fit import Choice, bound
-from compiler.energy.ledger import designs, joules, ledger
+from compiler.energy.ledger import joules, ledger, spike_design
 from compiler.passes.model import lower
 from compiler.passes.program import image_of_model
 from compiler.predict.activity import CODING, known
@@ -18,6 +18,7 @@ from compiler.predict.cycles import predict
 from compiler.predict.workload import products
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
+from golden.model.prepare import Grids, no_grid
 from golden.recipe.recipe import Recipe
 from hw.contract.isa import Opcode
 
@@ -66,13 +67,15 @@ def forecast(
     prompt: int,
     profile: Profile | None = None,
     coding: str = CODING,
+    grids: Grids = no_grid,
 ) -> Forecast:
     """Predict what a choice does: a token at a position, and a prompt; sites fire as in `fit`."""
     params, cores = choice.params, choice.cores
     if params is None:
         raise ValueError(choice.reason)
     hertz, words_a_cycle = board.clock_mhz.value * 1e6, board.rate(params, cores)
-    model = lower(config, recipe, params, min(max(position + 1, prompt), config.max_positions))
+    context = min(max(position + 1, prompt), config.max_positions)
+    model = lower(config, recipe, params, context, grids)
     program = image_of_model(model, params, coding).program
 
     activities = known(config, recipe, profile)
@@ -95,23 +98,22 @@ def forecast(
     head = whole[-1].layers[None]
     layers = [p.cycles - sum(p.layers[None].values()) for p in whole]
     middle = (prompt - 1) // 2
-    at_once = (middle, params.tokens, False, profile, coding)
+    at_once = (middle, params.tokens, False, profile, coding, grids)
     batched = bound(board, config, recipe, params, cores, *at_once)
     counts = count(
         config,
-        products(config, recipe, activities(position), position),
+        products(config, recipe, activities(position), position, grids),
         params,
         coding,
         position,
     )
-    (design,) = (d for d in designs(8) if d.coding == coding)  # additions whatever the weights
     return Forecast(
         cycles=prediction.cycles,
         bounds=bounds,
         tokens_per_second=hertz / prediction.cycles,
         prompt_seconds=(prompt * sum(layers) / 2 + sum(head.values())) / hertz,
         batched_seconds=prompt * batched / hertz,
-        joules_per_token=joules(ledger(design, counts, params, board.dram)),
+        joules_per_token=joules(ledger(spike_design(coding), counts, params, board.dram)),
     )
 
 

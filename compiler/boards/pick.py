@@ -9,6 +9,7 @@ from compiler.passes.coding import check_coding
 from compiler.predict.activity import CODING
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
+from golden.model.prepare import Grids, no_grid
 from golden.recipe.recipe import Recipe
 from hw.contract.params import HwParams
 
@@ -28,8 +29,9 @@ class Picked:
         What it is for.
     choice : Choice
         What was picked; programs are for one core of it.
-    config, recipe, profile
-        The model, how it becomes spike-driven, and how it was measured to spike, if it was.
+    config, recipe, profile, grids
+        The model, how it becomes spike-driven, how it was measured to spike, if it was, and what
+        returns the grid that a matrix is on.
     position, prompt : int
         The token and the tokens of a prompt for which it was picked.
     coding : str
@@ -50,6 +52,7 @@ class Picked:
     coding: str
     context: int
     memory: int
+    grids: Grids
 
     @property
     def params(self) -> HwParams:
@@ -70,7 +73,7 @@ class Picked:
     def row(self) -> dict[str, object]:
         """Return what all cores would do, as `compiler.boards.report.boards_report` has it."""
         about = (self.config, self.recipe, self.position, self.prompt)
-        about = (*about, self.profile, self.coding)
+        about = (*about, self.profile, self.coding, self.grids)
         asked = {"coding": self.coding, "position": self.position, "prompt": self.prompt}
         return asked | board_row(self.board, self.choice, *about)
 
@@ -86,6 +89,7 @@ def pick(
     profile: Profile | None = None,
     coding: str = CODING,
     clock_mhz: float | None = None,
+    grids: Grids = no_grid,
 ) -> Picked:
     """Pick an accelerator for a build.
 
@@ -93,7 +97,7 @@ def pick(
     ----------
     key : str
         Of the board.
-    config, recipe, profile, coding
+    config, recipe, profile, coding, grids
         As of `compiler.boards.fit.fit`.
     position : int, optional
         Of the token that it is picked for; by default 1,023, or the last one.
@@ -124,12 +128,14 @@ def pick(
     at = min(last, _POSITIONS - 1 if position is None else max(0, position))
     prompt = min(_POSITIONS, last + 1)
     least = last if context is not None else max(at, prompt - 1)
-    choice = fit(board, config, recipe, least, profile, coding)
+    choice = fit(board, config, recipe, least, profile, coding, grids)
     if choice.params is None:
         raise ValueError(choice.reason)
     if context is None:
         context = min(config.max_positions, choice.params.max_channels)
-        while context > least and memory_bytes(config, recipe, choice.params, context) > memory:
+        while (
+            context > least and memory_bytes(config, recipe, choice.params, context, grids) > memory
+        ):
             context //= 2
         context = max(context, least + 1)
     return Picked(
@@ -143,4 +149,5 @@ def pick(
         coding=coding,
         context=context,
         memory=memory,
+        grids=grids,
     )

@@ -13,6 +13,7 @@ from compiler.predict.costs import costs
 from compiler.predict.cycles import predict
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
+from golden.model.prepare import Grids, no_grid
 from golden.recipe.recipe import Recipe
 from hw.contract.params import HwParams
 from hw.contract.presets import preset
@@ -28,6 +29,7 @@ def boards_report(
     profile: Profile | None = None,
     only: str | None = None,
     coding: str = CODING,
+    grids: Grids = no_grid,
 ) -> dict[str, Any]:
     """Return what is picked for each board, and what it would do; sites fire as in `fit`.
 
@@ -44,13 +46,14 @@ def boards_report(
         "boards": [
             board_row(
                 board,
-                fit(board, config, recipe, max(position, prompt - 1), profile, coding),
+                fit(board, config, recipe, max(position, prompt - 1), profile, coding, grids),
                 config,
                 recipe,
                 position,
                 prompt,
                 profile,
                 coding,
+                grids,
             )
             for board in looked_at
         ],
@@ -66,6 +69,7 @@ def board_row(
     prompt: int,
     profile: Profile | None,
     coding: str = CODING,
+    grids: Grids = no_grid,
 ) -> dict[str, object]:
     """Return a board's values, what was picked for it and why, and what that would do there."""
     row: dict[str, object] = {
@@ -77,7 +81,7 @@ def board_row(
     }
     if choice.params is None or choice.area is None:
         return row
-    found = forecast(board, choice, config, recipe, position, prompt, profile, coding)
+    found = forecast(board, choice, config, recipe, position, prompt, profile, coding, grids)
     return row | {
         "params": choice.params.as_dict(),
         "cores": choice.cores,

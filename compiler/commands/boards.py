@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
     check_coding(coding)
     with Work("fitting accelerators to boards"):
         of = asked(options)
-        of_token = (of.position, of.prompt, of.profile, options.board, coding)
+        of_token = (of.position, of.prompt, of.profile, options.board, coding, of.grids)
         report = boards_report(of.config, of.recipe, *of_token)
     if options.json:
         print(json.dumps(report, indent=1))

@@ -27,7 +27,7 @@ from golden.console import version
 from golden.console.progress import Work
 from golden.measure.profile import Profile
 from golden.measure.profile_file import load_profile
-from golden.model.prepare import Grids, grids
+from golden.model.prepare import Grids, grids, no_grid
 from golden.recipe.recipe import Recipe, load_recipe
 from hw.contract.description import described
 from hw.contract.params import HwParams
@@ -206,7 +206,7 @@ def _plan(
 
 def _grids(asked: _Build) -> Grids:
     checkpoint = asked.wanted.checkpoint
-    return (lambda name: None) if checkpoint is None else grids(checkpoint, asked.recipe)
+    return no_grid if checkpoint is None else grids(checkpoint, asked.recipe)
 
 
 def _draw(asked: _Build, plan: Plan, directory: Path, manifest: dict) -> dict[str, Any]:
@@ -258,6 +258,7 @@ def _picked(
         profile=profile if wanted.checkpoint is not None else None,
         coding=options.coding or CODING,
         clock_mhz=options.clock,
+        grids=no_grid if wanted.checkpoint is None else grids(wanted.checkpoint, recipe),
     )
 
 

@@ -10,6 +10,7 @@ from compiler.energy.ledger import GROUPS, designs
 from compiler.energy.report import energy_report
 from compiler.models.known import KNOWN_MODELS
 from compiler.predict.activity import CODING
+from compiler.predict.workload import usual_width
 from compiler.report.energy import verdict
 from golden.console.progress import Work
 from golden.console.tables import figure, print_lines, print_table
@@ -24,7 +25,9 @@ def run(options: argparse.Namespace) -> None:
         of = asked(options)
         named = KNOWN_MODELS.get(options.model)
         params = preset(options.preset or (named.preset if named is not None else "edge"))
-        report = energy_report(of.config, of.recipe, params, of.position, of.prompt, of.profile)
+        report = energy_report(
+            of.config, of.recipe, params, of.position, of.prompt, of.profile, of.grids
+        )
     if options.json:
         print(json.dumps(report, indent=1))
         return
@@ -39,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         title=f"{of.config.name}, {of.recipe.name}: millijoules of the token at position "
         f"{of.position:,}, DDR4",
     )
-    print_lines(_verdict(report, of.recipe.default.weight_bits))
+    print_lines(_verdict(report, usual_width(of.config, of.recipe, of.grids)))
     print_lines(f"firing: {report['firing']}")
     print_lines("counts, constants, sources: --json; see docs/energy.md")
 

@@ -10,6 +10,7 @@ from golden.checkpoint.checkpoint import load
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
 from golden.measure.profile_file import load_profile
+from golden.model.prepare import Grids, grids, no_grid
 from golden.recipe.recipe import Recipe, load_recipe
 
 __all__ = ["Asked", "asked"]
@@ -29,6 +30,8 @@ class Asked:
         Of the token, and tokens of a prompt; both lie within the model.
     profile : Profile or None
         How it spikes; None where that is assumed.
+    grids : callable
+        Returns the grid that a matrix of its file is on; where there is no file, none.
     """
 
     config: ModelConfig
@@ -36,6 +39,7 @@ class Asked:
     position: int
     prompt: int
     profile: Profile | None
+    grids: Grids
 
 
 def asked(options: argparse.Namespace) -> Asked:
@@ -51,7 +55,15 @@ def asked(options: argparse.Namespace) -> Asked:
             )
     recipe = load_recipe(options.recipe)
     profile = _profile(options.model, options.profile, recipe)
-    return Asked(config=config, recipe=recipe, position=position, prompt=prompt, profile=profile)
+    checkpoint = request(options.model).checkpoint
+    return Asked(
+        config=config,
+        recipe=recipe,
+        position=position,
+        prompt=prompt,
+        profile=profile,
+        grids=no_grid if checkpoint is None else grids(checkpoint, recipe),
+    )
 
 
 def _config(model: str) -> ModelConfig:

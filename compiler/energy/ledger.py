@@ -3,18 +3,21 @@
 Not counted, for any design: clock, control, wires, leakage and refresh; the registers inside a
 processing element; the shifter in front of a spike array. A spike array and a MAC array keep their
 sums in memory, load and store them once for each beat of a channel (`hw.matmul.array`), as wide as
-all rows of the array. The dense designs are a best case: their sums stay in registers.
+all rows of the array; with one bank they would stay in registers, which is a design of its own
+here. The dense designs are a best case: their sums stay in registers, but for the one that says
+so. Where weights have groups, so have those of dense INT4, and each group's sums are scaled and
+added up, in memory in every design.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compiler.energy.constants import Constant, constants
 from compiler.predict.activity import CODINGS
-from compiler.predict.counts import Counts
-from hw.contract.params import HwParams
+from compiler.predict.counts import SCALER_MULTIPLICATIONS, Counts
+from hw.contract.params import SUM_WIDTH, HwParams
 
-__all__ = ["GROUPS", "Design", "Entry", "designs", "joules", "ledger"]
+__all__ = ["GROUPS", "Design", "Entry", "designs", "joules", "ledger", "spike_design"]
 
 GROUPS = ("arithmetic", "accumulators", "buffers", "vector unit", "weights", "cache", "vectors")
 """Parts of a ledger; the last three are DRAM."""
@@ -40,7 +43,11 @@ class Design:
     coding : str or None
         Of the spikes.
     skips : bool
-        Whether silent channels are not fetched, and sums are in memory: Spikeloom's dataflow.
+        Whether silent channels are not fetched: Spikeloom's dataflow.
+    sums_in_memory : bool
+        Whether sums are loaded and stored for each weight they take.
+    groups : bool
+        Whether the weights may have groups.
     """
 
     name: str
@@ -51,6 +58,8 @@ class Design:
     vector_width: int = _ELEMENT_BITS
     coding: str | None = None
     skips: bool = False
+    sums_in_memory: bool = False
+    groups: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +121,8 @@ def designs(weight_width: int) -> list[Design]:
             weight_width=weight_width,
             coding=coding,
             skips=True,
+            sums_in_memory=True,
+            groups=True,
         )
         for coding in CODINGS
     ]
@@ -121,7 +132,11 @@ def designs(weight_width: int) -> list[Design]:
         arithmetic=(multiply, "int32_add"),
         weight_width=weight_width,
         skips=True,
+        sums_in_memory=True,
+        groups=True,
     )
+    registers = replace(spikes[-1], name=f"{spikes[-1].name}, sums in registers")
+    registers = replace(registers, sums_in_memory=False)
     dense = [
         Design(
             name=name,
@@ -130,6 +145,7 @@ def designs(weight_width: int) -> list[Design]:
             weight_width=width,
             cache_width=max(8, width),
             vector_width=16,
+            groups=width == 4,
         )
         for name, width, arithmetic in (
             ("dense INT8", 8, ("int8_multiply", "int32_add")),
@@ -137,7 +153,14 @@ def designs(weight_width: int) -> list[Design]:
             ("dense FP16", 16, ("fp16_mac",)),
         )
     ]
-    return [*spikes, mac, *dense]
+    int4 = next(design for design in dense if design.weight_width == 4)
+    in_memory = replace(int4, name=f"{int4.name}, sums in memory", sums_in_memory=True)
+    return [*spikes, mac, *dense, registers, in_memory]
+
+
+def spike_design(coding: str) -> Design:
+    """Return the spike array in a coding: it adds, whatever the bits of the weights."""
+    return next(design for design in designs(8) if design.coding == coding)
 
 
 def ledger(
@@ -168,19 +191,25 @@ def ledger(
 
     for name in design.arithmetic:
         add("arithmetic", design.operations, getattr(counts, design.operations), name)
-    if design.skips:
+    if design.sums_in_memory:
         row = max(params.tokens, rows) * params.lanes * params.acc_width
-        add("accumulators", "bits loaded and stored", 2 * counts.beats * row, "sram")
+        sums = counts.beats * row if design.skips else counts.macs * params.acc_width
+        add("accumulators", "bits loaded and stored", 2 * sums, "sram")
+    scaled = counts.scaled if design.skips else counts.group_outputs * design.groups
+    add("accumulators", "bits of sums over groups", 2 * scaled * SUM_WIDTH, "sram")
+    if design.skips:
         fetched, cache = counts.weight_bytes, counts.cache_bytes
         encoder = 2 * counts.encoded * _ELEMENT_BITS
         add("vector unit", "encoder's subtractions", _ENCODER_STAGES * counts.encoded, "int32_add")
     else:
         fetched = counts.weight_elements * design.weight_width / 8
+        fetched += counts.scale_bits * design.groups / 8
         cache = counts.cache_elements * design.cache_width / 8
         encoder = 0.0
     buffered = 2 * 8 * (fetched + cache) + encoder
     add("buffers", "bits of weights, codes, vectors in and out", buffered, "sram")
-    add("vector unit", "multiplications", counts.vector_multiplications, "int32_multiply")
+    multiplications = counts.vector_multiplications + SCALER_MULTIPLICATIONS * scaled
+    add("vector unit", "multiplications", multiplications, "int32_multiply")
     add("weights", "bits", 8 * (fetched + counts.word_bytes), dram)
     stored = counts.store_bytes * design.cache_width / 8
     add("cache", "bits", 8 * (cache + stored), dram)

@@ -8,9 +8,10 @@ from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger
 from compiler.passes.model import lower
 from compiler.predict.activity import CODING, known, published
 from compiler.predict.counts import Counts, count
-from compiler.predict.workload import Activities, products
+from compiler.predict.workload import Activities, products, usual_width
 from golden.checkpoint.config import ModelConfig
 from golden.measure.profile import Profile
+from golden.model.prepare import Grids, no_grid
 from golden.recipe.recipe import Recipe
 from hw.contract.params import HwParams
 
@@ -26,6 +27,7 @@ def energy_report(
     position: int,
     prompt: int,
     profile: Profile | None = None,
+    grids: Grids = no_grid,
 ) -> dict[str, Any]:
     """Return each design's joules for a token at a position, and for a token of a prompt.
 
@@ -33,8 +35,8 @@ def energy_report(
     unary, as is ``published``. Raises ValueError where the hardware does not take the model, as a
     build does.
     """
-    lower(config, recipe, params, max(position + 1, prompt))
-    width = recipe.default.weight_bits
+    lower(config, recipe, params, max(position + 1, prompt), grids)
+    width = usual_width(config, recipe, grids)
     activities = known(config, recipe, profile)
     here = "assumed" if profile is None else "measured"
     rows = []
@@ -42,7 +44,7 @@ def energy_report(
         for design in designs(width):
             if firing == "published" and (design.coding != "unary"):
                 continue
-            row = _row(config, recipe, params, position, prompt, design, at)
+            row = _row(config, recipe, params, position, prompt, design, at, grids)
             rows.append({"design": design.name, "firing": firing, **row})
     return {
         "model": config.name,
@@ -69,9 +71,10 @@ def _row(
     prompt: int,
     design: Design,
     activities: Callable[[int], Activities],
+    grids: Grids,
 ) -> dict[str, object]:
     def counted(at: int, batch: int, head: bool) -> Counts:
-        found = products(config, recipe, activities(at), at)
+        found = products(config, recipe, activities(at), at, grids)
         found = [product for product in found if head or product.name != "lm_head"]
         return count(config, found, params, design.coding or CODING, at, batch)
 

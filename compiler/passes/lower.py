@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from golden.checkpoint.config import ModelConfig
 from golden.checkpoint.names import MATRICES, bias_of, site_of, tensor_shapes
-from golden.model.prepare import Grids
+from golden.model.prepare import Grids, no_grid
 from golden.numerics.groups import Groups
 from golden.numerics.neuron import Site
 from golden.recipe.forms import weight_form
@@ -88,7 +88,7 @@ def lower(
     layers: list[str],
     recipe: Recipe,
     rows: str | None = None,
-    grids: Grids = lambda name: None,
+    grids: Grids = no_grid,
 ) -> list[Stage]:
     """Return the stages of `layers`, in the order asked for.
 

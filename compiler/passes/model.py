@@ -7,7 +7,7 @@ from compiler.passes.lower import lower as lower_stages
 from compiler.passes.shard import Shard, sharded_stage, whole
 from compiler.passes.tile import check
 from golden.checkpoint.config import ModelConfig
-from golden.model.prepare import Grids
+from golden.model.prepare import Grids, no_grid
 from golden.numerics.neuron import Site
 from golden.recipe.recipe import Recipe
 from hw.contract.isa import INSTRUCTIONS, Opcode
@@ -75,7 +75,7 @@ def lower(
     recipe: Recipe,
     params: HwParams,
     context: int | None = None,
-    grids: Grids = lambda name: None,
+    grids: Grids = no_grid,
 ) -> WholeModel:
     """Return a model's layers.
 

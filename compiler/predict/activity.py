@@ -32,10 +32,11 @@ _PUBLISHED_SILENT = 0.184
 def assumed(config: ModelConfig, recipe: Recipe, position: int) -> Activities:
     """Return activities as if every site's magnitudes were spread as those of its kind were.
 
-    The measured counts are of absmax thresholds with D = 127: magnitudes over their largest one, in
-    steps of 1/127. Another D, clip or rule counts the same magnitudes anew. A calibrated peak is
-    taken as the largest magnitude; dead zones are left out, since what they silence depends on the
-    data: the source says so.
+    The measured counts are of absmax thresholds with D = 127, shifted by what each group of 32
+    channels allows: magnitudes over their largest one, in steps of 1/127 in the loudest groups and
+    of 1/1,016 in the quietest. Another D, clip, rule or number of shifts counts the same magnitudes
+    anew. A calibrated peak is taken as the largest magnitude; dead zones and exponents of channels
+    are left out, since what they change depends on the data: the source says so.
 
     Parameters
     ----------
@@ -48,8 +49,11 @@ def assumed(config: ModelConfig, recipe: Recipe, position: int) -> Activities:
     """
     sites = [(layer, site) for layer in range(config.layers) for site in SITES if site != "head"]
     dead = any(recipe.settings(*at).dead_zone for at in [*sites, (None, "head")])
-    ignored = f"; the dead zones of recipe {recipe.name} are not predicted here: give --profile"
-    source = f"assumed as measured on {_reference()['source']}{ignored * dead}"
+    ignored = ["dead zones"] * dead + ["exponents"] * (recipe.exponents is not None)
+    source = f"assumed as measured on {_reference()['source']}"
+    if ignored:
+        source += f"; the {' and '.join(ignored)} of recipe {recipe.name} are not predicted here: "
+        source += "give --profile"
 
     def activity(layer: int | None, site: str) -> Activity:
         span = position + 1
@@ -101,21 +105,23 @@ def published() -> Activities:
 
 @cache
 def _activity(site: str, settings: SiteSettings, span: int, source: str) -> Activity:
-    likely = _counts(_shares(site, span), settings)  # (D + 1,)
+    likely = _counts(_shares(site, span), settings)  # (D 2^shifts + 1,)
     counts = torch.arange(len(likely))
     spikes = {}
     for coding in CODINGS:
-        fires = encode(counts, coding, time_steps_for(len(likely) - 1, coding)).ne(0).sum(dim=0)
+        steps = time_steps_for(settings.max_count, coding, settings.shifts)
+        fires = encode(counts, coding, steps).ne(0).sum(dim=0)
         spikes[coding] = float((fires * likely).sum())
     return Activity(
         silent=float(likely[0]),
         spikes=spikes,
         source=source,
+        shifts=settings.shifts,
     )
 
 
 def _shares(site: str, span: int) -> torch.Tensor:
-    """Return the measured shares of magnitudes 0 to 127, float64."""
+    """Return the measured shares of magnitudes 0 to 127 by level, float64, (levels, 128)."""
     if site == "probabilities":
         by_span = _reference()["probabilities"]
         fitting = min((int(s) for s in by_span if int(s) >= span), default=max(map(int, by_span)))
@@ -127,16 +133,24 @@ def _shares(site: str, span: int) -> torch.Tensor:
 
 
 def _counts(shares: torch.Tensor, settings: SiteSettings) -> torch.Tensor:
-    """Return how likely each count from 0 to D is, of magnitudes whose shares are given."""
-    magnitudes = torch.arange(MAX_COUNT + 1, dtype=torch.float64) / MAX_COUNT
+    """Return how likely each count times its spikes' weight is, from 0 to D 2^shifts.
+
+    `shares` are of magnitudes, by the level of their group: its largest one is at most 2^-3, 2^-2,
+    2^-1 and 1 times the token's.
+    """
+    loudest = 2.0 ** torch.arange(1 - len(shares), 1, dtype=torch.float64)[:, None]
+    magnitudes = loudest * torch.arange(MAX_COUNT + 1) / MAX_COUNT
+    shifts, most = settings.shifts, settings.max_count
     if settings.rule == "mean":
         assert settings.kappa is not None  # as the rule needs it
         threshold = float((magnitudes * shares).sum()) / settings.kappa
     else:
-        threshold = settings.clip / settings.max_count
-    counts = (magnitudes / threshold + 0.5).floor().clamp(max=settings.max_count).long()
-    likely = torch.zeros(settings.max_count + 1, dtype=torch.float64)
-    return likely.index_add(0, counts, shares)
+        threshold = settings.clip / most / 2**shifts
+    weight_log2 = (loudest / settings.clip * 2**shifts).log2().ceil().clamp(0, shifts)
+    counts = (magnitudes / threshold / 2**weight_log2 + 0.5).floor().clamp(max=most)
+    worth = (counts * 2**weight_log2).long()
+    likely = torch.zeros((most << shifts) + 1, dtype=torch.float64)
+    return likely.index_add(0, worth.flatten(), shares.flatten())
 
 
 @cache

@@ -163,7 +163,10 @@ class _Costs:
         # often in one step as in another.
         steps = 1.0
         if p.array == "spike":
-            of_one, most = activity.spikes[coding], time_steps_for(MAX_COUNT, coding)
+            of_one, most = (
+                activity.spikes[coding],
+                time_steps_for(MAX_COUNT, coding, activity.shifts),
+            )
             of_any = most * (1 - (1 - of_one / most) ** tokens)
             steps = max(1.0, of_any / fires) if fires else 0.0
         channel_words = self.words(outputs) * len(isa.CHANNEL_WORDS[bool(step.fields["has_bias"])])

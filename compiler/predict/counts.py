@@ -14,6 +14,7 @@ from hw.contract.params import HwParams
 __all__ = [
     "MULTIPLICATIONS",
     "REQUANTIZER_MULTIPLICATIONS",
+    "SCALER_MULTIPLICATIONS",
     "Counts",
     "ProductCounts",
     "count",
@@ -24,6 +25,8 @@ __all__ = [
 
 REQUANTIZER_MULTIPLICATIONS = 2
 """Of an output (numerics, section 6)."""
+SCALER_MULTIPLICATIONS = 2
+"""Of an output of a group (numerics, section 5)."""
 MULTIPLICATIONS = {
     VectorOp.COPY: 0,
     VectorOp.ADD: 0,
@@ -45,7 +48,7 @@ class ProductCounts:
     Attributes
     ----------
     bytes, dense_bytes : float
-        Row segments fetched, and those of all channels.
+        Row segments fetched, and those of all channels; scales of groups among them.
     word_bytes : float
         Channel words: scales and biases.
     beats : float
@@ -54,6 +57,8 @@ class ProductCounts:
         Operations of the spike array, one a cycle.
     additions, multiplications : float
         Synaptic operations of the spike array, and of a MAC array.
+    scaled : float
+        Accumulators of groups that pass the scaler.
     """
 
     bytes: float
@@ -63,6 +68,7 @@ class ProductCounts:
     steps: float
     additions: float
     multiplications: float
+    scaled: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +101,12 @@ class Counts:
         Elements that pass the encoder.
     results : float
         Outputs that pass the requantizer.
+    scale_bits : float
+        Of the scales of all groups, each as often as it is fetched.
+    group_outputs : float
+        Of all groups: outputs that each group of a row is summed up for.
+    scaled : float
+        Accumulators of groups that pass the scaler.
     vector_multiplications : float
         Of the vector unit and the requantizer.
     """
@@ -116,6 +128,9 @@ class Counts:
     program_bytes: float = 0.0
     encoded: float = 0.0
     results: float = 0.0
+    scale_bits: float = 0.0
+    group_outputs: float = 0.0
+    scaled: float = 0.0
     vector_multiplications: float = 0.0
 
     @property
@@ -178,6 +193,9 @@ def count(
             steps=of.steps,
             dense_bytes=of.dense_bytes,
             word_bytes=of.word_bytes,
+            scale_bits=8 * product.scale_bytes / batch,
+            group_outputs=product.scale_groups * product.outputs * product.times,
+            scaled=of.scaled,
             **(
                 {"cache_bytes": of.bytes, "cache_elements": elements}
                 if is_cache
@@ -196,7 +214,7 @@ def product_counts(
     additions are exact; of several, an estimate.
     """
     silent, spikes = product.activity.silent, product.activity.spikes[coding]
-    digits = time_steps_for(MAX_COUNT, coding)
+    digits = time_steps_for(MAX_COUNT, coding, product.activity.shifts)
     rows = max(params.tokens, batch)
     together, rest = divmod(product.sharing * batch, rows)
     groups = [rows] * together + [rest] * (rest > 0)
@@ -206,14 +224,23 @@ def product_counts(
     row_bytes = sum(params.row_bytes(n, product.weight_width) for n in tiles)
     row_beats = sum(params.row_beats(n, product.weight_width) for n in tiles)
     channels = product.channels * product.times / batch
+    scale_bytes = scaled = 0.0
+    some: list[float] = []
+    if product.groups:
+        of_group = sum(params.scale_words(n, product.groups.bits) for n in tiles) * params.axi_bytes
+        some = [product.group_fires(silent**vectors) for vectors in groups]
+        scale_bytes = product.scale_groups * product.times / batch * of_group
+        scaled = product.scale_groups * product.outputs * product.times / batch
+        scaled *= sum(share * vectors for share, vectors in zip(some, groups, strict=True))
     return ProductCounts(
-        bytes=channels * firing * row_bytes,
-        dense_bytes=channels * len(groups) * row_bytes,
+        bytes=channels * firing * row_bytes + scale_bytes * sum(some),
+        dense_bytes=(channels * row_bytes + scale_bytes) * len(groups),
         word_bytes=product.times / batch * len(groups) * sum(map(params.vector_bytes, tiles)),
         beats=channels * firing * row_beats,
         steps=channels * firing_steps * row_beats,
         additions=product.additions(coding),
         multiplications=product.macs * (1 - silent),
+        scaled=scaled,
     )
 
 

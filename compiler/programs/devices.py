@@ -20,7 +20,7 @@ from compiler.storage.directory import device_name
 from compiler.storage.partial import resuming
 from golden.checkpoint.checkpoint import Checkpoint
 from golden.checkpoint.config import ModelConfig
-from golden.model.prepare import Grids, grids, prepare
+from golden.model.prepare import Grids, grids, no_grid, prepare
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
@@ -56,7 +56,7 @@ def lower_devices(
     params: HwParams,
     context: int | None,
     devices: int,
-    grids: Grids = lambda name: None,
+    grids: Grids = no_grid,
 ) -> list[WholeModel]:
     """Return what each device computes; raises ValueError as `lower` and `shards` do."""
     model = lower(config, recipe, params, context, grids)

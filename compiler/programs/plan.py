@@ -17,7 +17,7 @@ from compiler.predict.cycles import LATENCY, Prediction, predict
 from compiler.predict.workload import Activities, Product, products
 from compiler.storage.directory import replacing
 from golden.checkpoint.config import ModelConfig
-from golden.model.prepare import Grids
+from golden.model.prepare import Grids, no_grid
 from golden.recipe.recipe import Recipe
 from hw.contract.fingerprint import fingerprint
 from hw.contract.params import HwParams
@@ -48,6 +48,8 @@ class Plan:
         Of the memory, in cycles.
     words_a_cycle : float
         What the memory delivers: at most 1, the port's.
+    grids : callable
+        Returns the grid that a matrix is on, for recipes that keep it.
     """
 
     model: WholeModel
@@ -59,6 +61,7 @@ class Plan:
     position: int
     latency: int
     words_a_cycle: float = 1.0
+    grids: Grids = no_grid
 
     @property
     def config(self) -> ModelConfig:
@@ -108,7 +111,8 @@ class Plan:
     @cached_property
     def products(self) -> list[Product]:
         """The matrix products of the token at `position`."""
-        return products(self.config, self.recipe, self.activities(self.position), self.position)
+        activities = self.activities(self.position)
+        return products(self.config, self.recipe, activities, self.position, self.grids)
 
 
 def make_plan(
@@ -123,7 +127,7 @@ def make_plan(
     position: int | None = None,
     latency: int = LATENCY,
     words_a_cycle: float = 1.0,
-    grids: Grids = lambda name: None,
+    grids: Grids = no_grid,
 ) -> Plan:
     """Plan a whole model by the compiler's own passes; no weight is read.
 
@@ -171,6 +175,7 @@ def make_plan(
         position=position,
         latency=latency,
         words_a_cycle=words_a_cycle,
+        grids=grids,
     )
 
 

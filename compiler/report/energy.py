@@ -7,6 +7,7 @@ from compiler.energy.constants import constants
 from compiler.energy.ledger import GROUPS, designs, joules, ledger
 from compiler.predict.activity import CODING
 from compiler.predict.counts import count
+from compiler.predict.workload import usual_width
 from compiler.programs.plan import Plan
 from compiler.report import style
 
@@ -28,7 +29,7 @@ def energy(plan: Plan, dram: str) -> dict[str, object] | None:
     `dram` is the constant of the memory (`compiler.energy.constants`).
     """
     widths = {matrix.weight_width for stage in plan.model.stages for matrix in stage.matrices}
-    width = plan.recipe.default.weight_bits
+    width = usual_width(plan.config, plan.recipe, plan.grids)
     if not widths <= {8, 4}:
         return None
     own, found = "", []
@@ -48,7 +49,7 @@ def energy(plan: Plan, dram: str) -> dict[str, object] | None:
         )
         spikes = plan.params.array == "spike" and design.coding == _coding(plan)
         if spikes or (plan.params.array == "mac" and design.operations == "multiplications"):
-            own = design.name
+            own = own or design.name
     note = _NOTE.format(
         dram=dram.removeprefix("dram_").upper(), picojoules=constants()[dram].typical
     )

@@ -74,13 +74,15 @@ def raster(counts: Mapping[str, np.ndarray], coding: str) -> str:
     """Draw the spikes of a layer's sites over the time steps of a token, the first one's."""
     import torch
 
-    steps = time_steps_for(MAX_COUNT, coding)
+    most = max(int(np.abs(of_site).max()) for of_site in counts.values())
+    shift = (-(-most // MAX_COUNT) - 1).bit_length() if most else 0
+    steps = time_steps_for(MAX_COUNT, coding, shift)
     colours = ListedColormap([_SPIKES[-1], "#ffffff", _SPIKES[1]])
 
     def draw(figure: Figure) -> None:
         rows = figure.subplots(1, len(counts), squeeze=False)[0]
         for axes, (site, of_site) in zip(rows, counts.items(), strict=True):
-            n = torch.from_numpy(np.asarray(of_site)[0][:_CHANNELS].astype(np.int8))
+            n = torch.from_numpy(np.asarray(of_site)[0][:_CHANNELS].astype(np.int16))
             spikes = encode(n, coding, steps).numpy()  # (steps, channels)
             axes.imshow(spikes.T, aspect="auto", cmap=colours, vmin=-1, vmax=1,
                         interpolation="nearest")  # fmt: skip

@@ -14,10 +14,15 @@ from golden.recipe.exponents import apply_exponents
 from golden.recipe.fold import Fold, apply_fold
 from golden.recipe.recipe import Recipe, locate
 
-__all__ = ["Grids", "fold", "grids", "prepare"]
+__all__ = ["Grids", "fold", "grids", "no_grid", "prepare"]
 
 Grids = Callable[[str], StoredGrid | None]
 """Returns the grid that a matrix is on, by its canonical name."""
+
+
+def no_grid(_name: str) -> StoredGrid | None:
+    """Return that no matrix is on a grid."""
+    return None
 
 
 _FLOATS = ("", "F32", "F16", "BF16")

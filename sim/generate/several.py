@@ -9,6 +9,7 @@ from compiler.artifact.program import Compiled
 from compiler.passes.model import lower
 from compiler.passes.shard import shards
 from compiler.programs.devices import load_devices
+from golden.model.prepare import grids
 from golden.recipe.recipe import load_recipe
 from hw.contract.params import HwParams
 from hw.contract.presets import preset
@@ -82,7 +83,9 @@ class SeveralDevices:
         else:
             checkpoint = load_checkpoint(request.model or MODEL, say)
             params = preset(request.preset or PRESET)
-            lower(checkpoint.config, load_recipe(request.recipe), params, request.context)
+            recipe = load_recipe(request.recipe)
+            found = grids(checkpoint, recipe)
+            lower(checkpoint.config, recipe, params, request.context, found)
             shards(checkpoint.config, params, request.devices)  # refuses before anything is made
             runner = f"{request.device}-x{request.devices}"
             opened = compiled_model(request, runner, say, until_the_end)

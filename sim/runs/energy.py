@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from compiler.artifact.program import Compiled
-from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger
+from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger, spike_design
 from compiler.predict.counts import Counts
 from sim.runs.tally import Tally
 
@@ -90,6 +90,7 @@ def _energy(
         program_bytes=read + written - fetched,  # vectors, channel words and the program
         encoded=tally.encoded,
         vector_multiplications=tally.multiplications,
+        scaled=tally.scaled,
     )
     entries = ledger(design, counts, compiled.params, _DRAM)
     return {
@@ -113,4 +114,4 @@ def _design(compiled: Compiled, widths: set[int]) -> Design | None:
             return None
         return next(d for d in designs(*widths) if d.skips and d.operations == "multiplications")
     coding = compiled.manifest["coding"]
-    return next(d for d in designs(8) if d.coding == coding)  # additions whatever the weights
+    return spike_design(coding)

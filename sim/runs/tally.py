@@ -24,6 +24,9 @@ from sim.functional.machine import Observation
 __all__ = ["Tally"]
 
 _ELEMENT_BYTES = 4  # Q15.16
+_NUMBERS = (
+    "values", "encoded", "beats", "cache_bytes", "multiplications", "read_bytes", "scaled",
+)  # fmt: skip
 
 
 class Tally:
@@ -52,6 +55,8 @@ class Tally:
         Bits of the weights, those of keys and values among them.
     multiplications : int
         Of the vector unit and the requantizer.
+    scaled : int
+        Accumulators of groups that passed the scaler.
     read_bytes : int
         By all instructions, and of them.
     """
@@ -61,7 +66,7 @@ class Tally:
         caches = compiled.of_kind("cache").values()
         self._caches = [range(region.address, region.address + region.bytes) for region in caches]
         self.values = self.encoded = self.beats = self.cache_bytes = 0
-        self.multiplications = self.read_bytes = 0
+        self.multiplications = self.read_bytes = self.scaled = 0
         self.spikes = {coding.name.lower(): 0 for coding in Coding}
         self.time_steps = {coding.name.lower(): 0 for coding in Coding}
         self.weight_widths: set[int] = set()
@@ -71,9 +76,8 @@ class Tally:
         """Return what devices that share a model do together, in a tally of its own."""
         whole = copy.deepcopy(tallies[0])
         for other in tallies[1:]:
-            for name in ("values", "encoded", "beats", "cache_bytes", "multiplications"):
+            for name in _NUMBERS:
                 setattr(whole, name, getattr(whole, name) + getattr(other, name))
-            whole.read_bytes += other.read_bytes
             whole.weight_widths |= other.weight_widths
             for coding, number in other.spikes.items():
                 whole.spikes[coding] += number
@@ -113,7 +117,10 @@ class Tally:
         width, outputs = fields["weight_width"], fields["outputs"]
         tiles = params.tiles(outputs)
         fetched = events * sum(params.row_bytes(size, width) for size in tiles)
-        fetched += self._scale_bytes(seen, tiles)
+        groups = self._groups(seen)
+        self.scaled += groups * tokens * outputs
+        bits = (1 << fields["scale_width_log2"]) << (fields["offsets"] != 0)
+        fetched += groups * sum(params.scale_words(n, bits) for n in tiles) * params.axi_bytes
         words = len(CHANNEL_WORDS[bool(fields["has_bias"])])
         self.weight_widths.add(width)
         self.beats += events * sum(params.row_beats(size, width) for size in tiles)
@@ -122,16 +129,13 @@ class Tally:
             self.cache_bytes += fetched
         self.multiplications += REQUANTIZER_MULTIPLICATIONS * tokens * outputs
 
-    def _scale_bytes(self, seen: Observation, tiles: list[int]) -> int:
-        """Return the bytes of the scales of groups that have an event."""
-        fields, params = seen.fields, self._params
-        if not fields["group"]:
+    def _groups(self, seen: Observation) -> int:
+        """Return how many groups of the weights have an event."""
+        if not seen.fields["group"]:
             return 0
-        bits = (1 << fields["scale_width_log2"]) << (fields["offsets"] != 0)
-        fires = seen.counts.any(axis=0) | (not params.skip_silent)
-        starts = np.arange(0, len(fires), GROUPS[fields["group"] - 1])
-        groups = int(np.logical_or.reduceat(fires, starts).sum())
-        return groups * sum(params.scale_words(size, bits) for size in tiles) * params.axi_bytes
+        fires = seen.counts.any(axis=0) | (not self._params.skip_silent)
+        starts = np.arange(0, len(fires), GROUPS[seen.fields["group"] - 1])
+        return int(np.logical_or.reduceat(fires, starts).sum())
 
     def _vector(self, operation: VectorOp, elements: int) -> None:
         reads = VECTOR_PASSES.get(operation, 1) + (operation not in VECTOR_UNARY)

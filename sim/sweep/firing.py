@@ -31,7 +31,8 @@ class Firing:
     stages : tuple of Stage
         Sites and the shapes of their matrices.
     counts : tuple of ndarray
-        Spike counts of each stage, (prompt_tokens, channels) in int8.
+        Spike counts of each stage times the weights of their spikes, (prompt_tokens, channels) in
+        int16.
     thresholds : tuple of tuple of int
         V of each token, for each stage.
     """

@@ -8,7 +8,7 @@ import numpy as np
 from compiler.boards.area import CELLS, VARIED, estimate, extrapolated
 from compiler.boards.board import boards
 from compiler.boards.fit import misfit
-from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger
+from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger, spike_design
 from compiler.passes.program import image_of_layers
 from compiler.passes.schedule import rounds
 from compiler.predict.counts import REQUANTIZER_MULTIPLICATIONS, Counts
@@ -133,7 +133,7 @@ def _energy(
     design = _design(params, configuration.coding, widths)
     if design is None:
         return {}
-    beats = 0
+    beats = scaled = 0
     for stage, counts in zip(firing.stages, firing.counts, strict=True):
         row = sum(
             params.row_beats(outputs, matrix.weight_width)
@@ -142,7 +142,13 @@ def _energy(
         )
         for at, many in rounds(firing.prompt_tokens, params):
             fires = counts[at : at + many].any(axis=0)
-            beats += row * (int(np.count_nonzero(fires)) if params.skip_silent else fires.size)
+            fires |= not params.skip_silent
+            beats += row * int(np.count_nonzero(fires))
+            for matrix in stage.matrices:
+                if matrix.groups:
+                    starts = np.arange(0, fires.size, matrix.groups.size)
+                    of_groups = np.logical_or.reduceat(fires, starts)
+                    scaled += int(np.count_nonzero(of_groups)) * many * matrix.outputs
     moved = counters["dram_bytes_read"] + counters["dram_bytes_written"]
     outputs = sum(matrix.outputs for stage in firing.stages for matrix in stage.matrices)
     tokens = firing.prompt_tokens
@@ -155,6 +161,7 @@ def _energy(
         program_bytes=(moved - counters["weight_bytes_read"]) / tokens,
         encoded=sum(stage.channels for stage in firing.stages),
         vector_multiplications=REQUANTIZER_MULTIPLICATIONS * outputs,
+        scaled=scaled / tokens,
     )
     entries = ledger(design, counts, params, boards()[board].dram if board else _DRAM)
     on_chip = [group for group in GROUPS if group not in _DRAM_GROUPS]
@@ -171,7 +178,7 @@ def _design(params: HwParams, coding: str, widths: set[int]) -> Design | None:
         if len(widths) != 1 or not widths <= {8, 4}:
             return None
         return next(d for d in designs(*widths) if d.skips and d.operations == "multiplications")
-    return next(d for d in designs(8) if d.coding == coding)  # additions whatever the weights
+    return spike_design(coding)
 
 
 def _on_board(

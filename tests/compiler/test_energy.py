@@ -78,8 +78,12 @@ def test_a_ledger_adds_up():
         arithmetic = joules(entries, ["arithmetic"])
         if design.coding:
             assert arithmetic == pytest.approx(counts.additions * 0.1e-12)
-            sums = 2 * counts.beats * params.tokens * params.lanes * params.acc_width
-            assert joules(entries, ["accumulators"]) == pytest.approx(sums * 0.15625e-12)
+        row = params.tokens * params.lanes * params.acc_width
+        sums = counts.beats * row if design.skips else counts.macs * params.acc_width
+        expected = 2 * sums * design.sums_in_memory * 0.15625e-12
+        assert joules(entries, ["accumulators"]) == pytest.approx(expected)
+    in_memory = [design.name for design in designs(4) if design.sums_in_memory]
+    assert len(in_memory) == 5 and "dense INT4, sums in memory" in in_memory
     with pytest.raises(ValueError, match="^weights must have 8 or 4 bits for the ledger, not 2$"):
         designs(2)
 

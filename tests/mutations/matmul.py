@@ -100,6 +100,37 @@ MUTATIONS = [
             "pitch.eq(Mux(last_tile & ~matmul.strided,",
             "pitch.eq(Mux(last_tile,",
         ),
+        ("the scales behind a group's rows", "within.eq(low + 1)", "within.eq(low)"),
+        (
+            "the length of a group in a ragged tile",
+            "+ Mux(last_tile & ~matmul.strided, last, full)",
+            "+ full",
+        ),
+        ("a length that is not known yet", "ready &= settled | (matmul.group == 0)", "ready &= 1"),
+        ("the last group of a tile", "Mux(event.end, low, 0)", "0"),
+    ),
+    *faults_in(
+        "matmul/scaler.py",
+        "hw/matmul/test_scaler.py",
+        ("a group's offset times its spikes", "psum + Mux(zero, offset, 0)", "psum"),
+        ("the shift of a minimum", "Mux(minimum, offset << places, 0)", "Mux(minimum, offset, 0)"),
+        ("the first group of a tile", "Mux(first, 0, before)", "before"),
+        ("the place of a sum", "Mux(self.busy, pipe.at(index, reads), self.index)", "self.index"),
+    ),
+    *faults_in(
+        "matmul/drain.py",
+        "hw/matmul/test_drain.py",
+        (
+            "a group before its scales",
+            "Mux(scaling, self.i_scales.valid, words & moves)",
+            "Mux(scaling, 1, words & moves)",
+        ),
+        ("sums that are not complete", "& ~self.scaler_busy", "& 1"),
+        (
+            "a half that no group had",
+            "self.release.eq(Mux(is_sums, 0, 1 <<",
+            "self.release.eq(Mux(0, 0, 1 <<",
+        ),
     ),
     *faults_in(
         "matmul/beats.py",

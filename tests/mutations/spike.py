@@ -46,6 +46,27 @@ MUTATIONS = [
         ("the carry into a comparison", "Cat(holds, operand)", "Cat(~holds, operand)"),
     ),
     *faults_in(
+        "spike/levels.py",
+        "hw/spike/test_encoder.py",
+        ("the loudest channel of a group", "begins | (self.i > peak)", "begins"),
+        ("the edge of a level", "<= self.potential", "< self.potential"),
+        ("the levels that a site has", "& (self.shifts > index)", "& 1"),
+        ("the level of the next group", "~self.enable | ends", "~self.enable"),
+    ),
+    *faults_in(
+        "spike/exponents.py",
+        "hw/spike/test_encoder.py",
+        ("the largest exponent", "Mux(own > self.largest, self.largest, own)", "own"),
+        ("the exponents of the next site", "Mux(self.loaded, 0, written + 1)", "written + 1"),
+    ),
+    *faults_in(
+        "spike/marks.py",
+        "hw/spike/test_marks.py",
+        ("the mark of a tile's last group", "waits & (event.end | apart)", "waits & apart"),
+        ("a mark's channel", "self.o.payload.channel.eq(channel)", "self.o.payload.channel.eq(0)"),
+        ("an event behind a mark", "self.o.ready & ~mark", "self.o.ready"),
+    ),
+    *faults_in(
         "spike/threshold.py",
         "hw/spike/test_threshold.py",
         ("the least threshold", "self.o.payload.eq(1 << finest)", "self.o.payload.eq(quotient)"),
