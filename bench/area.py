@@ -21,7 +21,14 @@ from hw.generate import yosys
 from hw.generate.emit import TOP, to_rtlil
 from hw.matmul.array import PEArray
 
-__all__ = ["FAMILIES", "MULTIPLIER", "measure", "synthesize_accelerator", "tally"]
+__all__ = [
+    "FAMILIES",
+    "MULTIPLIER",
+    "measure",
+    "synthesize_accelerator",
+    "synthesize_block",
+    "tally",
+]
 
 MULTIPLIER = Path(__file__).with_name("multiplier.v")
 """For Yosys' techmap: what multiplies where DSPs are not to be used."""
@@ -121,6 +128,15 @@ def measure(
 def synthesize_accelerator(params: HwParams, family: str) -> dict[str, object]:
     """Return the cells of one whole accelerator, as rows of `measure`."""
     return _synthesize(_top_task(params, family, {}))
+
+
+def synthesize_block(block: wiring.Component, family: str) -> dict[str, int]:
+    """Return the cells of a block alone, as `tally` names them."""
+    about = {"block": type(block).__name__}
+    row = _synthesize(
+        _Task(about=about, family=family, dsps=True, lanes=0, circuit=lambda: _circuit(block))
+    )
+    return {cell: row[cell] for cell in dict.fromkeys(what for what, _, _ in _CELLS if what)}
 
 
 def _variants(array: str) -> Iterable[tuple[str, bool]]:

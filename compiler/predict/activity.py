@@ -138,8 +138,11 @@ def _counts(shares: torch.Tensor, settings: SiteSettings) -> torch.Tensor:
     `shares` are of magnitudes, by the level of their group: its largest one is at most 2^-3, 2^-2,
     2^-1 and 1 times the token's.
     """
-    loudest = 2.0 ** torch.arange(1 - len(shares), 1, dtype=torch.float64)[:, None]
-    magnitudes = loudest * torch.arange(MAX_COUNT + 1) / MAX_COUNT
+    loudest = 2.0 ** torch.arange(1 - len(shares), 1, dtype=torch.float64)[:, None, None]
+    # Half of those that were counted as n are smaller, and half larger.
+    counted = torch.arange(MAX_COUNT + 1)[:, None] + torch.tensor([-0.25, 0.25])
+    magnitudes = loudest * counted.clamp(min=0) / MAX_COUNT
+    shares = shares[..., None] / 2
     shifts, most = settings.shifts, settings.max_count
     if settings.rule == "mean":
         assert settings.kappa is not None  # as the rule needs it
@@ -150,7 +153,7 @@ def _counts(shares: torch.Tensor, settings: SiteSettings) -> torch.Tensor:
     counts = (magnitudes / threshold / 2**weight_log2 + 0.5).floor().clamp(max=most)
     worth = (counts * 2**weight_log2).long()
     likely = torch.zeros((most << shifts) + 1, dtype=torch.float64)
-    return likely.index_add(0, worth.flatten(), shares.flatten())
+    return likely.index_add(0, worth.flatten(), shares.expand_as(worth).flatten())
 
 
 @cache

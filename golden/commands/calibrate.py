@@ -15,10 +15,10 @@ from golden.commands.options import require_place
 from golden.console.progress import Work
 from golden.measure.perplexity import read_text
 from golden.model.find_fold import find_fold
-from golden.numerics.neuron import MAX_COUNT
+from golden.numerics.neuron import LARGEST_SHIFTS, MAX_COUNT
 from golden.recipe.adapter import unpack_adapter
 from golden.recipe.fold_file import StoredFold, pack_fold, unpack_fold
-from golden.recipe.recipe import to_toml
+from golden.recipe.recipe import ATTENTION_SITES, to_toml
 from golden.recipe.settings import SiteSettings
 
 __all__ = ["run"]
@@ -109,7 +109,11 @@ def run(options: argparse.Namespace) -> None:
     names = {
         kind: os.path.relpath(path, options.output.absolute().parent) for kind, path in kept.items()
     }
-    options.output.write_text(to_toml(chosen.recipe, head, names), encoding="utf-8")
+    recipe = chosen.recipe
+    if options.keep_grid:  # they are not encoded where it is found, and lose by one threshold too
+        shifts = {site: SiteSettings(shifts=LARGEST_SHIFTS) for site in ATTENTION_SITES}
+        recipe = replace(recipe, sites=recipe.sites | shifts)
+    options.output.write_text(to_toml(recipe, head, names), encoding="utf-8")
     _write_report(options, points)
     for path in (*kept.values(), options.output):
         print(path)

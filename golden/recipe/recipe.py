@@ -61,6 +61,7 @@ from golden.recipe.known import FOLDER, known_recipes, recipes_of
 from golden.recipe.settings import SiteSettings
 
 __all__ = [
+    "ATTENTION_SITES",
     "SITES",
     "Recipe",
     "RecipeError",
@@ -72,8 +73,9 @@ __all__ = [
     "to_toml",
 ]
 
-_ATTENTION_SITES = ("query", "probabilities")
-_LAYER_SITES = (*dict.fromkeys(names.MATRICES.values()), *_ATTENTION_SITES)
+ATTENTION_SITES = ("query", "probabilities")
+"""Those within attention, which feed no matrix."""
+_LAYER_SITES = (*dict.fromkeys(names.MATRICES.values()), *ATTENTION_SITES)
 SITES = (*_LAYER_SITES, "head")
 """The places of a model where vectors are encoded."""
 
@@ -129,7 +131,7 @@ class Recipe:
             raise ValueError(f"site must be one of {', '.join(SITES)}, not {site!r}")
         if layer is not None and (layer, site) in self.layer_sites:
             return self.layer_sites[layer, site]
-        default = SiteSettings() if site in _ATTENTION_SITES else self.default
+        default = SiteSettings() if site in ATTENTION_SITES else self.default
         return self.sites.get(site, default)
 
     def site(self, layer: int | None, site: str, channels: int) -> Site:
@@ -225,14 +227,14 @@ def _parse(name: str, table: dict, folder: Path) -> Recipe:
     default = _settings(name, "", table)
     sites, layer_sites = {}, {}
     for site, own in site_tables.items():
-        base = {} if site in _ATTENTION_SITES else table
+        base = {} if site in ATTENTION_SITES else table
         sites[site] = _settings(name, f"[site.{site}]", _inherit(base, own), site)
     for layer, by_site in layer_tables.items():
         where = f"[layer.{layer}]"
         if not (layer.isascii() and layer.isdecimal()):
             raise RecipeError(f"recipe {name}: {where} must be numbered like [layer.0.down]")
         for site, own in _tables(name, where, by_site, _LAYER_SITES).items():
-            base = {} if site in _ATTENTION_SITES else table
+            base = {} if site in ATTENTION_SITES else table
             merged = _inherit(_inherit(base, site_tables.get(site, {})), own)
             layer_sites[int(layer), site] = _settings(name, f"[layer.{layer}.{site}]", merged, site)
     return Recipe(name, default, sites, layer_sites, fold, adapter, exponents)
@@ -325,10 +327,14 @@ def to_toml(recipe: Recipe, head: Iterable[str] = (), files: Mapping[str, str] =
     lines += [f"weight_bits = {default.weight_bits}", f"max_count = {default.max_count}"]
     lines += [f'rule = "{default.rule}"']
     for site, settings in recipe.sites.items():
+        inherited = SiteSettings() if site in ATTENTION_SITES else default
         lines += ["", f"[site.{site}]"]
-        if settings.max_count != default.max_count:
+        if settings.max_count != inherited.max_count:
             lines += [f"max_count = {settings.max_count}"]
-        lines += [f"dead_zone = {settings.dead_zone}"]
+        if settings.shifts != inherited.shifts:
+            lines += [f"shifts = {settings.shifts}"]
+        if settings.dead_zone or site not in ATTENTION_SITES:
+            lines += [f"dead_zone = {settings.dead_zone}"]
     last = None
     for (layer, site), settings in sorted(recipe.layer_sites.items(), key=lambda item: item[0][0]):
         if layer != last:
