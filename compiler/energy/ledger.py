@@ -135,7 +135,7 @@ def designs(weight_width: int) -> list[Design]:
         sums_in_memory=True,
         groups=True,
     )
-    registers = replace(spikes[-1], name=f"{spikes[-1].name}, sums in registers")
+    registers = replace(spikes[-1], name=f"{spikes[-1].name}, in registers")
     registers = replace(registers, sums_in_memory=False)
     dense = [
         Design(
@@ -154,7 +154,7 @@ def designs(weight_width: int) -> list[Design]:
         )
     ]
     int4 = next(design for design in dense if design.weight_width == 4)
-    in_memory = replace(int4, name=f"{int4.name}, sums in memory", sums_in_memory=True)
+    in_memory = replace(int4, name=f"{int4.name}, in memory", sums_in_memory=True)
     return [*spikes, mac, *dense, registers, in_memory]
 
 

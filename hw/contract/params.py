@@ -183,14 +183,14 @@ class HwParams:
 
     @property
     def beat_depth(self) -> int:
-        """Beats that may wait for the array: eight full row segments.
+        """Beats that may wait for the array: 16 full row segments, or 512 beats.
 
         A beat of several words comes less often than the array can take one. With those of slow
         events' rows at hand, what many spikes cost is made up for by the events with few, and by
         the time in which scales of a group come and no beats. Block RAMs as wide as a beat have at
         least so many words. A queue of fewer than 3 hands on every second cycle only.
         """
-        return max(4, 8 * self.banks)
+        return max(4, min(16 * self.banks, 512))
 
     @property
     def count_width(self) -> int:

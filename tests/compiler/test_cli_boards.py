@@ -78,7 +78,18 @@ def test_cycles_of_a_profile_are_those_on_the_board_s_memory(capsys, tmp_path, s
     profile = record(checkpoint, chosen, windows, text=("a", "0" * 64), context=24)
     save_profile(profile, tmp_path / "p.npz")
     model = tmp_path / "model"
-    options = ("--profile", tmp_path / "p.npz", "--context", 20, "--position", 12, "-o", model)
+    options = (
+        "--recipe",
+        "w8",
+        "--profile",
+        tmp_path / "p.npz",
+        "--context",
+        20,
+        "--position",
+        12,
+        "-o",
+        model,
+    )
     for hardware, words in (("--board", "arty-a7-100t"), 0.766), (("--preset", "edge"), 1.0):
         status, out, _ = run(capsys, "build", "stories260k", *hardware, *options)
         assert status == 0

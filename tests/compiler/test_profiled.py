@@ -117,6 +117,7 @@ def test_build_takes_a_profile(stories260k, tmp_path, capsys):
     save_profile(profile_of(checkpoint, load_recipe("w8")), path)
     arguments = ["build", "stories260k", "--preset", "test", "-o", str(tmp_path / "m")]
     whole = [*arguments, "--layers", "all", "--context", "20", "--profile", str(path)]
+    whole += ["--recipe", "w8"]
     assert main([*whole, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)["schedule"]
     assert set(said["predicted_cycles"]) == {*(f"layers.{i}" for i in range(5)), "head"}
@@ -129,7 +130,7 @@ def test_build_takes_a_profile(stories260k, tmp_path, capsys):
     for wrong, sentence in (
         ([*whole, "--recipe", "w4"], "the profile is of the recipe w8, which says something else"),
         ([*arguments, "--layers", "mlp0", "--profile", str(path)], "--profile must be left out"),
-        ([*whole[:-1], str(tmp_path / "no.npz")], "there is no profile"),
+        ([*whole, "--profile", str(tmp_path / "no.npz")], "there is no profile"),
     ):
         assert main(wrong) == 2
         error = capsys.readouterr().err
@@ -141,7 +142,7 @@ def test_energy_and_boards_take_a_profile(stories260k, tmp_path, capsys):
     found = profile_of(checkpoint, chosen)
     path = tmp_path / "p.npz"
     save_profile(found, path)
-    common = ["stories260k", "--position", "30", "--prompt", "20"]
+    common = ["stories260k", "--recipe", "w8", "--position", "30", "--prompt", "20"]
 
     def report(command, *options):
         assert main([command, *common, *options, "--json"]) == 0
@@ -149,7 +150,7 @@ def test_energy_and_boards_take_a_profile(stories260k, tmp_path, capsys):
 
     said = report("energy", "--profile", str(path))
     assert said["firing"] == "measured on 48 tokens of a"
-    assert [row["firing"] for row in said["designs"]] == ["measured"] * 7 + ["published"]
+    assert [row["firing"] for row in said["designs"]] == ["measured"] * 9 + ["published"]
     spikes = products(checkpoint.config, chosen, profiled(found)(30), 30)
     (csd,) = (row for row in said["designs"] if row["design"] == "spike array, csd")
     (added,) = (entry for entry in csd["entries"] if entry["what"] == "additions")

@@ -36,9 +36,9 @@ of 16 words and 4 events (`tests/formal/proof.py`). Seconds: one core, wall time
 *No overflow* for the presets is the conjunction of three claims. A beat's additions are worth its
 counts, and never more than `max_count` on the way (*steps*); each channel comes once, so at most
 `max_channels` beats go into an accumulator (*events*); and the array adds exactly while the exact
-sum is within 127 · `max_count` · `max_channels` (*additions*). That the digits times a weight add
-up to the count times that weight is arithmetic; the small dimensions prove it all in one
-(*accumulation*).
+sum is within 128 · 2^`max_shift` · `max_count` · `max_channels` (*additions*). That the digits
+times a weight add up to the count times that weight is arithmetic; the small dimensions prove it
+all in one (*accumulation*).
 
 ## What is assumed
 - **Streams.** What enters a block keeps the rule of streams. Between blocks that is what the block
@@ -56,8 +56,8 @@ up to the count times that weight is arithmetic; the small dimensions prove it a
   proof.
 - **Cache.** After each head of a STORE the encoder gives as many groups of counts as it has, and
   one threshold. Held by the tests of the encoder.
-- **Marks** of groups come behind the last event of each group that has some: proved of what sets them
-  (*marks*), assumed of the sequencer.
+- **Marks** of groups come behind the last event of each group that has some: proved of what sets
+  them (*marks*), assumed of the sequencer.
 - **Drain.** It reads and releases only halves that it was given: proved of it (*drain*), assumed
   of what it reads.
 - **Working.** Once the controller sees that nothing works, nothing starts by itself. Held by the

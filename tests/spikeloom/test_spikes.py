@@ -9,7 +9,7 @@ import torch
 import spikeloom
 from golden.numerics import codings
 
-SETTINGS = "clip, dead_quantile, dead_zone, kappa, max_count, peak, rule"
+SETTINGS = "clip, dead_quantile, dead_zone, kappa, max_count, peak, rule, shifts"
 
 
 @pytest.fixture
