@@ -163,7 +163,7 @@ def _matrices(plan: Plan) -> list[dict[str, object]]:
     for stage in plan.model.stages:
         for matrix in stage.matrices:
             kind = matrix.name.rpartition(".")[2]
-            key = (kind, matrix.channels, matrix.outputs, matrix.weight_width)
+            key = (kind, matrix.channels, matrix.outputs, matrix.weight_width, matrix.groups)
             tiles = plan.params.tiles(matrix.outputs)
             entry = found.setdefault(
                 key,
@@ -173,6 +173,8 @@ def _matrices(plan: Plan) -> list[dict[str, object]]:
                     "channels": matrix.channels,
                     "outputs": matrix.outputs,
                     "weight_width": matrix.weight_width,
+                    "group": matrix.groups and matrix.groups.size,
+                    "scale_bits": matrix.groups and matrix.groups.bits,
                     "tiles": len(tiles),
                     "tile_outputs": tiles[0],
                     "last_tile_outputs": tiles[-1],
