@@ -123,8 +123,6 @@ class MatrixPath(Component):
         marks = None
         if p.grouped:
             m.submodules.marks = marks = GroupMarks(p)
-            m.submodules.scale_queue = scale_queue = Queue(p.axi_data_width, p.scale_depth)
-            m.submodules.scaler = scaler = Scaler(p)
         # A row waits for the write port while its words are requantized.
         m.submodules.rows = rows = Register(row_layout(p))
 
@@ -206,6 +204,8 @@ class MatrixPath(Component):
             drain.scales_ready.eq(self.scales_ready),
         ]
         if p.grouped:
+            m.submodules.scale_queue = scale_queue = Queue(p.axi_data_width, p.scale_depth)
+            m.submodules.scaler = scaler = Scaler(p)
             connect(m, beats.o_scales, scale_queue.i)
             connect(m, scale_queue.o, drain.i_scales)
             m.d.comb += [

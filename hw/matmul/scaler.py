@@ -1,6 +1,6 @@
 """The scaler: a group's accumulators times its scales, added up group by group."""
 
-from amaranth import Module, Mux, signed
+from amaranth import Const, Module, Mux, signed
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
@@ -90,7 +90,7 @@ class Scaler(Component):
         )
         write, read = sums.write_port(), sums.read_port()
         given = self.i
-        pipe = Pipeline(m, 1)
+        pipe = Pipeline(m, Const(1))
         valid = pipe.valid(self.i_valid)
         index, first, spike_sum, zero, minimum, places = (
             pipe.enter(given[name])

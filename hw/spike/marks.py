@@ -1,5 +1,7 @@
 """Marks where a group of channels ends among the events of a MATMUL."""
 
+from typing import Any
+
 from amaranth import Array, Module, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
@@ -24,7 +26,7 @@ def marked_layout(params: HwParams) -> data.StructLayout:
     return data.StructLayout({**dict(event_layout_of(params)), "group_end": 1})
 
 
-def event_layout_of(params: HwParams) -> dict[str, object]:
+def event_layout_of(params: HwParams) -> dict[str, Any]:
     """Return the fields of an event by name."""
     return {name: field.shape for name, field in event_layout(params)}
 

@@ -217,28 +217,13 @@ class Machine:
                 scale_bytes = params.scale_words(size, scale_bits) * params.axi_bytes
                 of_group = GROUPS[group - 1]
                 pitch = of_group * stride + step
-                segments, scales = [], []
+                y = np.zeros((len(self.thresholds), size), np.int64)
                 fired = np.unique(events // of_group)
                 for g in fired:
                     within = events[events // of_group == g] - g * of_group
                     base = weights + int(g) * pitch
-                    segments.append(self.image.read_rows(base, row_bytes, within, stride))
-                    scales.append(self.image.read(base + of_group * stride, scale_bytes))
-                counted["weight_bytes_read"] += events.size * row_bytes + fired.size * scale_bytes
-                weights += -(-channels // of_group) * pitch
-            else:
-                segments = self.image.read_rows(weights, row_bytes, events, stride)
-                weights += channels * stride
-                counted["weight_bytes_read"] += segments.size
-
-            word_bytes = params.vector_bytes(size) * words_of_channel
-            words = self.image.read(channel_words, word_bytes)
-            channel_words += word_bytes
-            words = words.view("<u4").reshape(-1, words_of_channel, params.encode_lanes)
-            mantissa, exponent, bias = _channel_words(words, has_bias, size)
-            if group:
-                y = np.zeros((len(self.thresholds), size), np.int64)
-                for g, rows, raw in zip(fired, segments, scales, strict=True):
+                    rows = self.image.read_rows(base, row_bytes, within, stride)
+                    raw = self.image.read(base + of_group * stride, scale_bytes)
                     spent = self.counts[:, events[events // of_group == g]]
                     p = accumulate(spent, unpack_weights(rows, weight_width, size))
                     d, offset = unpack_scales(raw, 1 << scale_width_log2, offsets != 0, size)
@@ -248,9 +233,20 @@ class Machine:
                     y += d * p
                     if offsets == isa.Offsets.MINIMUM.value:
                         y += (offset * s) << offset_shift
+                counted["weight_bytes_read"] += events.size * row_bytes + fired.size * scale_bytes
+                weights += -(-channels // of_group) * pitch
             else:
+                segments = self.image.read_rows(weights, row_bytes, events, stride)
+                weights += channels * stride
+                counted["weight_bytes_read"] += segments.size
                 codes = unpack_weights(segments, weight_width, size)
                 y = accumulate(self.counts[:, events], codes)
+
+            word_bytes = params.vector_bytes(size) * words_of_channel
+            words = self.image.read(channel_words, word_bytes)
+            channel_words += word_bytes
+            words = words.view("<u4").reshape(-1, words_of_channel, params.encode_lanes)
+            mantissa, exponent, bias = _channel_words(words, has_bias, size)
             for token, v in enumerate(self.thresholds):
                 result = requantize(y[token], v, mantissa, exponent, bias)
                 address = destination + token * destination_stride + 4 * first

@@ -133,7 +133,7 @@ class Tally:
         """Return how many groups of the weights have an event."""
         if not seen.fields["group"]:
             return 0
-        fires = seen.counts.any(axis=0) | (not self._params.skip_silent)
+        fires = np.logical_or(seen.counts.any(axis=0), not self._params.skip_silent)
         starts = np.arange(0, len(fires), GROUPS[seen.fields["group"] - 1])
         return int(np.logical_or.reduceat(fires, starts).sum())
 
