@@ -297,20 +297,20 @@ def test_each_request_has_a_place_of_its_own(stories260k, tmp_path, capsys, monk
         assert run(*layer, *options) == 0
     places = tmp_path / "stories260k" / "k0"
     assert sorted(place.name for place in places.iterdir()) == [
-        f"test-csd-w8-functional{number}" for number in ("", ".2", ".3")
+        f"test-csd-auto-functional{number}" for number in ("", ".2", ".3")
     ]
     tokens = [
         json.loads((place / "report.json").read_text())["tokens"] for place in places.iterdir()
     ]
     assert sorted(tokens) == [1, 2, 2]
-    again = places / "test-csd-w8-functional"
+    again = places / "test-csd-auto-functional"
     assert (again / "report.previous.json").exists()
     assert capsys.readouterr().out.rstrip().endswith("; the one before: report.previous.json")
     asked = json.loads((again / "run.json").read_text())
     assert {"command", "version", "commit", "started", "request"} <= asked.keys()
     assert asked["request"]["tokens"] == 2
     assert run(*layer, "--coding", "unary") == 0
-    assert (places / "test-unary-w8-functional" / "report.json").exists()
+    assert (places / "test-unary-auto-functional" / "report.json").exists()
 
 
 def test_a_directory_that_is_named_keeps_what_other_requests_left(stories, tmp_path, capsys):
@@ -372,7 +372,7 @@ def test_the_preset_is_that_of_the_hardware(stories, tmp_path):
 
 @pytest.mark.parametrize("device", ["functional", "cycle"])
 def test_the_opponent_runs_like_any_other_hardware(stories, tmp_path, capsys, device):
-    options = (*stories, "--layer", "down1", "--device", device)
+    options = (*stories, "--layer", "down1", "--recipe", "w8", "--device", device)
     counts = {}
     for opponent in ((), ("--array", "mac"), ("--no-skip",), ("--array", "mac", "--no-skip")):
         assert run(*options, *opponent) == 0

@@ -24,7 +24,7 @@ def test_a_refused_request_takes_no_place(stories260k, tmp_path, monkeypatch):
         assert not [*tmp_path.iterdir()]
         assert run(*layer, "-o", tmp_path / "new" / "out") == 2
         assert not [*tmp_path.iterdir()]
-    place = tmp_path / "stories260k" / "k0" / "test-csd-w8-functional"
+    place = tmp_path / "stories260k" / "k0" / "test-csd-auto-functional"
     place.mkdir(parents=True)
     (place / "run.json").write_text('{"request": "of a run that was killed"}')
     assert run(*layer) == 0

@@ -49,14 +49,14 @@ def test_rows_are_those_of_direct_calls(command, stories260k, tmp_path, capsys):
     assert "4 refused: lanes must be a power of two from 4 to 256, not 3" in shown
     made = parquet(tmp_path / "out")
     assert made.schema.names == table.SCHEMA.names
-    work = fire(load(stories260k), load_recipe("w8"), ["mlp1"], "Once upon a time", 2)
-    points = configurations(preset("test"), parse(GRID), "csd", "w8")
+    work = fire(load(stories260k), load_recipe("auto"), ["mlp1"], "Once upon a time", 2)
+    points = configurations(preset("test"), parse(GRID), "csd", "auto")
     rows = made.to_pylist()
     assert len(rows) == len(points) == 12
     for row, point in zip(rows, points, strict=True):
         want = measure(work, point, CONDITIONS)
         assert {name: row[name] for name in want} == want
-        hardware = point.hardware | {"coding": point.coding, "recipe": "w8", "prompt_tokens": 2}
+        hardware = point.hardware | {"coding": point.coding, "recipe": "auto", "prompt_tokens": 2}
         del hardware["weight_widths"]
         assert {name: row[name] for name in hardware} == hardware
     facts = json.loads(made.schema.metadata[b"spikeloom"])

@@ -36,7 +36,7 @@ def test_every_counter_is_that_of_sim_run(stories260k, tmp_path, hardware, codin
     assert main(["run", *arguments, *options, "-o", str(tmp_path)]) == 0
     want = json.loads((tmp_path / "report.json").read_text())
     layers = ["attn1", "mlp1"]
-    work = fire(load(stories260k), load_recipe("w8"), layers, "Once upon a time", 3)
+    work = fire(load(stories260k), load_recipe("auto"), layers, "Once upon a time", 3)
     row = measure(work, point(TEST, coding, **hardware), Conditions(timing=Timing(latency=33)))
     assert {name: row[name] for name in COUNTERS} == {name: want[name] for name in COUNTERS}
     assert row["cycles_per_token"] == want["cycles"] / 3
