@@ -51,7 +51,7 @@ def layer(tmp_path_factory):
 @ICARUS
 def test_icarus_finds_goldens_words_whatever_the_stalls(layer):
     text = (layer / BENCH).read_text()
-    assert "Runs o0 of stories260k (synthetic weights), recipe w8, coding csd, 2 tokens" in text
+    assert "Runs o0 of stories260k (synthetic weights), recipe auto, coding csd, 2 tokens" in text
     runs = [icarus(layer, *plusargs) for plusargs in ((), STALLS)]
     for run in runs:
         assert run.returncode == 0, run.stdout

@@ -281,7 +281,8 @@ def test_exponents_and_dead_zones_may_each_be_left_out(stories260k, short_text, 
     status, _, err = calibrate(capsys, *common, "--no-dead-zones", "--weights-from", "rows")
     assert (status, err) == (0, "")
     recipe = load_recipe(path)
-    assert recipe.sites == recipe.layer_sites == {}
+    assert recipe.layer_sites == {}
+    assert recipe.sites == {site: SiteSettings(shifts=3) for site in ("query", "probabilities")}
     assert recipe.default == SiteSettings() and recipe.exponents.of("head", 64).any()
     path.with_suffix(".exponents.npz").unlink()
     status, _, err = calibrate(capsys, *common, "--no-exponents", "--shifts", 3)
