@@ -74,7 +74,7 @@ class OneMatrix:
     """Golden's view of a program of one matrix with given weights: has `matrix`, as a model has."""
 
     def __init__(self, site, weights: Weights, bits: int) -> None:
-        codes, mantissa, exponent, bias = weights
+        codes, (mantissa, exponent, bias) = weights.codes, weights.scales()
         self._matrix = SpikingMatrix(
             name="w",
             site=site,
