@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from amaranth import Module, Signal, signed
@@ -12,17 +12,19 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from bench.area import synthesize_block
+from hw.common.stream import Queue
 from hw.contract.params import SCALE_WIDTHS, SUM_WIDTH, HwParams
 from hw.contract.presets import preset
 from hw.matmul.array import PEArray
+from hw.matmul.beats import beat_layout
 from hw.matmul.scaler import Scaler
 from hw.spike.marks import GroupMarks
 
-__all__ = ["Decoder", "measure"]
+__all__ = ["Decoder", "measure", "queue_block_rams"]
 
 _CODE, _SCALE = 4, SCALE_WIDTHS[-1]
 _DECODED = 23
-"""Bits of d * (code + z) and of m * 2^7 + d * code, where d, z and m have 16, 5 and 16."""
+"""Bits that weights of a grid need at least: d * (code + z), where d has 16 and z 5."""
 
 
 class _Wide(HwParams):
@@ -131,7 +133,14 @@ def measure(lanes: int = 16, tokens: int = 1) -> list[dict[str, object]]:
     return rows
 
 
+def queue_block_rams(depths: Iterable[int] = (64, 512)) -> dict[int, int]:
+    """Return the block RAMs of `edge`'s queue of beats, were it so deep."""
+    layout = beat_layout(preset("edge"))
+    return {d: synthesize_block(Queue(layout, d), "ecp5")["block_rams"] for d in depths}
+
+
 if __name__ == "__main__":
+    print("block RAMs of the queue of beats, by its depth:", queue_block_rams())
     for tokens_ in (1, preset("edge").tokens):
         for row_ in measure(tokens=tokens_):
             print(*(f"{name}: {value}" for name, value in row_.items()), sep=", ", flush=True)

@@ -17,7 +17,7 @@ from compiler.predict.activity import CODINGS
 from compiler.predict.counts import SCALER_MULTIPLICATIONS, Counts
 from hw.contract.params import SUM_WIDTH, HwParams
 
-__all__ = ["GROUPS", "Design", "Entry", "designs", "joules", "ledger", "spike_design"]
+__all__ = ["GROUPS", "Design", "Entry", "designs", "joules", "ledger", "own_design", "spike_design"]
 
 GROUPS = ("arithmetic", "accumulators", "buffers", "vector unit", "weights", "cache", "vectors")
 """Parts of a ledger; the last three are DRAM."""
@@ -161,6 +161,15 @@ def designs(weight_width: int) -> list[Design]:
 def spike_design(coding: str) -> Design:
     """Return the spike array in a coding: it adds, whatever the bits of the weights."""
     return next(design for design in designs(8) if design.coding == coding)
+
+
+def own_design(params: HwParams, coding: str, widths: set[int]) -> Design | None:
+    """Return the design of some hardware; None for a MAC array of weights without a constant."""
+    if params.array == "spike":
+        return spike_design(coding)
+    if len(widths) != 1 or not widths <= {8, 4}:
+        return None
+    return next(d for d in designs(*widths) if d.skips and d.operations == "multiplications")
 
 
 def ledger(

@@ -18,6 +18,7 @@ from hw.contract.params import (
 __all__ = [
     "accumulate",
     "fire",
+    "fired_groups",
     "levels",
     "requantize",
     "saturate",
@@ -125,6 +126,11 @@ def unpack_scales(
     halves = np.ascontiguousarray(pairs).view(f"<u{width // 8}").astype(np.int64)
     d, offsets = halves[:, 0], halves[:, 1]
     return d, offsets - ((offsets >> width - 1) << width)
+
+
+def fired_groups(fires: np.ndarray, size: int) -> int:
+    """Return how many groups of `size` channels have one that fires, of (channels,) booleans."""
+    return int(np.logical_or.reduceat(fires, np.arange(0, len(fires), size)).sum())
 
 
 def accumulate(counts: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from compiler.artifact.program import Compiled
-from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger, spike_design
+from compiler.energy.ledger import GROUPS, joules, ledger, own_design
 from compiler.predict.counts import Counts
 from sim.runs.tally import Tally
 
@@ -74,7 +74,11 @@ def _energy(
     compiled: Compiled, counters: Mapping[str, int | None], tally: Tally | None
 ) -> dict[str, object]:
     nothing: dict[str, object] = {"joules": None, "memory_joules": None, "energy": None}
-    design = None if tally is None else _design(compiled, tally.weight_widths)
+    design = (
+        None
+        if tally is None
+        else own_design(compiled.params, compiled.manifest["coding"], tally.weight_widths)
+    )
     operations, fetched = counters["synaptic_operations"], counters["weight_bytes_read"]
     written = counters["dram_bytes_written"]
     if tally is None or design is None or operations is None or fetched is None or written is None:
@@ -105,13 +109,3 @@ def _energy(
             else "those of the instructions executed: this device does not see the program fetched",
         },
     }
-
-
-def _design(compiled: Compiled, widths: set[int]) -> Design | None:
-    """Return the ledger's design; None for a MAC array of weights that it knows no product of."""
-    if compiled.params.array == "mac":
-        if len(widths) != 1 or not widths <= {8, 4}:
-            return None
-        return next(d for d in designs(*widths) if d.skips and d.operations == "multiplications")
-    coding = compiled.manifest["coding"]
-    return spike_design(coding)

@@ -18,7 +18,7 @@ from hw.contract.isa import (
     VectorOp,
 )
 from hw.contract.params import GROUPS
-from sim.functional.arithmetic import spikes
+from sim.functional.arithmetic import fired_groups, spikes
 from sim.functional.machine import Observation
 
 __all__ = ["Tally"]
@@ -133,9 +133,8 @@ class Tally:
         """Return how many groups of the weights have an event."""
         if not seen.fields["group"]:
             return 0
-        fires = np.logical_or(seen.counts.any(axis=0), not self._params.skip_silent)
-        starts = np.arange(0, len(fires), GROUPS[seen.fields["group"] - 1])
-        return int(np.logical_or.reduceat(fires, starts).sum())
+        fires = np.asarray(seen.counts.any(axis=0) | (not self._params.skip_silent))
+        return fired_groups(fires, GROUPS[seen.fields["group"] - 1])
 
     def _vector(self, operation: VectorOp, elements: int) -> None:
         reads = VECTOR_PASSES.get(operation, 1) + (operation not in VECTOR_UNARY)

@@ -8,7 +8,7 @@ import numpy as np
 from compiler.boards.area import CELLS, VARIED, estimate, extrapolated
 from compiler.boards.board import boards
 from compiler.boards.fit import misfit
-from compiler.energy.ledger import GROUPS, Design, designs, joules, ledger, spike_design
+from compiler.energy.ledger import GROUPS, joules, ledger, own_design
 from compiler.passes.program import image_of_layers
 from compiler.passes.schedule import rounds
 from compiler.predict.counts import REQUANTIZER_MULTIPLICATIONS, Counts
@@ -18,6 +18,7 @@ from hw.contract.params import HwParams
 from hw.contract.presets import PRESETS
 from sim.cycle.device import Batch, predict
 from sim.device import Timing
+from sim.functional.arithmetic import fired_groups
 from sim.memories import IDEAL
 from sim.sweep.firing import Firing
 from sim.sweep.grid import Configuration
@@ -130,7 +131,7 @@ def _energy(
 ) -> dict[str, float]:
     """Return joules of a token by the ledger; nothing where it has no constant."""
     widths = {matrix.weight_width for stage in firing.stages for matrix in stage.matrices}
-    design = _design(params, configuration.coding, widths)
+    design = own_design(params, configuration.coding, widths)
     if design is None:
         return {}
     beats = scaled = 0
@@ -146,9 +147,7 @@ def _energy(
             beats += row * int(np.count_nonzero(fires))
             for matrix in stage.matrices:
                 if matrix.groups:
-                    starts = np.arange(0, fires.size, matrix.groups.size)
-                    of_groups = np.logical_or.reduceat(fires, starts)
-                    scaled += int(np.count_nonzero(of_groups)) * many * matrix.outputs
+                    scaled += fired_groups(fires, matrix.groups.size) * many * matrix.outputs
     moved = counters["dram_bytes_read"] + counters["dram_bytes_written"]
     outputs = sum(matrix.outputs for stage in firing.stages for matrix in stage.matrices)
     tokens = firing.prompt_tokens
@@ -170,15 +169,6 @@ def _energy(
         "on_chip_joules_per_token": joules(entries, on_chip),
         "dram_joules_per_token": joules(entries, _DRAM_GROUPS),
     }
-
-
-def _design(params: HwParams, coding: str, widths: set[int]) -> Design | None:
-    """Return the ledger's design; None for a MAC array of weights that it knows no product of."""
-    if params.array == "mac":
-        if len(widths) != 1 or not widths <= {8, 4}:
-            return None
-        return next(d for d in designs(*widths) if d.skips and d.operations == "multiplications")
-    return spike_design(coding)
 
 
 def _on_board(

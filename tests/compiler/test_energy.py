@@ -11,7 +11,7 @@ import torch
 
 from compiler.__main__ import main
 from compiler.energy.constants import constants
-from compiler.energy.ledger import GROUPS, designs, joules, ledger
+from compiler.energy.ledger import GROUPS, designs, joules, ledger, spike_design
 from compiler.energy.paper import macs, memory_joules, methods
 from compiler.models.known import KNOWN_MODELS
 from compiler.passes.model import lower
@@ -22,6 +22,7 @@ from compiler.predict.counts import count, product_counts
 from compiler.predict.workload import Activity, products
 from compiler.programs.model import build_model
 from golden.checkpoint.checkpoint import load
+from golden.model.prepare import grids
 from golden.numerics.codings import encode, time_steps_for
 from golden.recipe.recipe import load_recipe
 from hw.contract.isa import Opcode
@@ -29,6 +30,8 @@ from hw.contract.presets import preset
 from hw.contract.regs import Error
 from sim.device import Registers
 from sim.functional.device import Functional
+from sim.runs.tally import Tally
+from tests.compiler.models import GridCheckpoint
 
 ROOT = Path(__file__).parents[2]
 LLAMA = KNOWN_MODELS["sdllm-7b"].config
@@ -146,6 +149,27 @@ def measured_activities(by_site):
         return Activity(silent=silent, spikes={"csd": spikes}, source="this token")
 
     return of
+
+
+def test_what_groups_take_is_what_the_device_counts(tmp_path):
+    """Where every channel fires, so that nothing is estimated."""
+    checkpoint, chosen = GridCheckpoint(3), load_recipe("native")
+    params = replace(TEST, skip_silent=False)
+    found = grids(checkpoint, chosen)
+    compiled = build_model(checkpoint, tmp_path / "m", params=params, recipe=chosen, context=8)
+    tally, memory = Tally(compiled), compiled.image({})
+    compiled.token_words(memory)[0] = 3
+    registers = Registers(first_position=0, prompt_end=1, end_position=1)
+    device = Functional(tally)
+    counters = device.execute(memory, compiled.program_address, params, registers).counters
+    firing = Activity(silent=0.0, spikes={"csd": 1.0}, source="all")
+    token = products(checkpoint.config, chosen, lambda *_: firing, 0, found)
+    counts = count(checkpoint.config, token, params, "csd", 0)
+    assert counts.scaled == tally.scaled == counts.group_outputs > 0
+    assert counts.weight_bytes + counts.cache_bytes == counters["weight_bytes_read"]
+    plain = ledger(spike_design("csd"), replace(counts, scaled=0.0), params)
+    scaled = joules(ledger(spike_design("csd"), counts, params)) - joules(plain)
+    assert scaled == pytest.approx(counts.scaled * 2 * (3.1 + 48 * 0.15625) * 1e-12)
 
 
 def test_counts_of_a_token_are_those_of_the_simulator(one_token):
