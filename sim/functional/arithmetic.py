@@ -5,6 +5,7 @@ Python's integers where they would not.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hw.contract.isa import SCALE, Coding, Rule
 from hw.contract.params import (
@@ -128,9 +129,10 @@ def unpack_scales(
     return d, offsets - ((offsets >> width - 1) << width)
 
 
-def fired_groups(fires: np.ndarray, size: int) -> int:
+def fired_groups(fires: ArrayLike, size: int) -> int:
     """Return how many groups of `size` channels have one that fires, of (channels,) booleans."""
-    return int(np.logical_or.reduceat(fires, np.arange(0, len(fires), size)).sum())
+    each = np.asarray(fires)
+    return int(np.logical_or.reduceat(each, np.arange(0, len(each), size)).sum())
 
 
 def accumulate(counts: np.ndarray, codes: np.ndarray) -> np.ndarray:

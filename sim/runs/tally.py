@@ -133,7 +133,7 @@ class Tally:
         """Return how many groups of the weights have an event."""
         if not seen.fields["group"]:
             return 0
-        fires = np.asarray(seen.counts.any(axis=0) | (not self._params.skip_silent))
+        fires = seen.counts.any(axis=0) | (not self._params.skip_silent)
         return fired_groups(fires, GROUPS[seen.fields["group"] - 1])
 
     def _vector(self, operation: VectorOp, elements: int) -> None:
